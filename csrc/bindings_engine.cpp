@@ -1,0 +1,300 @@
+#include "bindings_engine.h"
+
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <string>
+
+#include "engine/engine.h"
+#include "engine/lane.h"
+
+namespace py = pybind11;
+using namespace fastload;
+
+namespace {
+
+// Waits look for signals this often, so that Ctrl-C is answered.
+constexpr int64_t kSignalCheckMs = 100;
+
+const char* code_name(Code code) {
+  switch (code) {
+    case Code::ok: return "ok";
+    case Code::not_found: return "not_found";
+    case Code::unreadable: return "unreadable";
+    case Code::empty: return "empty";
+    case Code::not_native: return "not_native";
+    case Code::damaged: return "damaged";
+    case Code::too_large: return "too_large";
+    case Code::transform: return "transform";
+    case Code::cancelled: return "cancelled";
+  }
+  return "unknown";
+}
+
+const char* const kStageNames[engine::kStages] = {"read", "header", "turn", "draw", "decode", "resample", "pack", "fallback"};
+
+py::dict stage_seconds(const engine::StageTimes& times) {
+  py::dict seconds;
+  for (int i = 0; i < engine::kStages; ++i) seconds[kStageNames[i]] = static_cast<double>(times.ns[i]) * 1e-9;
+  return seconds;
+}
+
+// A batch as Python holds it: the engine's batch and every Python object that the batch points into.
+class PyBatch {
+ public:
+  PyBatch(std::shared_ptr<engine::Engine> owner, std::shared_ptr<engine::Batch> made, py::object load, py::list kept)
+      : engine_(std::move(owner)), batch_(std::move(made)), load_(std::move(load)), kept_(std::move(kept)) {}
+
+  ~PyBatch() {
+    if (engine_->is_forked_copy() || batch_->done()) return;
+    const py::gil_scoped_release unlocked;
+    engine_->cancel(*batch_);
+  }
+  PyBatch(const PyBatch&) = delete;
+  PyBatch& operator=(const PyBatch&) = delete;
+
+  bool wait(double timeout_s) {
+    double left_ms = timeout_s * 1000;
+    for (;;) {
+      bool done = false;
+      const int64_t slice = timeout_s < 0 ? kSignalCheckMs : std::min<int64_t>(kSignalCheckMs, static_cast<int64_t>(left_ms) + 1);
+      {
+        const py::gil_scoped_release unlocked;
+        done = batch_->wait(slice);
+      }
+      if (done) return true;
+      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+      left_ms -= static_cast<double>(slice);
+      if (timeout_s >= 0 && left_ms <= 0) return false;
+    }
+  }
+
+  py::list failures() const {
+    py::list failed;
+    for (size_t slot = 0; slot < batch_->outcomes.size(); ++slot) {
+      const engine::Outcome& outcome = batch_->outcomes[slot];
+      if (outcome.code != Code::ok) failed.append(py::make_tuple(slot, code_name(outcome.code), outcome.message));
+    }
+    return failed;
+  }
+
+  const engine::Batch& batch() const { return *batch_; }
+  const py::object& load() const { return load_; }
+
+ private:
+  std::shared_ptr<engine::Engine> engine_;
+  std::shared_ptr<engine::Batch> batch_;
+  py::object load_;
+  py::list kept_;
+};
+
+// Pixels of any uint8 [height, width, 3] array into the lane.
+bool adopt_array(const py::object& object, engine::Lane* lane) {
+  const auto array = py::array_t<uint8_t, py::array::c_style | py::array::forcecast>::ensure(object);
+  if (!array || array.ndim() != 3 || array.shape(2) != 3 || array.shape(0) < 1 || array.shape(1) < 1) return false;
+  const Pixels pixels = lane->adopt(static_cast<int32_t>(array.shape(1)), static_cast<int32_t>(array.shape(0)));
+  const uint8_t* from = array.data();
+  for (int32_t y = 0; y < pixels.height; ++y) {
+    uint8_t* to = pixels.row(y);
+    for (int32_t x = 0; x < pixels.width; ++x, from += 3, to += 4) std::memcpy(to, from, 3);
+  }
+  return true;
+}
+
+// The engine's Fallback: the batch's `load(slot, why)` gives a uint8 [height, width, 3] array, or None when the sample has failed.
+Status load_in_python(const engine::Batch& batch, size_t slot, Status why, engine::Lane* lane) {
+  const py::gil_scoped_acquire locked;
+  const auto* owner = static_cast<const PyBatch*>(batch.context);
+  if (owner == nullptr || owner->load().is_none()) return why;
+  try {
+    const py::object pixels = owner->load()(slot, code_name(why.code));
+    if (pixels.is_none()) return why;
+    if (!adopt_array(pixels, lane)) return {Code::damaged, "the other decoder gave no RGB image"};
+    return {};
+  } catch (py::error_already_set& error) {
+    error.restore();
+    PyErr_Clear();
+    return {Code::damaged, "the other decoder failed"};
+  }
+}
+
+struct SourceText {
+  bool has_path = false;
+  size_t path_start = 0;
+};
+
+// str | (str, offset, length) | bytes-like. Paths are appended to `text`; the views are set when `text` no longer moves.
+io::Source read_source(const py::handle& object, std::string* text, SourceText* where, py::list* kept) {
+  io::Source source;
+  const auto append_path = [&](const py::handle& path) {
+    const auto encoded = py::reinterpret_steal<py::bytes>(PyUnicode_EncodeFSDefault(path.ptr()));
+    if (!encoded) throw py::error_already_set();
+    where->has_path = true;
+    where->path_start = text->size();
+    const auto characters = static_cast<std::string_view>(encoded);
+    if (characters.find('\0') != std::string_view::npos) throw py::value_error("embedded null byte in a path");
+    text->append(characters);
+    text->push_back('\0');
+  };
+  if (py::isinstance<py::str>(object)) {
+    append_path(object);
+  } else if (py::isinstance<py::tuple>(object)) {
+    const auto range = py::reinterpret_borrow<py::tuple>(object);
+    if (range.size() != 3) throw py::value_error("a range is (path, offset, length)");
+    append_path(range[0]);
+    source.kind = io::SourceKind::range;
+    source.offset = range[1].cast<int64_t>();
+    source.length = range[2].cast<int64_t>();
+  } else {
+    const auto buffer = py::reinterpret_borrow<py::buffer>(object);
+    const py::buffer_info info = buffer.request();
+    if (info.ndim != 1 || info.itemsize != 1) throw py::value_error("a sample in memory is a flat run of bytes");
+    source.kind = io::SourceKind::memory;
+    source.memory = {static_cast<const uint8_t*>(info.ptr), static_cast<size_t>(info.size)};
+    kept->append(object);
+  }
+  return source;
+}
+
+void read_sources(const py::list& sources, const std::vector<uint64_t>& indices, engine::Batch* batch, py::list* kept) {
+  if (sources.size() != indices.size()) throw py::value_error("one source an index");
+  std::vector<SourceText> texts(indices.size());
+  batch->samples.resize(indices.size());
+  for (size_t slot = 0; slot < indices.size(); ++slot) {
+    batch->samples[slot].source = read_source(sources[slot], &batch->path_text, &texts[slot], kept);
+    batch->samples[slot].index = indices[slot];
+  }
+  for (size_t slot = 0; slot < indices.size(); ++slot) {
+    if (texts[slot].has_path) batch->samples[slot].source.path = std::string_view(batch->path_text.data() + texts[slot].path_start);
+  }
+}
+
+std::unique_ptr<PyBatch> submit(const std::shared_ptr<engine::Engine>& owner, const py::list& sources,
+                                const std::vector<uint64_t>& indices, const std::shared_ptr<recipe::Recipe>& recipe,
+                                const std::shared_ptr<engine::Target>& target, const py::array& out, const py::object& order,
+                                uint64_t seed, uint32_t epoch, bool stop_at_failure, int64_t max_pixels,
+                                const py::object& load) {
+  if (!owner->running()) throw py::value_error("this engine was stopped, or belongs to the parent process");
+  // Rank 4 and C-contiguous, whatever the layout: the caller gives the memory order.
+  const bool chw = target->layout == image::Layout::chw;
+  if (out.ndim() != 4 || !(out.flags() & py::array::c_style) || !out.writeable() ||
+      out.itemsize() != static_cast<py::ssize_t>(target->element_bytes) ||
+      out.shape(0) != static_cast<py::ssize_t>(indices.size()) || out.shape(chw ? 1 : 3) != target->values.channels) {
+    throw py::value_error("out must be writable, contiguous, [samples, channels, height, width] (or height, width, channels)");
+  }
+  auto batch = std::make_shared<engine::Batch>();
+  py::list kept;
+  kept.append(out);
+  read_sources(sources, indices, batch.get(), &kept);
+  batch->recipe = recipe;
+  batch->target = target;
+  batch->out = static_cast<uint8_t*>(const_cast<void*>(out.data()));
+  batch->out_height = static_cast<int32_t>(out.shape(chw ? 2 : 1));
+  batch->out_width = static_cast<int32_t>(out.shape(chw ? 3 : 2));
+  batch->sample_bytes = static_cast<size_t>(out.shape(1) * out.shape(2) * out.shape(3) * out.itemsize());
+  batch->max_pixels = max_pixels;
+  batch->stop_at_failure = stop_at_failure;
+  batch->seed = seed;
+  batch->epoch = epoch;
+  if (!order.is_none()) batch->order = order.cast<std::shared_ptr<engine::DrawOrder>>();
+  auto made = std::make_unique<PyBatch>(owner, batch, load, kept);
+  batch->context = made.get();
+  {
+    const py::gil_scoped_release unlocked;
+    owner->submit(batch);
+  }
+  return made;
+}
+
+// One sample at a time on the calling thread, for torch's own worker processes.
+class Reader {
+ public:
+  Reader() : lane_(image::best_simd()) {}
+
+  // The finished sample as an array of the target's element and layout, or None when the native path cannot make it; then
+  // nothing was drawn as far as the caller can see.
+  py::object read(const py::object& object, const std::shared_ptr<recipe::Recipe>& recipe,
+                  const std::shared_ptr<engine::Target>& target, random::Generator& generator, int64_t max_pixels) {
+    std::string text;
+    SourceText where;
+    py::list kept;
+    io::Source source = read_source(object, &text, &where, &kept);
+    if (where.has_path) source.path = text;
+    Status status;
+    {
+      const py::gil_scoped_release unlocked;
+      status = lane_.open(source, max_pixels);
+      if (status.ok()) status = lane_.draw(*recipe, generator);
+      if (status.ok()) status = lane_.decode();
+    }
+    if (!status.ok()) return py::none();
+    const recipe::Plan& plan = lane_.plan();
+    const auto channels = static_cast<py::ssize_t>(target->values.channels);
+    std::vector<py::ssize_t> shape = {plan.height, plan.width};
+    shape.insert(target->layout == image::Layout::chw ? shape.begin() : shape.end(), channels);
+    const char* const formats[] = {"u1", "f4", "f2", "u2", "f8"};  // bfloat16 travels as its bits
+    py::array out(py::dtype(formats[static_cast<int>(target->values.element)]), shape);
+    void* data = out.mutable_data();
+    {
+      const py::gil_scoped_release unlocked;
+      lane_.finish(*target, data);
+    }
+    return out;
+  }
+
+ private:
+  engine::Lane lane_;
+};
+
+}  // namespace
+
+void bind_engine(py::module_& module) {
+  using engine::Engine;
+  py::class_<Engine, std::shared_ptr<Engine>>(module, "Engine", "A fixed pool of threads that turns sources into batches.")
+      .def(py::init([](int threads) {
+             if (threads < 1) throw py::value_error("an engine has at least one thread");
+             // The destructor joins threads that may want Python's lock.
+             return std::shared_ptr<Engine>(new Engine(threads, image::best_simd(), load_in_python), [](Engine* engine) {
+               if (PyGILState_Check() != 0) {
+                 const py::gil_scoped_release unlocked;
+                 delete engine;
+               } else {
+                 delete engine;
+               }
+             });
+           }),
+           py::arg("threads"))
+      .def("submit", &submit, py::arg("sources"), py::arg("indices"), py::kw_only(), py::arg("recipe"), py::arg("target"),
+           py::arg("out"), py::arg("order"), py::arg("seed"), py::arg("epoch"), py::arg("stop_at_failure"),
+           py::arg("max_pixels"), py::arg("load"))
+      .def("stop", &Engine::stop, py::call_guard<py::gil_scoped_release>(), "Ends the threads; batches under way are cancelled.")
+      .def_property_readonly("is_forked_copy", &Engine::is_forked_copy, "Whether the threads belong to a parent process.")
+      .def_property_readonly("threads", &Engine::threads);
+  py::class_<PyBatch>(module, "Batch", "A batch under way.")
+      .def("wait", &PyBatch::wait, py::arg("timeout_s") = -1.0, "True once done; negative: without limit.")
+      .def_property_readonly("done", [](const PyBatch& b) { return b.batch().done(); })
+      .def_property_readonly("failures", &PyBatch::failures, "[(slot, code, message)]; read it when done.")
+      .def_property_readonly("fallbacks", [](const PyBatch& b) { return b.batch().fallbacks; })
+      .def_property_readonly("stage_seconds", [](const PyBatch& b) { return stage_seconds(b.batch().times); });
+  py::class_<Reader>(module, "Reader", "One sample at a time on the calling thread.")
+      .def(py::init<>())
+      .def(
+          "read",
+          [](Reader& reader, const py::object& source, const std::shared_ptr<recipe::Recipe>& recipe,
+             const std::shared_ptr<engine::Target>& target, random::Mt19937& generator, int64_t max_pixels) {
+            return reader.read(source, recipe, target, generator, max_pixels);
+          },
+          py::arg("source"), py::kw_only(), py::arg("recipe"), py::arg("target"), py::arg("generator"), py::arg("max_pixels"))
+      .def(
+          "read_indexed",
+          [](Reader& reader, const py::object& source, const std::shared_ptr<recipe::Recipe>& recipe,
+             const std::shared_ptr<engine::Target>& target, uint64_t seed, uint32_t epoch, uint64_t index, int64_t max_pixels) {
+            random::Philox generator(seed, epoch, index);
+            return reader.read(source, recipe, target, generator, max_pixels);
+          },
+          py::arg("source"), py::kw_only(), py::arg("recipe"), py::arg("target"), py::arg("seed"), py::arg("epoch"),
+          py::arg("index"), py::arg("max_pixels"));
+}

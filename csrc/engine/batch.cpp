@@ -1,0 +1,46 @@
+#include "engine/batch.h"
+
+#include <chrono>
+
+namespace fastload::engine {
+
+uint64_t DrawOrder::reserve(uint64_t count) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const uint64_t first = reserved_;
+  reserved_ += count;
+  return first;
+}
+
+bool DrawOrder::enter(uint64_t turn) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  changed_.wait(lock, [&] { return turn_ == turn || closed_; });
+  return !closed_;
+}
+
+void DrawOrder::leave() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ++turn_;
+  }
+  changed_.notify_all();
+}
+
+void DrawOrder::close() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    closed_ = true;
+  }
+  changed_.notify_all();
+}
+
+bool Batch::done() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return remaining_ == 0;
+}
+
+bool Batch::wait(int64_t timeout_ms) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  return finished_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [&] { return remaining_ == 0; });
+}
+
+}  // namespace fastload::engine

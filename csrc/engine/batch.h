@@ -1,0 +1,87 @@
+// engine/batch.h: one batch on its way through the engine: N sources in, one tensor and N outcomes out.
+//
+// The caller fills the first part, owns the output memory and keeps both alive until done(); the engine's threads write the
+// second part. Nothing of it is read by the caller before done().
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "engine/lane.h"
+
+namespace fastload::engine {
+
+// The order in which the samples of one emulated worker draw from its generator: turn 0, 1, 2, … whatever thread has them.
+class DrawOrder {
+ public:
+  explicit DrawOrder(const random::Mt19937& generator) : generator_(generator) {}
+
+  // Turns for `count` further samples; returns the first.
+  uint64_t reserve(uint64_t count);
+  // Waits for a turn; false when the order was closed, and then nothing may be drawn.
+  bool enter(uint64_t turn);
+  void leave();
+  // Nobody draws any more; whoever waits gives up.
+  void close();
+
+  // To be used between enter() and leave(), or while no batch is under way.
+  random::Mt19937& generator() { return generator_; }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  uint64_t reserved_ = 0;
+  uint64_t turn_ = 0;
+  bool closed_ = false;
+  random::Mt19937 generator_;
+};
+
+struct Sample {
+  io::Source source;
+  uint64_t index = 0;  // in the data set; what counter-based draws depend on
+};
+
+struct Outcome {
+  Code code = Code::ok;
+  std::string message;
+};
+
+struct Batch {
+  std::vector<Sample> samples;
+  std::string path_text;      // what the samples' paths point into, each followed by a NUL
+  const void* context = nullptr;  // the caller's, for its Fallback
+  std::shared_ptr<const recipe::Recipe> recipe;
+  std::shared_ptr<const Target> target;
+  uint8_t* out = nullptr;     // samples.size() images of out_height x out_width
+  size_t sample_bytes = 0;
+  int32_t out_width = 0;
+  int32_t out_height = 0;
+  int64_t max_pixels = 0;
+  bool stop_at_failure = true;  // samples after a failed one are cancelled and draw nothing
+  std::shared_ptr<DrawOrder> order;  // null: counter-based draws from (seed, epoch, index)
+  uint64_t first_turn = 0;
+  uint64_t seed = 0;
+  uint32_t epoch = 0;
+
+  std::vector<Outcome> outcomes;
+  StageTimes times;
+  int64_t fallbacks = 0;
+
+  bool done() const;
+  // True once done; false after `timeout_ms`.
+  bool wait(int64_t timeout_ms);
+
+ private:
+  friend class Engine;
+  mutable std::mutex mutex_;
+  std::condition_variable finished_;
+  size_t started_ = 0;               // guarded by the engine's queue lock
+  size_t remaining_ = 0;             // guarded by mutex_
+  std::atomic<bool> failed_{false};
+  std::atomic<bool> cancelled_{false};
+};
+
+}  // namespace fastload::engine

@@ -1,0 +1,199 @@
+#include "engine/engine.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <new>
+
+namespace fastload::engine {
+
+namespace {
+
+// Buffers grow inside the stages, and a stage that throws must not take the sample's turn with it.
+template <typename StageFn>
+Status without_throwing(StageFn stage) {
+  try {
+    return stage();
+  } catch (const std::bad_alloc&) {
+    return {Code::too_large, "out of memory"};
+  }
+}
+
+}  // namespace
+
+struct Engine::Pool {
+  std::mutex mutex;
+  std::condition_variable work_or_stop;
+  std::deque<std::shared_ptr<Batch>> queue;  // batches with samples that have not started
+  bool stopping = false;
+  std::vector<std::thread> threads;
+};
+
+Engine::Engine(int threads, image::Simd simd, Fallback fallback)
+    : thread_count_(threads), simd_(simd), fallback_(std::move(fallback)), pid_(getpid()), pool_(new Pool) {
+  pool_->threads.reserve(static_cast<size_t>(threads));
+  for (int i = 0; i < threads; ++i) {
+    pool_->threads.emplace_back([this] { work(); });
+    pthread_setname_np(pool_->threads.back().native_handle(), "fastload");
+  }
+}
+
+Engine::~Engine() {
+  if (is_forked_copy()) return;  // leaks the pool: its locks may be held by threads that do not exist here
+  stop();
+  delete pool_;
+}
+
+void Engine::stop() {
+  if (is_forked_copy()) return;
+  std::deque<std::shared_ptr<Batch>> queue;
+  std::vector<std::thread> threads;
+  {
+    const std::lock_guard<std::mutex> lock(pool_->mutex);
+    pool_->stopping = true;
+    queue = pool_->queue;
+    threads.swap(pool_->threads);
+  }
+  pool_->work_or_stop.notify_all();
+  for (const auto& batch : queue) cancel(*batch);
+  for (std::thread& thread : threads) thread.join();
+}
+
+bool Engine::running() const {
+  if (is_forked_copy()) return false;
+  const std::lock_guard<std::mutex> lock(pool_->mutex);
+  return !pool_->stopping;
+}
+
+bool Engine::is_forked_copy() const { return getpid() != pid_; }
+
+void Engine::submit(const std::shared_ptr<Batch>& batch) {
+  const size_t count = batch->samples.size();
+  batch->outcomes.assign(count, Outcome{});
+  batch->remaining_ = count;
+  if (batch->order) batch->first_turn = batch->order->reserve(count);
+  if (count == 0) return;
+  {
+    const std::lock_guard<std::mutex> lock(pool_->mutex);
+    pool_->queue.push_back(batch);
+  }
+  pool_->work_or_stop.notify_all();
+}
+
+void Engine::cancel(Batch& batch) {
+  batch.cancelled_ = true;
+  if (batch.order) batch.order->close();
+  size_t dropped = 0;
+  {
+    const std::lock_guard<std::mutex> lock(pool_->mutex);
+    auto& queue = pool_->queue;
+    const auto entry =
+        std::find_if(queue.begin(), queue.end(), [&](const std::shared_ptr<Batch>& other) { return other.get() == &batch; });
+    if (entry != queue.end()) {
+      for (size_t slot = batch.started_; slot < batch.samples.size(); ++slot) batch.outcomes[slot].code = Code::cancelled;
+      dropped = batch.samples.size() - batch.started_;
+      batch.started_ = batch.samples.size();
+      const std::shared_ptr<Batch> keep = *entry;  // the caller's reference may be the queue's
+      queue.erase(entry);
+      finish_samples(batch, dropped);
+    }
+  }
+  std::unique_lock<std::mutex> lock(batch.mutex_);
+  batch.finished_.wait(lock, [&] { return batch.remaining_ == 0; });
+}
+
+void Engine::finish_samples(Batch& batch, size_t count) {
+  const std::lock_guard<std::mutex> lock(batch.mutex_);
+  batch.remaining_ -= count;
+  // Under the lock: a waiter that sees zero may destroy the batch at once.
+  if (batch.remaining_ == 0) batch.finished_.notify_all();
+}
+
+void Engine::work() {
+  Lane lane(simd_);
+  for (;;) {
+    std::shared_ptr<Batch> batch;
+    size_t slot = 0;
+    {
+      std::unique_lock<std::mutex> lock(pool_->mutex);
+      pool_->work_or_stop.wait(lock, [&] { return pool_->stopping || !pool_->queue.empty(); });
+      if (pool_->stopping) return;
+      batch = pool_->queue.front();
+      slot = batch->started_++;
+      if (batch->started_ == batch->samples.size()) pool_->queue.pop_front();
+    }
+    run(*batch, slot, lane);
+  }
+}
+
+void Engine::run(Batch& batch, size_t slot, Lane& lane) {
+  lane.times() = StageTimes{};
+  const Status status = run_stages(batch, slot, lane);
+  {
+    const std::lock_guard<std::mutex> lock(batch.mutex_);
+    for (int stage = 0; stage < kStages; ++stage) batch.times.ns[stage] += lane.times().ns[stage];
+    if (!status.ok()) batch.outcomes[slot] = {status.code, status.message};
+  }
+  finish_samples(batch, 1);
+}
+
+Status Engine::fall_back(Batch& batch, size_t slot, Status why, Lane& lane) {
+  if (!fallback_ || batch.cancelled_) return why;
+  const StageClock clock(&lane.times(), Stage::fallback);
+  {
+    const std::lock_guard<std::mutex> lock(batch.mutex_);
+    ++batch.fallbacks;
+  }
+  return without_throwing([&] { return fallback_(batch, slot, why, &lane); });
+}
+
+// Draws in the sample's turn. A sample that failed passes its turn on, and in a batch that stops at failures all later ones do.
+Status Engine::draw(Batch& batch, size_t slot, Status opened, Lane& lane) {
+  if (!batch.order) {
+    if (!opened.ok()) return opened;
+    random::Philox generator(batch.seed, batch.epoch, batch.samples[slot].index);
+    return lane.draw(*batch.recipe, generator);
+  }
+  bool open = false;
+  {
+    const StageClock clock(&lane.times(), Stage::turn);
+    open = batch.order->enter(batch.first_turn + slot);
+  }
+  if (!open) return {Code::cancelled, "cancelled"};
+  Status status = opened;
+  if (batch.stop_at_failure && batch.failed_) {
+    status = {Code::cancelled, "an earlier sample of the batch failed"};
+  } else if (status.ok()) {
+    status = lane.draw(*batch.recipe, batch.order->generator());
+  }
+  if (!status.ok()) batch.failed_ = true;
+  batch.order->leave();
+  return status;
+}
+
+Status Engine::run_stages(Batch& batch, size_t slot, Lane& lane) {
+  Status status = {Code::cancelled, "cancelled"};
+  if (!batch.cancelled_ && !(batch.stop_at_failure && batch.failed_)) {
+    status = without_throwing([&] { return lane.open(batch.samples[slot].source, batch.max_pixels); });
+    if (!status.ok()) status = fall_back(batch, slot, status, lane);
+  }
+  status = draw(batch, slot, status, lane);
+  if (!status.ok()) return status;
+  status = without_throwing([&] { return lane.decode(); });
+  if (!status.ok()) {
+    status = fall_back(batch, slot, status, lane);
+    if (!status.ok()) batch.failed_ = true;
+    if (!status.ok()) return status;
+  }
+  const recipe::Plan& plan = lane.plan();
+  if (plan.width != batch.out_width || plan.height != batch.out_height) {
+    return {Code::transform, "the transforms give another size than the batch has"};
+  }
+  return without_throwing([&] {
+    lane.finish(*batch.target, batch.out + slot * batch.sample_bytes);
+    return Status{};
+  });
+}
+
+}  // namespace fastload::engine

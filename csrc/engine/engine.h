@@ -1,0 +1,56 @@
+// engine/engine.h: a fixed pool of threads; one sample is one task on one thread. Batches start in the order of submit().
+//
+// That order is what makes waiting for a turn to draw safe: whoever holds an earlier turn was started earlier.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "engine/batch.h"
+
+namespace fastload::engine {
+
+// Asked for the pixels of a sample that the native path could not open or decode. It either adopts the whole image into the
+// lane and returns ok, or returns why the sample has failed. Called on an engine thread, one call a sample.
+using Fallback = std::function<Status(const Batch& batch, size_t slot, Status why, Lane* lane)>;
+
+class Engine {
+ public:
+  Engine(int threads, image::Simd simd, Fallback fallback);
+  ~Engine();  // stop(), if that was not done
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  void submit(const std::shared_ptr<Batch>& batch);  // only while running()
+  // No further sample of the batch starts, its draw order is closed; returns when none of its samples is running.
+  void cancel(Batch& batch);
+
+  // Cancels what is queued, waits for what runs, ends the threads. In a forked child, where they do not exist, does nothing.
+  void stop();
+
+  int threads() const { return thread_count_; }
+  bool is_forked_copy() const;
+  bool running() const;
+
+ private:
+  struct Pool;
+
+  void work();
+  void run(Batch& batch, size_t slot, Lane& lane);
+  Status run_stages(Batch& batch, size_t slot, Lane& lane);
+  Status draw(Batch& batch, size_t slot, Status opened, Lane& lane);
+  Status fall_back(Batch& batch, size_t slot, Status why, Lane& lane);
+  void finish_samples(Batch& batch, size_t count);
+
+  const int thread_count_;
+  const image::Simd simd_;
+  const Fallback fallback_;
+  const int pid_;
+  // On the heap so that a forked child can leave locks and threads untouched.
+  Pool* pool_;
+};
+
+}  // namespace fastload::engine

@@ -1,0 +1,144 @@
+#include "engine/lane.h"
+
+#include <chrono>
+#include <cstdlib>
+#include <new>
+
+#include "image/colour.h"
+#include "image/geometry.h"
+
+namespace fastload::engine {
+
+namespace {
+
+constexpr size_t kCacheLine = 64;
+
+int64_t now_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+Pixels view(const Pixels& pixels, const Box& box) {
+  return {pixels.row(box.y) + 4 * static_cast<ptrdiff_t>(box.x), box.width, box.height, pixels.stride};
+}
+
+}  // namespace
+
+StageClock::StageClock(StageTimes* times, Stage stage) : times_(times), stage_(stage), start_ns_(now_ns()) {}
+
+StageClock::~StageClock() { times_->ns[static_cast<int>(stage_)] += now_ns() - start_ns_; }
+
+PixelBuffer::~PixelBuffer() { std::free(data_); }
+
+uint8_t* PixelBuffer::reserve(size_t bytes) {
+  if (bytes > capacity_) {
+    std::free(data_);
+    capacity_ = (bytes + bytes / 2 + kCacheLine - 1) / kCacheLine * kCacheLine;
+    data_ = static_cast<uint8_t*>(std::aligned_alloc(kCacheLine, capacity_));
+    if (data_ == nullptr) {
+      capacity_ = 0;
+      throw std::bad_alloc();
+    }
+  }
+  return data_;
+}
+
+Pixels PixelBuffer::image(int32_t width, int32_t height) {
+  const ptrdiff_t stride = 4 * static_cast<ptrdiff_t>(width);
+  return {reserve(static_cast<size_t>(stride) * static_cast<size_t>(height) + kPixelSlack), width, height, stride};
+}
+
+Lane::Lane(image::Simd simd) : simd_(simd), resampler_(simd) {}
+
+Status Lane::open(const io::Source& source, int64_t max_pixels) {
+  whole_ = false;
+  ByteSpan bytes;
+  {
+    const StageClock clock(&times_, Stage::read);
+    const Status status = file_.read(source, &bytes);
+    if (!status.ok()) return status;
+  }
+  jpeg::Header header;
+  {
+    const StageClock clock(&times_, Stage::header);
+    const Status status = jpeg_.open(bytes, max_pixels, &header);
+    if (!status.ok()) return status;
+  }
+  width_ = header.width;
+  height_ = header.height;
+  if (header.ends_well) return {};
+  const StageClock clock(&times_, Stage::decode);
+  const Box all = {0, 0, width_, height_};
+  pixels_ = {decoded_.reserve(jpeg_.required_bytes(all)), 0, 0, 0};
+  const Status status = jpeg_.decode(all, &pixels_);
+  whole_ = status.ok();
+  return status;
+}
+
+Pixels Lane::adopt(int32_t width, int32_t height) {
+  jpeg_.close();
+  width_ = width;
+  height_ = height;
+  whole_ = true;
+  pixels_ = decoded_.image(width, height);
+  return pixels_;
+}
+
+Status Lane::draw(const recipe::Recipe& recipe, random::Generator& generator) {
+  const StageClock clock(&times_, Stage::draw);
+  return recipe::draw(recipe, generator, width_, height_, &plan_);
+}
+
+Status Lane::decode() {
+  if (whole_) return {};
+  const StageClock clock(&times_, Stage::decode);
+  pixels_ = {decoded_.reserve(jpeg_.required_bytes(plan_.window)), 0, 0, 0};
+  return jpeg_.decode(plan_.window, &pixels_);
+}
+
+Pixels Lane::run_steps(Pixels pixels) {
+  int next = 0;
+  for (int i = 0; i < plan_.count; ++i) {
+    const recipe::Step& step = plan_.steps[i];
+    switch (step.kind) {
+      case recipe::StepKind::crop:
+        break;  // `pixels` already is the part that this crop gives
+      case recipe::StepKind::flip_horizontal:
+        image::flip_horizontal(pixels);
+        break;
+      case recipe::StepKind::flip_vertical:
+        image::flip_vertical(pixels);
+        break;
+      case recipe::StepKind::grayscale:
+        image::to_grayscale(pixels);
+        break;
+      case recipe::StepKind::resize: {
+        const Pixels out = turned_[next].image(step.give.width, step.give.height);
+        next = 1 - next;
+        resampler_.run({step.in_width, step.in_height, step.out_width, step.out_height, step.filter, step.give}, pixels, out);
+        pixels = out;
+        break;
+      }
+      case recipe::StepKind::pad: {
+        const Pixels out = turned_[next].image(step.out_width, step.out_height);
+        next = 1 - next;
+        image::pad(pixels, step.x, step.y, step.pad_mode, step.fill, out);
+        pixels = view(out, step.give);
+        break;
+      }
+    }
+  }
+  return pixels;
+}
+
+void Lane::finish(const Target& target, void* out) {
+  Pixels pixels = whole_ ? view(pixels_, plan_.window) : pixels_;
+  {
+    const StageClock clock(&times_, Stage::resample);
+    pixels = run_steps(pixels);
+  }
+  jpeg_.close();
+  const StageClock clock(&times_, Stage::pack);
+  image::pack(pixels, target.values, target.layout, plan_.flip_horizontal, plan_.flip_vertical, out, simd_);
+}
+
+}  // namespace fastload::engine

@@ -1,0 +1,22 @@
+"""fastload: a drop-in for ``torch.utils.data.DataLoader`` that reads, decodes and transforms images natively.
+
+>>> from fastload import DataLoader  # was: from torch.utils.data import DataLoader
+"""
+
+from fastload.datasets.files import ImageFiles
+from fastload.datasets.folder import ImageFolder
+from fastload.errors import DecodeError, FastloadError, ReadError, SampleError, TransformError
+from fastload.loader import DataLoader
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DataLoader",
+    "DecodeError",
+    "FastloadError",
+    "ImageFiles",
+    "ImageFolder",
+    "ReadError",
+    "SampleError",
+    "TransformError",
+]

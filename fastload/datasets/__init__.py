@@ -1,0 +1,1 @@
+"""Data sets, and finding the files that they name."""

@@ -1,0 +1,98 @@
+"""What can go wrong with a sample, and the ledger that remembers it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import PIL
+import PIL.Image
+
+
+class FastloadError(Exception):
+    """A sample that could not be made.
+
+    Attributes:
+        index: position in the data set, as the sampler gave it.
+        path: the file, or None for a sample in memory.
+        reason: one line.
+
+    Where the plain loader would have raised some exception type, the error raised is of that type too, so
+    ``except OSError`` or ``except PIL.UnidentifiedImageError`` go on working.
+    """
+
+    index: int
+    path: str | None
+    reason: str
+
+    def __str__(self) -> str:  # not OSError's form, which would hide the sample
+        return str(self.args[0]) if self.args else ""
+
+
+class ReadError(FastloadError):
+    """The bytes could not be read: no such file, permission denied, empty, a failing disk."""
+
+
+class DecodeError(FastloadError):
+    """The bytes are no image, or a damaged or forbiddingly large one."""
+
+
+class TransformError(FastloadError):
+    """A transform refused the image."""
+
+
+class SampleError(NamedTuple):
+    """One line of the ledger ``loader.errors``."""
+
+    index: int
+    path: str | None
+    reason: str
+
+
+_READ_CODES = frozenset({"not_found", "unreadable", "empty"})
+
+
+def kind_of(code: str) -> type[FastloadError]:
+    """The error class for the engine's code of a failure."""
+    if code == "transform":
+        return TransformError
+    return ReadError if code in _READ_CODES else DecodeError
+
+
+# The types that opening and decoding an image raise. An error that crosses from a worker process must be of a class that can be
+# imported by name, so the classes that are both are made here once and for all.
+_FOREIGN = (
+    OSError,
+    FileNotFoundError,
+    PermissionError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PIL.UnidentifiedImageError,
+    PIL.Image.DecompressionBombError,
+    ValueError,
+    TypeError,
+    IndexError,
+    SyntaxError,
+    MemoryError,
+)
+
+
+def _join(kind: type[FastloadError], foreign: type[Exception]) -> type[FastloadError]:
+    name = f"{kind.__name__}_{foreign.__name__}"
+    return type(name, (kind, foreign), {"__module__": __name__, "__doc__": f"A {kind.__name__} that is a {foreign.__name__}."})
+
+
+_JOINED = {(kind, foreign): _join(kind, foreign) for kind in (ReadError, DecodeError, TransformError) for foreign in _FOREIGN}
+globals().update({joined.__name__: joined for joined in _JOINED.values()})
+
+
+def sample_error(kind: type[FastloadError], index: int, path: str | None, cause: Exception | str) -> FastloadError:
+    """The exception to raise for one sample; also an instance of the cause's type if that is one which Pillow raises."""
+    reason = cause if isinstance(cause, str) else f"{type(cause).__name__}: {cause}"
+    where = f"sample {index}" + (f" ({path})" if path is not None else "")
+    error = _JOINED.get((kind, type(cause)), kind)(f"{where}: {reason}")  # type: ignore[arg-type]
+    error.index, error.path, error.reason = index, path, reason
+    if isinstance(cause, Exception):
+        error.__cause__ = cause
+    if isinstance(cause, OSError) and isinstance(error, OSError):
+        error.errno, error.strerror, error.filename = cause.errno, cause.strerror, cause.filename
+    return error

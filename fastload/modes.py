@@ -1,0 +1,103 @@
+"""Who makes the batches of a loader: native threads, torch's workers with native samples, or torch alone."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils.data import IterableDataset
+from torch.utils.data._utils.collate import collate_tensor_fn, default_collate_fn_map
+from torch.utils.data.dataloader import default_collate
+
+from fastload.datasets.locate import Leaf, Located, NotNative, locate
+from fastload.transforms import Reading, read
+
+if TYPE_CHECKING:
+    from fastload.loader import DataLoader
+
+
+class Way(enum.Enum):
+    """The first word of ``explain()``."""
+
+    native = "native"
+    stock = "stock"
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A decision, and what it rests on.
+
+    Attributes:
+        way: native or stock.
+        in_workers: native samples, but inside torch's own iterator (its processes, or the caller's thread without workers).
+        reason: why this and nothing faster; empty for native threads.
+        located: where samples are; None for stock.
+        reading: of the transforms of the first leaf; None for stock.
+    """
+
+    way: Way
+    in_workers: bool = False
+    reason: str = ""
+    located: Located | None = None
+    reading: Reading | None = None
+
+    @property
+    def name(self) -> str:
+        """For ``stats()``."""
+        return f"{self.way.value} in workers" if self.in_workers else self.way.value
+
+    def describe(self, threads: int) -> str:
+        """For ``explain()``."""
+        if self.way is Way.stock or self.reading is None:
+            return f"stock: {self.reason}"
+        where = f"in torch's workers, because {self.reason}" if self.in_workers else f"in {threads} threads of this process"
+        lines = [f"native: images are read, decoded and transformed {where}"]
+        lines += [f"  native: {transform}" for transform in self.reading.native]
+        if self.reading.tail:
+            lines += [f"  Python: {transform}" for transform in self.reading.tail]
+            lines.append(f"  the first in Python: {self.reading.tail_reason}")
+        return "\n".join(lines)
+
+
+def choose(loader: DataLoader[Any]) -> Mode:
+    """Reads the loader as it is now; iterators keep what they were made with."""
+    try:
+        if isinstance(loader.dataset, IterableDataset):
+            raise NotNative("the data set is iterable-style")
+        located = locate(loader.dataset)
+        readings = {id(leaf.dataset.transform): read(leaf.dataset.transform) for leaf in located.leaves}
+        reading = readings[id(located.leaves[0].dataset.transform)]
+        useless = next((r for r in readings.values() if not r.native), None)
+        if useless is not None:
+            raise NotNative(f"no transform is native ({useless.tail_reason or 'there is none'})")
+    except NotNative as reason:
+        return Mode(Way.stock, reason=str(reason))
+    reason = _why_workers(loader, located.leaves, reading, len(readings))
+    return Mode(Way.native, bool(reason), reason, located, reading)
+
+
+def _why_workers(loader: DataLoader[Any], leaves: list[Leaf], reading: Reading, recipes: int) -> str:
+    """Why batches cannot come from threads; empty if they can. User code runs only where torch would run it."""
+    if recipes > 1:
+        return "the data sets have different transforms"
+    if reading.tail:
+        return f"{type(reading.tail[0]).__name__} and what follows runs in Python"
+    if not reading.is_tensor:
+        return "the transforms end in an image, not in a tensor"
+    if reading.size is None:
+        return "the transforms give images of different sizes"
+    if any(leaf.has_targets and leaf.dataset.target_transform is not None for leaf in leaves):
+        return "there is a target_transform"
+    if len({leaf.has_targets for leaf in leaves}) > 1:
+        return "only some of the data sets have targets"
+    if not loader._auto_collation:
+        return "batch_size=None"
+    if loader.collate_fn is not default_collate:
+        return "there is a collate_fn"
+    if default_collate_fn_map.get(torch.Tensor) is not collate_tensor_fn:
+        return "default_collate was changed for tensors"
+    if loader.num_workers > 0 and loader.worker_init_fn is not None:
+        return "there is a worker_init_fn"
+    return ""

@@ -1,0 +1,275 @@
+"""Batches from native threads, in the order, with the random numbers and with the errors of torch's loader."""
+
+from __future__ import annotations
+
+import operator
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import PIL.Image
+import torch
+from torch.utils.data.dataloader import _BaseDataLoaderIter, default_collate
+
+from fastload import _core
+from fastload.errors import FastloadError, SampleError, kind_of, sample_error
+from fastload.memory import BatchMemory
+from fastload.modes import Mode
+from fastload.statistics import Statistics
+
+if TYPE_CHECKING:
+    from fastload.loader import DataLoader
+
+# Pillow raises above twice its limit and warns above it; from the limit on it is asked.
+_NO_PIXEL_LIMIT = 0
+
+
+def pixel_limit() -> int:
+    """Pillow's limit as it is now; larger images are left to Pillow, which warns or refuses."""
+    return PIL.Image.MAX_IMAGE_PIXELS or _NO_PIXEL_LIMIT
+
+
+def index_seed(loader: DataLoader[Any]) -> int:
+    """The seed of ``rng="index"``: the one that the generator was seeded with. Draws nothing."""
+    return (loader.generator or torch.default_generator).initial_seed()
+
+
+class _Samples:
+    """The samples of one batch, and Pillow's word on those that the engine cannot make."""
+
+    def __init__(self, mode: Mode, indices: Sequence[Any], length: int) -> None:
+        assert mode.located is not None
+        self.indices: list[int] = []
+        self.paths: list[str | None] = []
+        self.targets: list[Any] = []
+        self.causes: dict[int, Exception] = {}
+        self._loads: list[Any] = []
+        for given in indices:
+            # A bad index fails when its turn comes, like any bad sample: no bytes here, and load() raises.
+            index, path, target = -1, None, None
+            try:
+                index = operator.index(given)
+                leaf, within = mode.located.find(index)
+                path, target = leaf.sample(within)
+                load = leaf.load
+                index += length if index < 0 else 0
+            except Exception as error:
+                load = _raiser(error)
+            self.indices.append(index)
+            self.paths.append(path)
+            self.targets.append(target)
+            self._loads.append(load)
+
+    @property
+    def sources(self) -> list[Any]:
+        """In the engine's form."""
+        return [b"" if path is None else path for path in self.paths]
+
+    def load(self, slot: int, why: str) -> np.ndarray | None:
+        """Pillow's RGB pixels, uint8 [height, width, 3], or None and a cause. Called on the engine's threads."""
+        try:
+            return np.asarray(self._loads[slot](self.paths[slot]))
+        except Exception as error:
+            self.causes[slot] = error
+            return None
+
+
+def _raiser(error: Exception) -> Any:
+    def load(path: str | None) -> Any:
+        raise error
+
+    return load
+
+
+class _Job:
+    """One batch under way: its samples, its memory, its engine batch."""
+
+    def __init__(self, samples: _Samples, images: torch.Tensor, batch: _core.Batch) -> None:
+        self.samples = samples
+        self.images = images
+        self.batch = batch
+
+
+class NativeIterator(_BaseDataLoaderIter):
+    """torch's iterator protocol over the engine.
+
+    Draws from torch's generators exactly what torch's own iterators draw. With workers, batch k belongs to emulated worker
+    ``k % num_workers``, whose generator is seeded and consumed as the process's would be; without, the caller's generator is
+    used and nothing is read ahead.
+    """
+
+    def __init__(self, loader: DataLoader[Any], mode: Mode, engine: _core.Engine, statistics: Statistics) -> None:
+        super().__init__(loader)
+        assert mode.reading is not None and mode.reading.size is not None
+        if self._num_workers == 0 and self._timeout != 0:
+            raise AssertionError("_SingleProcessDataLoaderIter requires timeout == 0")
+        if self._num_workers > 0 and loader.prefetch_factor <= 0:
+            raise AssertionError("prefetch_factor must be greater than 0 for MultiProcessingDataLoaderIter")
+        self._mode = mode
+        self._engine = engine
+        self._statistics = statistics
+        self._on_error = loader.on_error
+        self._ledger = loader._errors
+        self._length = len(loader.dataset)
+        self._has_targets = mode.located.leaves[0].has_targets if mode.located else False
+        self._seed = index_seed(loader) if loader.rng == "index" else 0
+        self._epoch = loader._epoch
+        self._channels_last = loader.memory_format == torch.channels_last
+        self._dtype = loader.dtype or mode.reading.pixelwise.table.dtype
+        self._target = mode.reading.pixelwise.target("hwc" if self._channels_last else "chw", self._dtype)
+        self._memory = BatchMemory(pinned=self._pin_memory)
+        self._jobs: deque[_Job] = deque()
+        self._orders: list[_core.DrawOrder] | None = None
+        if loader.rng == "stock":
+            self._orders = [_order((self._base_seed + worker) & 0xFFFFFFFF) for worker in range(self._num_workers)]
+        self._ahead = loader.prefetch_factor * self._num_workers if self._num_workers else 0
+        if self._num_workers > 0:
+            self._reset(loader, first_iter=True)
+
+    def _reset(self, loader: DataLoader[Any], first_iter: bool = False) -> None:
+        # As worker processes do, finish what was asked for: the emulated generators have moved on by just that much.
+        for job in self._jobs:
+            job.batch.wait()
+        self._jobs.clear()
+        super()._reset(loader, first_iter)
+        if not first_iter:
+            loader._epoch += 1
+            self._epoch = loader._epoch
+            self._statistics = loader._statistics = Statistics()
+        self._sent = 0
+        for _ in range(self._ahead):
+            self._send_next()
+
+    def _send_next(self) -> None:
+        try:
+            indices = self._next_index()
+        except StopIteration:
+            return
+        order = self._orders[self._sent % self._num_workers] if self._orders is not None else None
+        self._sent += 1
+        self._jobs.append(self._send(indices, order))
+
+    def _send(self, indices: Sequence[Any], order: _core.DrawOrder | None) -> _Job:
+        assert self._mode.reading is not None and self._mode.reading.size is not None
+        samples = _Samples(self._mode, indices, self._length)
+        shape = (len(samples.indices), self._target.channels, *self._mode.reading.size)
+        images = self._memory.empty(shape, self._dtype, channels_last=self._channels_last)
+        flat = images.permute(0, 2, 3, 1) if self._channels_last else images
+        flat = flat.view(torch.int16) if self._dtype == torch.bfloat16 else flat
+        batch = self._engine.submit(
+            samples.sources,
+            [index % 2**64 for index in samples.indices],
+            recipe=self._mode.reading.recipe,
+            target=self._target,
+            out=flat.numpy(),
+            order=order,
+            seed=self._seed % 2**64,
+            epoch=self._epoch,
+            stop_at_failure=self._on_error == "raise",
+            max_pixels=pixel_limit(),
+            load=samples.load,
+        )
+        return _Job(samples, images, batch)
+
+    def _next_data(self) -> Any:
+        while True:
+            data = self._next_from_workers() if self._num_workers else self._next_without_workers()
+            if data is not None:
+                return data
+
+    def _next_from_workers(self) -> Any:
+        if not self._jobs:
+            raise StopIteration
+        waited = self._wait(self._jobs[0])
+        job = self._jobs.popleft()
+        self._send_next()
+        return self._deliver(job, waited)
+
+    def _next_without_workers(self) -> Any:
+        indices = self._next_index()
+        if self._orders is None:
+            job = self._send(indices, None)
+            return self._deliver(job, self._wait(job))
+        state = torch.get_rng_state()
+        order = _core.DrawOrder(_core.Mt19937.from_torch(state.numpy()))
+        job = self._send(indices, order)
+        waited = self._wait(job)
+        order.generator().export_torch(state.numpy())
+        torch.set_rng_state(state)
+        return self._deliver(job, waited)
+
+    def _wait(self, job: _Job) -> float:
+        began = time.perf_counter()
+        if not job.batch.wait(self._timeout if self._timeout > 0 else -1.0):
+            raise RuntimeError(f"DataLoader timed out after {self._timeout} seconds")
+        return time.perf_counter() - began
+
+    def _deliver(self, job: _Job, waited: float) -> Any:
+        """The collated batch; None when no sample of it is left; raises what the policy wants raised."""
+        failures = self._failures(job)
+        images, targets = job.images, job.samples.targets
+        self._statistics.add(job.batch, len(targets) - len(failures), len(failures), waited)
+        if failures:
+            for slot in sorted(failures):
+                error = failures[slot]
+                self._ledger.append(SampleError(error.index, error.path, error.reason))
+            kept = [slot for slot in range(len(targets)) if slot not in failures]
+            if self._on_error == "raise" or (self._on_error == "replace" and not kept):
+                raise failures[min(failures)]
+            if not kept:
+                return None
+            if self._on_error == "skip":
+                images = images[kept]
+                targets = [targets[slot] for slot in kept]
+            else:
+                for slot in failures:
+                    stand_in = next((other for other in kept if other > slot), kept[0])
+                    images[slot] = images[stand_in]
+                    targets[slot] = targets[stand_in]
+            if self._channels_last:
+                images = images.contiguous(memory_format=torch.channels_last)
+            if self._pin_memory and not images.is_pinned():
+                images = images.pin_memory()
+        if not targets:
+            default_collate([])  # torch's error for an empty batch
+        if not self._has_targets:
+            return images
+        collated = default_collate(targets)
+        if self._pin_memory:
+            collated = torch.utils.data._utils.pin_memory.pin_memory(collated)
+        return [images, collated]
+
+    def _failures(self, job: _Job) -> dict[int, FastloadError]:
+        failed: dict[int, FastloadError] = {}
+        failures = job.batch.failures
+        if failures and all(code == "cancelled" for _, code, _ in failures):
+            raise RuntimeError("this batch was cancelled: its engine was stopped")
+        for slot, code, message in failures:
+            if code == "cancelled":
+                continue
+            samples = job.samples
+            cause: Exception | str = samples.causes.get(slot, message)
+            if code == "transform":
+                cause = self._transform_error(samples, slot) or message
+            failed[slot] = sample_error(kind_of(code), samples.indices[slot], samples.paths[slot], cause)
+        return failed
+
+    def _transform_error(self, samples: _Samples, slot: int) -> Exception | None:
+        """torchvision's own error for an image that a transform refuses; no random number is used up."""
+        pixels = samples.load(slot, "transform")
+        if pixels is None or self._mode.reading is None:
+            return samples.causes.get(slot)
+        image = PIL.Image.fromarray(pixels)
+        with torch.random.fork_rng(devices=[]):
+            try:
+                for transform in self._mode.reading.native:
+                    image = transform(image)
+            except Exception as error:
+                return error
+        return None
+
+
+def _order(seed: int) -> _core.DrawOrder:
+    return _core.DrawOrder(_core.Mt19937(seed))

@@ -1,0 +1,48 @@
+"""What one epoch cost, and where."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from fastload import _core
+
+
+class Statistics:
+    """Adds up one iterator's figures; all times in seconds."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self._last = self._began
+        self._first_batch: float | None = None
+        self._batches = self._images = self._errors = self._fallbacks = 0
+        self._waited = 0.0
+        self._stages: dict[str, float] = {}
+
+    def add(self, batch: _core.Batch, images: int, errors: int, waited: float) -> None:
+        """One delivered batch."""
+        self._last = time.perf_counter()
+        if self._first_batch is None:
+            self._first_batch = self._last - self._began
+        self._batches += 1
+        self._images += images
+        self._errors += errors
+        self._fallbacks += batch.fallbacks
+        self._waited += waited
+        for stage, seconds in batch.stage_seconds.items():
+            self._stages[stage] = self._stages.get(stage, 0.0) + seconds
+
+    def figures(self) -> dict[str, Any]:
+        """A fresh dictionary; see ``DataLoader.stats``."""
+        seconds = self._last - self._began
+        return {
+            "batches": self._batches,
+            "images": self._images,
+            "seconds": seconds,
+            "images_per_second": self._images / seconds if seconds > 0 else 0.0,
+            "wait_seconds": self._waited,
+            "first_batch_seconds": self._first_batch,
+            "stages": dict(self._stages),
+            "fallbacks": self._fallbacks,
+            "errors": self._errors,
+        }

@@ -1,0 +1,425 @@
+"""torchvision transforms -> what the engine does natively, and what is left to Python.
+
+A transform counts only if its type is exactly torchvision's and no hook hangs on it. The native part is the longest run from the
+start; whatever follows runs in Python on the object that torchvision would have handed it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import PIL
+import PIL.Image
+import torch
+import torchvision.transforms as v1
+import torchvision.transforms.v2 as v2
+from torchvision.transforms._presets import ImageClassification
+from torchvision.transforms.functional import InterpolationMode, pil_modes_mapping
+
+from fastload import _core
+from fastload.datasets.locate import NotNative
+
+Transform = Callable[[Any], Any]
+
+_FILTERS = {
+    PIL.Image.Resampling.NEAREST: _core.Filter.nearest,
+    PIL.Image.Resampling.BOX: _core.Filter.box,
+    PIL.Image.Resampling.BILINEAR: _core.Filter.bilinear,
+    PIL.Image.Resampling.HAMMING: _core.Filter.hamming,
+    PIL.Image.Resampling.BICUBIC: _core.Filter.bicubic,
+    PIL.Image.Resampling.LANCZOS: _core.Filter.lanczos,
+}
+_PAD_MODES = {
+    "constant": _core.PadMode.constant,
+    "edge": _core.PadMode.edge,
+    "reflect": _core.PadMode.reflect,
+    "symmetric": _core.PadMode.symmetric,
+}
+_ELEMENTS = {
+    torch.uint8: "uint8",
+    torch.float32: "float32",
+    torch.float16: "float16",
+    torch.bfloat16: "bfloat16",
+    torch.float64: "float64",
+}
+# A tensor in which every byte value occurs once a channel shows what a chain of point-wise transforms does to each.
+_PROBE_SIDE = 16
+
+
+@dataclass(frozen=True)
+class Pixelwise:
+    """What the conversion from image to tensor does to each byte.
+
+    Attributes:
+        table: [channels, 256], the value of each byte in each channel, computed by the transforms themselves.
+        kind: the type of a sample: torch.Tensor or torchvision's tv_tensors.Image.
+        interleaved: a sample's memory is height x width x channels, seen through a permuted view.
+        mean, std: of the one Normalize among them, in float32, for the arithmetic form; else empty.
+    """
+
+    table: torch.Tensor
+    kind: type
+    interleaved: bool
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def target(self, layout: str, dtype: torch.dtype | None = None) -> _core.Target:
+        """The engine's form, values cast to ``dtype`` where one is given."""
+        table = self.table if dtype is None else self.table.to(dtype)
+        if table.dtype not in _ELEMENTS:
+            raise ValueError(f"dtype must be one of {sorted(map(str, _ELEMENTS))}, not {table.dtype}")
+        bits = table.view(torch.int16) if table.dtype == torch.bfloat16 else table
+        return _core.Target(
+            bits.contiguous().numpy(), element=_ELEMENTS[table.dtype], layout=layout, mean=list(self.mean), std=list(self.std)
+        )
+
+
+# An image that stays one: the bytes as they are.
+_RGB_BYTES = Pixelwise(torch.arange(256, dtype=torch.uint8).repeat(3, 1), PIL.Image.Image, True)
+_GRAY_BYTES = Pixelwise(torch.arange(256, dtype=torch.uint8).repeat(1, 1), PIL.Image.Image, True)
+
+
+@dataclass
+class Reading:
+    """How a transform was read.
+
+    Attributes:
+        recipe: geometry and grayscale, in the engine's form.
+        pixelwise: what the conversion does; ``kind`` is PIL.Image.Image while the sample is still an image.
+        size: (height, width) of every sample where the transforms fix it, else None.
+        native: the transforms that the engine does, in order.
+        tail: the rest, run in Python.
+        tail_reason: why the first of the tail is not native; empty without a tail.
+    """
+
+    recipe: _core.Recipe
+    pixelwise: Pixelwise
+    size: tuple[int, int] | None
+    native: list[Transform] = field(default_factory=list)
+    tail: list[Transform] = field(default_factory=list)
+    tail_reason: str = ""
+
+    @property
+    def is_tensor(self) -> bool:
+        """Whether the native part ends in a tensor."""
+        return self.pixelwise.kind is not PIL.Image.Image
+
+
+def read(transform: Transform | None) -> Reading:
+    """Reads a torchvision transform. Never fails: what is not understood is the tail."""
+    chain = _Chain()
+    flat = list(_flatten(transform)) if transform is not None else []
+    tail_reason = ""
+    taken = 0
+    for step in flat:
+        try:
+            chain.take(step)
+        except NotNative as reason:
+            tail_reason = f"{_name(step)}: {reason}"
+            break
+        taken += 1
+    recipe = _core.Recipe(
+        chain.geometry,
+        fused_uniform=_uniform_is_fused() if chain.draws_between else True,
+        vertical_first=_vertical_first(),
+    )
+    return Reading(recipe, chain.pixelwise, chain.size, flat[:taken], flat[taken:], tail_reason)
+
+
+def _name(transform: Transform) -> str:
+    return getattr(type(transform), "__name__", str(transform))
+
+
+def _flatten(transform: Transform) -> Iterator[Transform]:
+    if type(transform) in (v1.Compose, v2.Compose, torch.nn.Sequential) and not _has_hooks(transform):
+        inner = transform if isinstance(transform, torch.nn.Sequential) else transform.transforms
+        for step in inner:
+            yield from _flatten(step)
+    elif type(transform) is ImageClassification and not _has_hooks(transform):
+        # The presets that come with torchvision's weights.
+        yield v1.Resize(transform.resize_size, interpolation=transform.interpolation, antialias=transform.antialias)
+        yield v1.CenterCrop(transform.crop_size)
+        yield v1.PILToTensor()
+        yield v1.ConvertImageDtype(torch.float)
+        yield v1.Normalize(transform.mean, transform.std)
+    else:
+        yield transform
+
+
+def _has_hooks(transform: Transform) -> bool:
+    hooks = ("_forward_hooks", "_forward_pre_hooks")
+    return any(getattr(transform, name, None) for name in hooks) or "forward" in getattr(transform, "__dict__", {})
+
+
+class _Chain:
+    """The native part so far; take() adds one transform or says why not."""
+
+    def __init__(self) -> None:
+        self.geometry: list[_core.Transform] = []
+        self.size: tuple[int, int] | None = None
+        self.draws_between = False  # uses torch's uniform_(a, b)
+        self.gray = False
+        self.values: list[Transform] = []
+        self.pixelwise = _RGB_BYTES
+
+    def take(self, transform: Transform) -> None:
+        if _has_hooks(transform):
+            raise NotNative("hooks hang on it")
+        kind = type(transform)
+        if kind in _NOTHING:
+            return
+        if kind in _POINT_WISE:
+            self._take_point_wise(transform)
+        elif kind in _GEOMETRY:
+            if self.values and kind not in _FLIPS:
+                raise NotNative("after the conversion to a tensor torchvision computes it differently")
+            _GEOMETRY[kind](self, transform)
+        else:
+            raise NotNative("not one of the transforms that the engine knows")
+
+    def _take_point_wise(self, transform: Transform) -> None:
+        values = [*self.values, transform]
+        self.pixelwise = _probe(values, gray=self.gray)
+        self.values = values
+
+    def add(self, kind: _core.Kind, transform: Transform) -> _core.Transform:
+        """A new engine transform, not yet in the chain."""
+        made = _core.Transform(kind)
+        made.v2 = type(transform).__module__.startswith(v2.__name__)
+        return made
+
+    def random_resized_crop(self, t: Any) -> None:
+        made = self.add(_core.Kind.random_resized_crop, t)
+        made.height, made.width = _two(t.size)
+        made.filter = _filter(t.interpolation)
+        scale, ratio = _float_pair(t.scale, "scale"), _float_pair(t.ratio, "ratio")
+        if ratio[0] <= 0:
+            raise NotNative("a ratio that is not positive")
+        _require_float32()
+        made.set_scale(scale)
+        made.set_ratio(ratio)
+        made.set_log_ratio(*torch.log(torch.tensor(ratio, dtype=torch.float32)).tolist())
+        self.draws_between = True
+        self._append(made, (made.height, made.width))
+
+    def resize(self, t: Any) -> None:
+        made = self.add(_core.Kind.resize, t)
+        made.filter = _filter(t.interpolation)
+        size = [t.size] if isinstance(t.size, int) else t.size
+        if size is None or not all(type(side) is int and side > 0 for side in size):
+            raise NotNative(f"size={t.size!r}")
+        if len(size) == 2:
+            if t.max_size is not None:
+                raise NotNative("max_size with both sides given")
+            made.height, made.width = size
+            self._append(made, (size[0], size[1]))
+            return
+        if t.max_size is not None and (type(t.max_size) is not int or t.max_size <= size[0]):
+            raise NotNative(f"max_size={t.max_size!r}")
+        made.width = size[0]
+        made.max_size = t.max_size or 0
+        self._append(made, None)
+
+    def center_crop(self, t: Any) -> None:
+        made = self.add(_core.Kind.center_crop, t)
+        made.height, made.width = _two(t.size)
+        self._append(made, (made.height, made.width))
+
+    def random_crop(self, t: Any) -> None:
+        made = self.add(_core.Kind.random_crop, t)
+        made.height, made.width = _two(t.size)
+        made.pad_if_needed = bool(t.pad_if_needed)
+        if t.padding_mode not in _PAD_MODES:
+            raise NotNative(f"padding_mode={t.padding_mode!r}")
+        made.pad_mode = _PAD_MODES[t.padding_mode]
+        made.set_fill(_fill(t.fill, channels=1 if self.gray else 3))
+        made.padded = t.padding is not None
+        if t.padding is not None:
+            made.set_padding(_padding(t.padding, sides_in_pairs=made.v2))
+        self._append(made, (made.height, made.width))
+
+    def flip(self, kind: _core.Kind, t: Any) -> None:
+        made = self.add(kind, t)
+        made.p = _probability(t.p)
+        self._append(made, self.size)
+
+    def grayscale(self, t: Any) -> None:
+        if t.num_output_channels not in (1, 3):
+            raise NotNative(f"num_output_channels={t.num_output_channels!r}")
+        self._append(self.add(_core.Kind.grayscale, t), self.size)
+        if t.num_output_channels == 1:
+            self.gray = True
+            self.pixelwise = _GRAY_BYTES
+        elif self.gray:
+            self.gray = False
+            self.pixelwise = _RGB_BYTES
+
+    def random_grayscale(self, t: Any) -> None:
+        made = self.add(_core.Kind.random_grayscale, t)
+        made.p = _probability(t.p)
+        self._append(made, self.size)
+
+    def _append(self, made: _core.Transform, size: tuple[int, int] | None) -> None:
+        self.geometry.append(made)
+        self.size = size
+
+
+def _of(name: str) -> tuple[type, type]:
+    return getattr(v1, name), getattr(v2, name)
+
+
+_GEOMETRY: dict[type, Callable[[_Chain, Any], None]] = {
+    **dict.fromkeys(_of("RandomResizedCrop"), _Chain.random_resized_crop),
+    **dict.fromkeys(_of("Resize"), _Chain.resize),
+    **dict.fromkeys(_of("CenterCrop"), _Chain.center_crop),
+    **dict.fromkeys(_of("RandomCrop"), _Chain.random_crop),
+    **dict.fromkeys(_of("RandomHorizontalFlip"), lambda chain, t: chain.flip(_core.Kind.random_horizontal_flip, t)),
+    **dict.fromkeys(_of("RandomVerticalFlip"), lambda chain, t: chain.flip(_core.Kind.random_vertical_flip, t)),
+    **dict.fromkeys(_of("Grayscale"), _Chain.grayscale),
+    **dict.fromkeys(_of("RandomGrayscale"), _Chain.random_grayscale),
+}
+_FLIPS = {*_of("RandomHorizontalFlip"), *_of("RandomVerticalFlip")}
+_NOTHING = {torch.nn.Identity, v2.Identity}
+_NORMALIZE = _of("Normalize")
+# Types only, never functions: each is a function of one pixel's value and its channel.
+_POINT_WISE = {
+    v1.ToTensor,
+    v2.ToTensor,
+    v2.ToImage,
+    v2.ToDtype,
+    v2.ToPureTensor,
+    *_of("PILToTensor"),
+    *_of("ConvertImageDtype"),
+    *_NORMALIZE,
+}
+
+
+def _probe(values: Sequence[Transform], *, gray: bool) -> Pixelwise:
+    """Runs the conversion on an image that holds every byte value."""
+    levels = np.arange(256, dtype=np.uint8).reshape(_PROBE_SIDE, _PROBE_SIDE)
+    probe: Any = PIL.Image.fromarray(levels if gray else np.repeat(levels[:, :, None], 3, axis=2))
+    try:
+        for transform in values:
+            probe = transform(probe)
+    except Exception as error:  # the same error will come from the tail, with the sample that it belongs to
+        raise NotNative(f"it fails: {error}") from error
+    channels = 1 if gray else 3
+    if not isinstance(probe, torch.Tensor) or probe.shape != (channels, _PROBE_SIDE, _PROBE_SIDE):
+        raise NotNative("it does not give a tensor of the image's shape")
+    if probe.dtype not in _ELEMENTS:
+        raise NotNative(f"it gives {probe.dtype}")
+    plain = probe.as_subclass(torch.Tensor)
+    normalizes = [t for t in values if isinstance(t, _NORMALIZE)]
+    moments: tuple[tuple[float, ...], ...] = ((), ())
+    if len(normalizes) == 1 and not gray:
+        mean, std = (torch.as_tensor(m, dtype=torch.float32).flatten() for m in (normalizes[0].mean, normalizes[0].std))
+        moments = tuple(mean.expand(3).tolist()), tuple(std.expand(3).tolist())
+    return Pixelwise(
+        plain.reshape(channels, 256).contiguous().clone(),
+        type(probe),
+        channels == 3 and plain.stride() == (1, 3 * _PROBE_SIDE, 3),
+        *moments,
+    )
+
+
+def _two(size: Any) -> tuple[int, int]:
+    if len(size) != 2 or not all(type(side) is int and side > 0 for side in size):
+        raise NotNative(f"size={size!r}")
+    return size[0], size[1]
+
+
+def _float_pair(value: Any, name: str) -> tuple[float, float]:
+    if len(value) != 2 or not all(isinstance(number, (int, float)) for number in value) or value[0] > value[1]:
+        raise NotNative(f"{name}={value!r}")
+    return float(value[0]), float(value[1])
+
+
+def _filter(interpolation: Any) -> _core.Filter:
+    if isinstance(interpolation, InterpolationMode):
+        interpolation = pil_modes_mapping[interpolation]
+    if interpolation not in _FILTERS:
+        raise NotNative(f"interpolation={interpolation!r}")
+    return _FILTERS[interpolation]
+
+
+def _probability(p: Any) -> float:
+    if not isinstance(p, (int, float)):
+        raise NotNative(f"p={p!r}")
+    _require_float32()
+    return float(p)
+
+
+def _require_float32() -> None:
+    if torch.get_default_dtype() != torch.float32:
+        raise NotNative(f"torch draws differently while its default dtype is {torch.get_default_dtype()}")
+
+
+def _fill(fill: Any, *, channels: int) -> list[int]:
+    if not isinstance(fill, (int, float, list, tuple, type(None))):
+        raise NotNative(f"fill={fill!r}")
+    values = [fill or 0] * 3 if isinstance(fill, (int, float, type(None))) else list(fill)
+    if len(values) == 1:
+        values *= 3
+    if len(values) != 3 or (channels == 1 and len(set(values)) != 1):
+        raise NotNative(f"fill={fill!r}")
+    numbers = [int(value) for value in values]
+    if not all(0 <= number <= 255 for number in numbers):
+        raise NotNative(f"fill={fill!r}")
+    return numbers
+
+
+def _padding(padding: Any, *, sides_in_pairs: bool) -> list[int]:
+    """Left, top, right, bottom. transforms.v2 keeps left, right, top, bottom."""
+    sides = [padding] if isinstance(padding, int) else list(padding)
+    if not all(type(side) is int and side >= 0 for side in sides):
+        raise NotNative(f"padding={padding!r}")
+    if len(sides) == 1:
+        return sides * 4
+    if len(sides) == 2:
+        return sides * 2
+    if len(sides) != 4:
+        raise NotNative(f"padding={padding!r}")
+    if sides_in_pairs:
+        left, right, top, bottom = sides
+        return [left, top, right, bottom]
+    return sides
+
+
+def _vertical_first() -> _core.VerticalFirst:
+    """When the installed Pillow resizes vertically first."""
+    version = tuple(int(part) for part in PIL.__version__.split(".")[:2])
+    if version >= (13, 0):
+        return _core.VerticalFirst.much_shorter
+    return _core.VerticalFirst.very_tall if version >= (12, 2) else _core.VerticalFirst.never
+
+
+@functools.cache
+def _uniform_is_fused() -> bool:
+    """Whether this build of torch computes ``uniform_(a, b)`` as one fused multiply-add.
+
+    It does where it was compiled for AVX2 and up, and the last bit of 20 to 50 % of the draws depends on it. Decided by
+    drawing: exact rational arithmetic tells both forms apart.
+    """
+    generator = torch.Generator().manual_seed(0)
+    words = _core.Mt19937(0)
+    low, high = np.float32(0.08), np.float32(1.0)
+    width = high - low
+    agree = {"fused": 0, "separate": 0}
+    for _ in range(64):
+        drawn = torch.empty(1).uniform_(0.08, 1.0, generator=generator).numpy()[0]
+        x = np.float32((words.next() & 0xFFFFFF) * 2.0**-24)
+        exact = Fraction(float(x)) * Fraction(float(width)) + Fraction(float(low))
+        agree["fused"] += bool(drawn == _round_to_float32(exact))
+        agree["separate"] += bool(drawn == np.float32(x * width) + low)
+    return agree["fused"] >= agree["separate"]
+
+
+def _round_to_float32(value: Fraction) -> np.float32:
+    guess = np.float32(float(value))
+    candidates = (np.nextafter(guess, np.float32(-np.inf)), guess, np.nextafter(guess, np.float32(np.inf)))
+    return min(candidates, key=lambda c: abs(Fraction(float(c)) - value))
