@@ -203,8 +203,14 @@ void bind_recipe(py::module_& module) {
   using index::PathTable;
   py::class_<PathTable, std::shared_ptr<PathTable>>(module, "PathTable", "Paths and integer targets in flat arrays.")
       .def(py::init<>())
-      .def("append", [](PathTable& table, const std::string& path, int64_t target) { table.append(path, target); },
-           py::arg("path"), py::arg("target"))
+      .def(
+          "append",
+          [](PathTable& table, const py::str& path, int64_t target) {
+            const auto encoded = py::reinterpret_steal<py::bytes>(PyUnicode_EncodeFSDefault(path.ptr()));
+            if (!encoded) throw py::error_already_set();
+            table.append(static_cast<std::string_view>(encoded), target);
+          },
+          py::arg("path"), py::arg("target"))
       .def("shrink", &PathTable::shrink)
       .def("__len__", &PathTable::size)
       .def(

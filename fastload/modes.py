@@ -12,7 +12,7 @@ from torch.utils.data._utils.collate import collate_tensor_fn, default_collate_f
 from torch.utils.data.dataloader import default_collate
 
 from fastload.datasets.locate import Leaf, Located, NotNative, locate
-from fastload.transforms import Reading, read
+from fastload.transforms import Reading, name_of, read
 
 if TYPE_CHECKING:
     from fastload.loader import DataLoader
@@ -83,7 +83,7 @@ def _why_workers(loader: DataLoader[Any], leaves: list[Leaf], reading: Reading, 
     if recipes > 1:
         return "the data sets have different transforms"
     if reading.tail:
-        return f"{type(reading.tail[0]).__name__} and what follows runs in Python"
+        return f"{name_of(reading.tail[0])} and what follows runs in Python"
     if not reading.is_tensor:
         return "the transforms end in an image, not in a tensor"
     if reading.size is None:

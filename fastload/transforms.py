@@ -120,7 +120,7 @@ def read(transform: Transform | None) -> Reading:
         try:
             chain.take(step)
         except NotNative as reason:
-            tail_reason = f"{_name(step)}: {reason}"
+            tail_reason = f"{name_of(step)}: {reason}"
             break
         taken += 1
     recipe = _core.Recipe(
@@ -131,8 +131,9 @@ def read(transform: Transform | None) -> Reading:
     return Reading(recipe, chain.pixelwise, chain.size, flat[:taken], flat[taken:], tail_reason)
 
 
-def _name(transform: Transform) -> str:
-    return getattr(type(transform), "__name__", str(transform))
+def name_of(transform: Transform) -> str:
+    """The transform's name, or its type's."""
+    return getattr(transform, "__name__", type(transform).__name__)
 
 
 def _flatten(transform: Transform) -> Iterator[Transform]:

@@ -1,0 +1,87 @@
+#include "bindings_jpeg.h"
+
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <cstring>
+#include <optional>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+#include "jpeg/decode.h"
+
+namespace py = pybind11;
+using namespace fastload;
+
+namespace {
+
+constexpr uint8_t kCanary = 0xA5;
+
+const char* code_name(Code code) {
+  switch (code) {
+    case Code::not_native: return "not_native";
+    case Code::too_large: return "too_large";
+    default: return "damaged";
+  }
+}
+
+void require_ok(const Status& status) {
+  if (status.ok()) return;
+  const py::object error = py::module_::import("fastload._core").attr("JpegError");
+  PyErr_SetObject(error.ptr(), py::make_tuple(code_name(status.code), status.message).ptr());
+  throw py::error_already_set();
+}
+
+ByteSpan span_of(const py::bytes& data) {
+  const std::string_view view = data;
+  return {reinterpret_cast<const uint8_t*>(view.data()), view.size()};
+}
+
+std::tuple<int, int, bool> header(const py::bytes& data, int64_t max_pixels) {
+  jpeg::Session session;
+  jpeg::Header header;
+  require_ok(session.open(span_of(data), max_pixels, &header));
+  return {header.width, header.height, header.ends_well};
+}
+
+py::array_t<uint8_t> decode(const py::bytes& data, std::optional<std::tuple<int, int, int, int>> window,
+                            int64_t max_pixels) {
+  jpeg::Session session;
+  jpeg::Header header;
+  require_ok(session.open(span_of(data), max_pixels, &header));
+  Box box = {0, 0, header.width, header.height};
+  if (window) {
+    std::tie(box.x, box.y, box.width, box.height) = *window;
+    if (box.x < 0 || box.y < 0 || box.width < 1 || box.height < 1 || box.width > header.width - box.x ||
+        box.height > header.height - box.y) {
+      throw py::value_error("the window must lie inside the image");
+    }
+  }
+  const size_t room = session.required_bytes(box);
+  std::vector<uint8_t> bytes(room + kPixelSlack, kCanary);
+  Pixels pixels;
+  pixels.data = bytes.data();
+  require_ok(session.decode(box, &pixels));
+  for (size_t i = room; i < bytes.size(); ++i) {
+    if (bytes[i] != kCanary) throw std::runtime_error("decode() wrote behind required_bytes()");
+  }
+  py::array_t<uint8_t> rgb({pixels.height, pixels.width, 3});
+  uint8_t* to = rgb.mutable_data();
+  for (int32_t y = 0; y < pixels.height; ++y) {
+    const uint8_t* from = pixels.row(y);
+    for (int32_t x = 0; x < pixels.width; ++x, from += 4, to += 3) std::memcpy(to, from, 3);
+  }
+  return rgb;
+}
+
+}  // namespace
+
+void bind_jpeg(py::module_& module) {
+  py::exception<void> error(module, "JpegError");
+  error.doc() = "args: (name of the code, message)";
+  module.def("jpeg_header", &header, py::arg("data"), py::arg("max_pixels") = 0,
+             "(width, height, ends_well) of a JPEG in memory.");
+  module.def("jpeg_decode", &decode, py::arg("data"), py::arg("window") = py::none(), py::arg("max_pixels") = 0,
+             "uint8 [height, width, 3] of a JPEG in memory, or of a window (x, y, width, height) of it.");
+}

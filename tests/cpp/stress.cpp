@@ -1,0 +1,191 @@
+// Engines under load, for the sanitizers: many batches, draw orders, failures, fallbacks, cancels and stops at every moment.
+// Usage: stress SECONDS JPEG [JPEG …]. Exits 0 when every finished batch has the pixels that one thread gives.
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+
+using namespace fastload;
+
+namespace {
+
+constexpr int kSide = 40;
+constexpr size_t kSampleBytes = 3 * kSide * kSide;
+
+std::vector<uint8_t> read_all(const char* path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+std::shared_ptr<const engine::Target> byte_target() {
+  auto target = std::make_shared<engine::Target>();
+  target->table.resize(3 * 256);
+  for (size_t i = 0; i < target->table.size(); ++i) target->table[i] = static_cast<uint8_t>(i);
+  target->element_bytes = 1;
+  target->values.element = image::Element::uint8;
+  target->values.table = target->table.data();
+  return target;
+}
+
+std::shared_ptr<const recipe::Recipe> crop_and_flip() {
+  auto made = std::make_shared<recipe::Recipe>();
+  recipe::Transform crop;
+  crop.kind = recipe::Kind::random_resized_crop;
+  crop.width = crop.height = kSide;
+  crop.scale[0] = 0.08;
+  crop.scale[1] = 1.0;
+  crop.ratio[0] = 0.75;
+  crop.ratio[1] = 4.0 / 3.0;
+  crop.log_ratio[0] = -0.28768207f;
+  crop.log_ratio[1] = 0.28768207f;
+  recipe::Transform flip;
+  flip.kind = recipe::Kind::random_horizontal_flip;
+  flip.p = 0.5f;
+  made->transforms = {crop, flip};
+  return made;
+}
+
+struct Work {
+  std::shared_ptr<engine::Batch> batch;
+  std::vector<uint8_t> out;
+};
+
+class Stress {
+ public:
+  Stress(int files, char** names) : target_(byte_target()), recipe_(crop_and_flip()) {
+    for (int i = 0; i < files; ++i) {
+      paths_.emplace_back(names[i]);
+      bytes_.push_back(read_all(names[i]));
+    }
+    damaged_ = bytes_.front();
+    damaged_.resize(damaged_.size() / 2);
+  }
+
+  Work make(uint32_t seed, const std::shared_ptr<engine::DrawOrder>& order, bool with_damage) {
+    std::mt19937 dice(seed);
+    Work work;
+    work.batch = std::make_shared<engine::Batch>();
+    engine::Batch& batch = *work.batch;
+    const size_t count = dice() % 12;
+    work.out.assign(count * kSampleBytes, 0);
+    batch.samples.resize(count);
+    for (engine::Sample& sample : batch.samples) {
+      const size_t file = dice() % paths_.size();
+      sample.index = dice();
+      sample.source.kind = dice() % 2 == 0 ? io::SourceKind::path : io::SourceKind::memory;
+      sample.source.path = paths_[file];
+      sample.source.memory = {bytes_[file].data(), bytes_[file].size()};
+      if (with_damage && dice() % 6 == 0) {
+        sample.source.kind = io::SourceKind::memory;
+        sample.source.memory = {damaged_.data(), damaged_.size()};
+      }
+    }
+    batch.recipe = recipe_;
+    batch.target = target_;
+    batch.out = work.out.data();
+    batch.sample_bytes = kSampleBytes;
+    batch.out_width = batch.out_height = kSide;
+    batch.stop_at_failure = dice() % 2 == 0;
+    batch.order = order;
+    batch.seed = 7;
+    return work;
+  }
+
+ private:
+  std::vector<std::string> paths_;
+  std::vector<std::vector<uint8_t>> bytes_;
+  std::vector<uint8_t> damaged_;
+  std::shared_ptr<const engine::Target> target_;
+  std::shared_ptr<const recipe::Recipe> recipe_;
+};
+
+// Every third damaged sample is answered with a plain picture.
+Status answer(const engine::Batch& batch, size_t slot, Status why, engine::Lane* lane) {
+  if (batch.samples[slot].index % 3 != 0) return why;
+  const Pixels pixels = lane->adopt(64, 48);
+  for (int y = 0; y < pixels.height; ++y) std::memset(pixels.row(y), y, 4 * static_cast<size_t>(pixels.width));
+  return {};
+}
+
+// A chain of batches on one draw order, with one thread and with many: the same bytes and the same outcomes.
+bool equal_to_one_thread(Stress& stress, uint32_t seed) {
+  std::vector<std::vector<Work>> runs;
+  for (const int threads : {1, 5}) {
+    engine::Engine engine(threads, image::best_simd(), answer);
+    const auto order = std::make_shared<engine::DrawOrder>(random::Mt19937(seed));
+    runs.emplace_back();
+    for (uint32_t i = 0; i < 8; ++i) {
+      runs.back().push_back(stress.make(seed * 8 + i, order, i % 2 == 0));
+      engine.submit(runs.back().back().batch);
+    }
+    for (Work& work : runs.back()) {
+      while (!work.batch->wait(1000)) {
+      }
+    }
+  }
+  for (size_t i = 0; i < runs[0].size(); ++i) {
+    const Work& one = runs[0][i];
+    const Work& many = runs[1][i];
+    for (size_t slot = 0; slot < one.batch->samples.size(); ++slot) {
+      if (one.batch->outcomes[slot].code != many.batch->outcomes[slot].code) return false;
+      if (one.batch->outcomes[slot].code != Code::ok) continue;
+      if (std::memcmp(&one.out[slot * kSampleBytes], &many.out[slot * kSampleBytes], kSampleBytes) != 0) return false;
+    }
+  }
+  return true;
+}
+
+// Cancels and stops while samples run and wait for their turns.
+void interrupt(Stress& stress, uint32_t seed) {
+  std::mt19937 dice(seed);
+  std::vector<Work> works;
+  engine::Engine engine(1 + static_cast<int>(dice() % 4), image::best_simd(), answer);
+  const auto first = std::make_shared<engine::DrawOrder>(random::Mt19937(seed));
+  const auto second = std::make_shared<engine::DrawOrder>(random::Mt19937(seed + 1));
+  for (uint32_t i = 0; i < 10; ++i) {
+    works.push_back(stress.make(seed * 16 + i, i % 3 == 0 ? nullptr : i % 3 == 1 ? first : second, true));
+    engine.submit(works.back().batch);
+  }
+  usleep(dice() % 2000);
+  switch (dice() % 3) {
+    case 0:
+      for (Work& work : works) engine.cancel(*work.batch);
+      break;
+    case 1:
+      for (auto work = works.rbegin(); work != works.rend(); ++work) engine.cancel(*work->batch);
+      break;
+    default:
+      engine.stop();
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 3) {
+    std::fprintf(stderr, "usage: stress SECONDS JPEG [JPEG ...]\n");
+    return 2;
+  }
+  Stress stress(argc - 2, argv + 2);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(std::atoi(argv[1]));
+  uint32_t round = 0;
+  do {
+    ++round;
+    if (!equal_to_one_thread(stress, round)) {
+      std::fprintf(stderr, "round %u: threads change the result\n", round);
+      return 1;
+    }
+    interrupt(stress, round);
+  } while (std::chrono::steady_clock::now() < end);
+  std::printf("%u rounds\n", round);
+  return 0;
+}

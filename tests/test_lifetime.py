@@ -1,0 +1,235 @@
+"""Threads, iterators, processes: no hang, no leak, no crash, whatever is dropped when."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import torch.utils.data
+import torchvision.transforms as v1
+from images import picture, write_folder
+from torchvision.datasets import ImageFolder
+
+import fastload
+
+TRANSFORM = v1.Compose([v1.RandomResizedCrop(32), v1.RandomHorizontalFlip(), v1.ToTensor()])
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = write_folder(tmp_path_factory.mktemp("folder"), classes=4, images=10)
+    picture(0, 60, 60).save(root / "class0" / "zz.png")  # one sample that Pillow decodes, in a call from the threads
+    return root
+
+
+def loader(root, **options):
+    return fastload.DataLoader(ImageFolder(root, TRANSFORM), **{"batch_size": 4, "num_workers": 2, **options})
+
+
+def tasks() -> int:
+    return len(os.listdir("/proc/self/task"))
+
+
+def test_early_break_many_times(root):
+    mine = loader(root, shuffle=True)
+    for number in range(300):
+        for at, _ in enumerate(mine):
+            if at == number % 5:
+                break
+    assert tasks() < 50
+
+
+def test_no_thread_or_file_is_left(root):
+    def use():
+        for number in range(50):
+            iterator = iter(loader(root, threads=3))
+            for _ in range(number % 4):
+                next(iterator)
+
+    use()
+    gc.collect()
+    threads, files = tasks(), len(os.listdir("/proc/self/fd"))
+    use()
+    gc.collect()
+    assert tasks() == threads
+    assert len(os.listdir("/proc/self/fd")) == files
+
+
+def test_no_memory_is_lost(root):
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    mine = loader(root, batch_size=20)
+    for _ in range(30):
+        list(mine)
+    before = resident()
+    for _ in range(100):
+        list(mine)
+    assert resident() - before < 30 << 20
+
+
+def test_two_iterators_at_once(root):
+    torch.manual_seed(0)
+    mine = loader(root)
+    first, second = iter(mine), iter(mine)
+    ours = [next(first)[0], next(second)[0], next(second)[0], next(first)[0]]
+    torch.manual_seed(0)
+    stock = torch.utils.data.DataLoader(ImageFolder(root, TRANSFORM), batch_size=4, num_workers=2)
+    first, second = iter(stock), iter(stock)
+    theirs = [next(first)[0], next(second)[0], next(second)[0], next(first)[0]]
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_exhausted_iterators_stay_so(root):
+    iterator = iter(loader(root))
+    assert len(list(iterator)) == 11
+    for _ in range(3):
+        with pytest.raises(StopIteration):
+            next(iterator)
+
+
+def test_batches_may_be_kept(root):
+    torch.manual_seed(0)
+    kept = [images for images, _ in loader(root)]
+    torch.manual_seed(0)
+    copies = [images.clone() for images, _ in loader(root)]
+    for images, copied in zip(kept, copies, strict=True):
+        assert torch.equal(images, copied)
+    assert len({images.data_ptr() for images in kept}) == len(kept)
+
+
+def test_loader_dropped_before_its_iterator(root):
+    iterator = iter(loader(root))
+    gc.collect()
+    assert len(list(iterator)) == 11
+
+
+def test_dropping_everything_in_flight_while_the_lock_is_held(root):
+    """Samples that Pillow decodes want Python's lock; dropping the iterator must not hold it while waiting for them."""
+    dataset = fastload.ImageFiles([str(root / "class0" / "zz.png")] * 64, transform=TRANSFORM)
+    for _ in range(50):
+        iterator = iter(fastload.DataLoader(dataset, batch_size=16, num_workers=2))
+        next(iterator)
+        del iterator
+
+
+def test_pickle_and_copies(root):
+    mine = loader(root, threads=1, rng="index")
+    list(mine)
+    for twin in (pickle.loads(pickle.dumps(mine)), copy.copy(mine), copy.deepcopy(mine)):
+        assert type(twin) is fastload.DataLoader and (twin.threads, twin.rng) == (1, "index")
+        assert len(list(twin)) == 11
+    assert len(list(mine)) == 11
+
+
+def test_fork_after_use(root):
+    mine = loader(root)
+    torch.manual_seed(0)
+    expected = [images for images, _ in mine]
+    half_way = iter(mine)
+    next(half_way)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            signal.alarm(60)
+            torch.manual_seed(0)
+            again = [images for images, _ in mine]
+            del half_way
+            gc.collect()
+            status = 0 if all(torch.equal(a, b) for a, b in zip(expected, again, strict=True)) else 2
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+    assert status == 0
+    assert len(list(half_way)) == 10
+
+
+def in_a_process(code: str, root, *, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    script = f"""
+        import sys, torch, torchvision.transforms as T, fastload
+        from torchvision.datasets import ImageFolder
+        data = ImageFolder({str(root)!r}, T.Compose([T.RandomResizedCrop(32), T.ToTensor()]))
+        loader = fastload.DataLoader(data, batch_size=4, num_workers=2, shuffle=True)
+    """
+    script = textwrap.dedent(script) + textwrap.dedent(code)
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=timeout)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "for batch in loader: pass",
+        "iterator = iter(loader); next(iterator)",
+        "iterator = iter(loader); next(iterator); sys.exit(0)",
+        "import builtins; builtins.keep = iterator = iter(loader)",
+        "data.samples = [(data.samples[-1][0].rsplit('/', 2)[0] + '/class0/zz.png', 0)] * 500; keep = [iter(loader) for _ in range(5)]",
+        "import os; iterator = iter(loader); next(iterator); pid = os.fork(); os.waitpid(pid, 0) if pid else None",
+    ],
+)
+def test_the_process_ends_quietly(root, code):
+    ended = in_a_process(code, root)
+    assert (ended.returncode, ended.stderr, ended.stdout) == (0, "", "")
+
+
+def test_nothing_is_printed_about_damaged_files(root, tmp_path):
+    data = bytearray((root / "class0" / "000.jpg").read_bytes())
+    for at in range(400, len(data) - 2, 97):
+        data[at] ^= 0x55
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "warns.jpg").write_bytes(bytes(data))
+    (tmp_path / "a" / "cut.jpg").write_bytes(bytes(data[:500]))
+    ended = in_a_process("loader.on_error = 'skip'\nfor batch in loader: pass", tmp_path)
+    assert (ended.returncode, ended.stderr, ended.stdout) == (0, "", "")
+
+
+def test_ctrl_c_is_answered(root, tmp_path):
+    """A wait for a sample that does not come (a pipe that nobody writes to) ends with KeyboardInterrupt."""
+    os.mkfifo(tmp_path / "never.jpg")
+    dataset = fastload.ImageFiles([tmp_path / "never.jpg"], transform=TRANSFORM)
+    mine = fastload.DataLoader(dataset, num_workers=1)
+
+    def unblock():
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.5)
+        with open(tmp_path / "never.jpg", "wb") as pipe:  # lets the reader go
+            pipe.write(b"")
+
+    helper = threading.Thread(target=unblock)
+    helper.start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        next(iter(mine))
+    helper.join()
+    assert time.monotonic() - began < 10
+
+
+def test_timeout(root, tmp_path):
+    os.mkfifo(tmp_path / "never.jpg")
+    dataset = fastload.ImageFiles([tmp_path / "never.jpg"], transform=TRANSFORM)
+    iterator = iter(fastload.DataLoader(dataset, num_workers=1, timeout=0.3))
+    with pytest.raises(RuntimeError, match=r"DataLoader timed out after 0\.3 seconds"):
+        next(iterator)
+    with open(tmp_path / "never.jpg", "wb"):
+        pass
+    with pytest.raises(fastload.FastloadError):
+        next(iterator)
+
+
+def test_the_users_settings_are_left_alone(root):
+    threads = torch.get_num_threads()
+    list(loader(root))
+    assert torch.get_num_threads() == threads
+    assert torch.utils.data.get_worker_info() is None
