@@ -8,8 +8,8 @@
 
 PYBIND11_MODULE(_core, module) {
   module.doc() = "The native core of fastload: bytes to pixels to tensors. No torch inside.";
+  bind_recipe(module);  // first: it names the enums that the others use
   bind_image(module);
   bind_jpeg(module);
-  bind_recipe(module);
   bind_engine(module);
 }

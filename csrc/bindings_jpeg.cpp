@@ -38,16 +38,23 @@ ByteSpan span_of(const py::bytes& data) {
   return {reinterpret_cast<const uint8_t*>(view.data()), view.size()};
 }
 
+// One for all calls, as an engine's thread has: what an image leaves behind would show in the next.
+jpeg::Session& session_of_thread() {
+  thread_local jpeg::Session session;
+  return session;
+}
+
 std::tuple<int, int, bool> header(const py::bytes& data, int64_t max_pixels) {
-  jpeg::Session session;
+  jpeg::Session& session = session_of_thread();
   jpeg::Header header;
   require_ok(session.open(span_of(data), max_pixels, &header));
+  session.close();
   return {header.width, header.height, header.ends_well};
 }
 
 py::array_t<uint8_t> decode(const py::bytes& data, std::optional<std::tuple<int, int, int, int>> window,
                             int64_t max_pixels) {
-  jpeg::Session session;
+  jpeg::Session& session = session_of_thread();
   jpeg::Header header;
   require_ok(session.open(span_of(data), max_pixels, &header));
   Box box = {0, 0, header.width, header.height};

@@ -1,0 +1,166 @@
+#include "bindings_image.h"
+
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <array>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/lane.h"
+#include "image/colour.h"
+#include "image/geometry.h"
+#include "image/pack.h"
+#include "image/resample.h"
+
+namespace py = pybind11;
+using namespace fastload;
+
+namespace {
+
+using Bytes = py::array_t<uint8_t, py::array::c_style | py::array::forcecast>;
+
+struct NamedSimd {
+  const char* name;
+  image::Simd simd;
+};
+
+constexpr NamedSimd kVariants[] = {
+    {"scalar", image::Simd::scalar}, {"avx2", image::Simd::avx2}, {"avx512", image::Simd::avx512}};
+
+image::Simd simd_named(const std::string& name) {
+  for (const NamedSimd& variant : kVariants) {
+    if (name == variant.name && image::has_simd(variant.simd)) return variant.simd;
+  }
+  throw py::value_error("this machine has no SIMD variant " + name);
+}
+
+// RGB (or four-channel) pixels as the core keeps them.
+class Image {
+ public:
+  Image(int32_t width, int32_t height) : pixels_(buffer_.image(width, height)) {}
+
+  explicit Image(const Bytes& array) : Image(width_of(array), static_cast<int32_t>(array.shape(0))) {
+    const py::ssize_t channels = array.shape(2);
+    const uint8_t* from = array.data();
+    for (int32_t y = 0; y < pixels_.height; ++y) {
+      for (int32_t x = 0; x < pixels_.width; ++x, from += channels) {
+        std::memcpy(pixels_.row(y) + 4 * x, from, static_cast<size_t>(channels));
+      }
+    }
+  }
+
+  const Pixels& pixels() const { return pixels_; }
+
+  py::array_t<uint8_t> rgb() const {
+    py::array_t<uint8_t> array({pixels_.height, pixels_.width, 3});
+    uint8_t* to = array.mutable_data();
+    for (int32_t y = 0; y < pixels_.height; ++y) {
+      for (int32_t x = 0; x < pixels_.width; ++x, to += 3) std::memcpy(to, pixels_.row(y) + 4 * x, 3);
+    }
+    return array;
+  }
+
+ private:
+  static int32_t width_of(const Bytes& array) {
+    if (array.ndim() != 3 || (array.shape(2) != 3 && array.shape(2) != 4) || array.size() == 0) {
+      throw py::value_error("an image is uint8 [height, width, 3 or 4]");
+    }
+    return static_cast<int32_t>(array.shape(1));
+  }
+
+  engine::PixelBuffer buffer_;
+  Pixels pixels_;
+};
+
+using Region = std::optional<std::array<int32_t, 4>>;
+
+image::Resize make_resize(int32_t in_width, int32_t in_height, int32_t out_width, int32_t out_height, image::Filter filter,
+                          const Region& region) {
+  const Box box = region ? Box{(*region)[0], (*region)[1], (*region)[2], (*region)[3]} : Box{0, 0, out_width, out_height};
+  if (in_width < 1 || in_height < 1 || box.x < 0 || box.y < 0 || box.width < 1 || box.height < 1 ||
+      box.x + box.width > out_width || box.y + box.height > out_height) {
+    throw py::value_error("the region must be a part of the output");
+  }
+  return {in_width, in_height, out_width, out_height, filter, box};
+}
+
+py::array_t<uint8_t> resample(const Bytes& array, int32_t out_width, int32_t out_height, image::Filter filter,
+                              const Region& region, const std::string& simd) {
+  const Image source(array);
+  const Pixels& all = source.pixels();
+  const image::Resize resize = make_resize(all.width, all.height, out_width, out_height, filter, region);
+  // Only what the resize says it needs, with nothing readable around it but the slack.
+  const Box need = image::needed_input(resize);
+  const Image part(need.width, need.height);
+  for (int32_t y = 0; y < need.height; ++y) {
+    std::memcpy(part.pixels().row(y), all.row(need.y + y) + 4 * need.x, 4 * static_cast<size_t>(need.width));
+  }
+  const Image out(resize.region.width, resize.region.height);
+  image::Resampler(simd_named(simd)).run(resize, part.pixels(), out.pixels());
+  return out.rgb();
+}
+
+py::array pack(const Bytes& array, const engine::Target& target, bool hflip, bool vflip, const std::string& simd) {
+  const Image source(array);
+  const Pixels& pixels = source.pixels();
+  std::vector<py::ssize_t> shape = {pixels.height, pixels.width};
+  shape.insert(target.layout == image::Layout::chw ? shape.begin() : shape.end(), target.values.channels);
+  const char* const formats[] = {"u1", "f4", "f2", "u2", "f8"};
+  py::array out(py::dtype(formats[static_cast<int>(target.values.element)]), shape);
+  image::pack(pixels, target.values, target.layout, hflip, vflip, out.mutable_data(), simd_named(simd));
+  return out;
+}
+
+py::array_t<uint8_t> pad(const Bytes& array, int32_t left, int32_t top, int32_t right, int32_t bottom, image::PadMode mode,
+                         const std::array<uint8_t, 3>& fill) {
+  const Image source(array);
+  const Image out(source.pixels().width + left + right, source.pixels().height + top + bottom);
+  image::pad(source.pixels(), left, top, mode, fill.data(), out.pixels());
+  return out.rgb();
+}
+
+py::array_t<uint8_t> flip(const Bytes& array, bool horizontal, bool vertical) {
+  const Image image(array);
+  if (horizontal) image::flip_horizontal(image.pixels());
+  if (vertical) image::flip_vertical(image.pixels());
+  return image.rgb();
+}
+
+}  // namespace
+
+void bind_image(py::module_& module) {
+  module.def("simd_variants", [] {
+    std::vector<std::string> names;
+    for (const NamedSimd& variant : kVariants) {
+      if (image::has_simd(variant.simd)) names.emplace_back(variant.name);
+    }
+    return names;
+  });
+  module.def(
+      "needed_input",
+      [](int32_t in_width, int32_t in_height, int32_t out_width, int32_t out_height, image::Filter filter, const Region& region) {
+        const Box box = image::needed_input(make_resize(in_width, in_height, out_width, out_height, filter, region));
+        return py::make_tuple(box.x, box.y, box.width, box.height);
+      },
+      py::arg("in_width"), py::arg("in_height"), py::arg("out_width"), py::arg("out_height"), py::arg("filter"),
+      py::arg("region") = py::none());
+  module.def("resample", &resample, py::arg("image"), py::arg("out_width"), py::arg("out_height"), py::arg("filter"),
+             py::arg("region") = py::none(), py::arg("simd") = "scalar", "Horizontal pass first, then vertical.");
+  module.def("pack", &pack, py::arg("image"), py::arg("target"), py::arg("hflip"), py::arg("vflip"), py::arg("simd") = "scalar");
+  module.def("pad", &pad, py::arg("image"), py::arg("left"), py::arg("top"), py::arg("right"), py::arg("bottom"), py::arg("mode"),
+             py::arg("fill"));
+  module.def("flip", &flip, py::arg("image"), py::arg("horizontal"), py::arg("vertical"));
+  module.def("grayscale", [](const Bytes& array) {
+    const Image image(array);
+    image::to_grayscale(image.pixels());
+    return image.rgb();
+  });
+  module.def("cmyk_to_rgb", [](const Bytes& array) {
+    const Image image(array);
+    image::cmyk_to_rgbx(image.pixels());
+    return image.rgb();
+  });
+}

@@ -1,0 +1,37 @@
+#include "image/colour.h"
+
+namespace fastload::image {
+
+namespace {
+
+// Pillow's MULDIV255: a * b / 255, rounded.
+int multiply_255(int a, int b) {
+  const int t = a * b + 128;
+  return ((t >> 8) + t) >> 8;
+}
+
+uint8_t clip(int value) { return static_cast<uint8_t>(value < 0 ? 0 : value > 255 ? 255 : value); }
+
+}  // namespace
+
+void to_grayscale(const Pixels& pixels) {
+  for (int32_t y = 0; y < pixels.height; ++y) {
+    uint8_t* pixel = pixels.row(y);
+    for (int32_t x = 0; x < pixels.width; ++x, pixel += 4) {
+      const auto gray = static_cast<uint8_t>((19595 * pixel[0] + 38470 * pixel[1] + 7471 * pixel[2] + 0x8000) >> 16);
+      pixel[0] = pixel[1] = pixel[2] = gray;
+    }
+  }
+}
+
+void cmyk_to_rgbx(const Pixels& pixels) {
+  for (int32_t y = 0; y < pixels.height; ++y) {
+    uint8_t* pixel = pixels.row(y);
+    for (int32_t x = 0; x < pixels.width; ++x, pixel += 4) {
+      const int black = pixel[3];  // as stored: 255 is no ink
+      for (int c = 0; c < 3; ++c) pixel[c] = clip(black - multiply_255(255 - pixel[c], black));
+    }
+  }
+}
+
+}  // namespace fastload::image

@@ -1,0 +1,161 @@
+#include "jpeg/decode.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "image/colour.h"
+#include "jpeg/codec.h"
+#include "jpeg/segments.h"
+
+namespace fastload::jpeg {
+
+namespace {
+
+// A narrower window would have its chroma upsampled by other means than the image's; 16 columns are four of 4:1:1's chroma.
+constexpr int32_t kMinColumns = 16;
+// libjpeg's colour conversion writes past the caches where a row starts on a multiple of 32 bytes, and the resampler would
+// then read the pixels back from memory. So every row starts between two multiples: 8 % of decoding is saved.
+constexpr ptrdiff_t kRowAlignment = 32;
+constexpr ptrdiff_t kRowOffset = 16;
+
+// Columns [x, x + width) of the image, as libjpeg will write them.
+struct Columns {
+  int32_t x;
+  int32_t width;
+
+  ptrdiff_t stride() const { return (4 * static_cast<ptrdiff_t>(width) + kRowAlignment - 1) / kRowAlignment * kRowAlignment; }
+};
+
+// The same byte three times a pixel. Gray images are a fifth faster this way than with libjpeg's own loop.
+void spread_gray(const uint8_t* __restrict gray, uint8_t* __restrict rgbx, int32_t count) {
+  for (int32_t i = 0; i < count; ++i) {
+    const uint32_t pixel = gray[i] * 0x01010101u;
+    std::memcpy(rgbx + 4 * static_cast<ptrdiff_t>(i), &pixel, sizeof(pixel));
+  }
+}
+
+}  // namespace
+
+struct Session::State {
+  Codec codec;
+  bool ends_well = false;
+
+  Status open(ByteSpan bytes, size_t scan, int64_t max_pixels, Header* header);
+  Status decode(Box window, Pixels* out);
+  Status fail();
+
+  bool is_complete() const;
+  Columns columns(Box window) const;
+  void read_rows(int32_t first_column, const Pixels& out);
+};
+
+Status Session::State::fail() {
+  codec.close();
+  return codec.status;
+}
+
+// Whether all coefficients of all components came. libjpeg smooths over what is missing, each release in its own way.
+bool Session::State::is_complete() const {
+  const jpeg_decompress_struct& libjpeg = codec.libjpeg;
+  for (int i = 0; i < libjpeg.num_components; ++i) {
+    if (libjpeg.comp_info[i].quant_table == nullptr) return false;
+    if (libjpeg.coef_bits == nullptr) continue;
+    const int* bits = libjpeg.coef_bits[i];
+    if (std::any_of(bits, bits + DCTSIZE2, [](int missing) { return missing != 0; })) return false;
+  }
+  return true;
+}
+
+Columns Session::State::columns(Box window) const {
+  const int32_t image_width = static_cast<int32_t>(codec.libjpeg.image_width);
+  const int32_t unit = DCTSIZE * codec.libjpeg.max_h_samp_factor;
+  // One column more on each side: the outermost ones are upsampled as if the image ended there.
+  const int32_t border = codec.libjpeg.max_h_samp_factor > 1 ? 1 : 0;
+  int32_t right = std::min(image_width, window.x + window.width + border);
+  const int32_t left = std::max(0, std::min(window.x - border, right - kMinColumns)) / unit * unit;
+  right = std::min(image_width, std::max(right, left + kMinColumns));
+  return {left, right - left};
+}
+
+Status Session::State::open(ByteSpan bytes, size_t scan, int64_t max_pixels, Header* header) {
+  if (setjmp(codec.failure) != 0) return fail();
+  codec.open(bytes);
+  jpeg_decompress_struct& libjpeg = codec.libjpeg;
+  header->width = static_cast<int32_t>(libjpeg.image_width);
+  header->height = static_cast<int32_t>(libjpeg.image_height);
+  if (max_pixels > 0 && static_cast<int64_t>(header->width) * header->height > max_pixels) {
+    codec.give_up(Code::too_large, "more pixels than allowed");
+  }
+  const int components = libjpeg.num_components;
+  libjpeg.out_color_space = components == 4 ? JCS_CMYK : components == 3 ? JCS_EXT_RGBX : JCS_GRAYSCALE;
+  jpeg_start_decompress(&libjpeg);  // reads every scan of several, and of one scan nothing but its tables
+  if (jpeg_has_multiple_scans(&libjpeg)) {
+    if (!is_complete()) codec.give_up(Code::not_native, "the scans leave coefficients out");
+    ends_well = true;
+  } else {
+    const ScanEnd end = find_scan_end(bytes, scan);
+    if (end == ScanEnd::marker) codec.give_up(Code::not_native, "a marker stands in the middle of the pixels");
+    ends_well = end == ScanEnd::eoi;
+  }
+  header->ends_well = ends_well;
+  return {};
+}
+
+// As many rows as `out` has, from libjpeg's next one on; libjpeg writes `first_column` columns before them. One row a call:
+// with four it was no faster.
+void Session::State::read_rows(int32_t first_column, const Pixels& out) {
+  jpeg_decompress_struct& libjpeg = codec.libjpeg;
+  const bool is_gray = libjpeg.out_color_space == JCS_GRAYSCALE;
+  for (int32_t y = 0; y < out.height; ++y) {
+    // required_bytes() counts one row more, for gray bytes
+    JSAMPROW row = out.row(is_gray ? out.height : y) - 4 * static_cast<ptrdiff_t>(first_column);
+    jpeg_read_scanlines(&libjpeg, &row, 1);
+    if (is_gray) spread_gray(row + first_column, out.row(y), out.width);
+  }
+}
+
+Status Session::State::decode(Box window, Pixels* out) {
+  if (setjmp(codec.failure) != 0) return fail();
+  jpeg_decompress_struct& libjpeg = codec.libjpeg;
+  const Columns span = columns(window);
+  JDIMENSION x = static_cast<JDIMENSION>(span.x), width = static_cast<JDIMENSION>(span.width);
+  jpeg_crop_scanline(&libjpeg, &x, &width);
+  // Once, and from row 0: the one use of it without known faults, which leaves rows exact with no border.
+  if (window.y > 0) jpeg_skip_scanlines(&libjpeg, static_cast<JDIMENSION>(window.y));
+  const size_t offset = (kRowOffset - reinterpret_cast<uintptr_t>(out->data)) % kRowAlignment;
+  const int32_t first_column = window.x - span.x;
+  *out = {out->data + offset + 4 * static_cast<ptrdiff_t>(first_column), window.width, window.height, span.stride()};
+  read_rows(first_column, *out);
+  if (!ends_well && libjpeg.output_scanline < libjpeg.output_height) {
+    codec.give_up(Code::not_native, "the end was not looked at");
+  }
+  const bool is_cmyk = libjpeg.out_color_space == JCS_CMYK;
+  codec.close();  // not finish: rows below the window are never read
+  if (is_cmyk) image::cmyk_to_rgbx(*out);
+  return {};
+}
+
+Session::Session() : state_(std::make_unique<State>()) {}
+
+Session::~Session() = default;
+
+Status Session::open(ByteSpan bytes, int64_t max_pixels, Header* header) {
+  close();
+  size_t scan = 0;
+  if (!plain_segments(bytes, &scan)) return {Code::not_native, "not a plain 8-bit JPEG"};
+  return state_->open(bytes, scan, max_pixels, header);
+}
+
+Status Session::decode(Box window, Pixels* out) {
+  if (!state_->codec.is_open()) return {Code::damaged, "no image is open"};
+  return state_->decode(window, out);
+}
+
+size_t Session::required_bytes(Box window) const {
+  const ptrdiff_t rows = static_cast<ptrdiff_t>(window.height) + 1;
+  return static_cast<size_t>(kRowAlignment + state_->columns(window).stride() * rows) + kPixelSlack;
+}
+
+void Session::close() { state_->codec.close(); }
+
+}  // namespace fastload::jpeg
