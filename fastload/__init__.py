@@ -7,8 +7,7 @@ from fastload.datasets.files import ImageFiles
 from fastload.datasets.folder import ImageFolder
 from fastload.errors import DecodeError, FastloadError, ReadError, SampleError, TransformError
 from fastload.loader import DataLoader
-
-__version__ = "0.1.0"
+from fastload.version import __version__
 
 __all__ = [
     "DataLoader",
@@ -19,4 +18,5 @@ __all__ = [
     "ReadError",
     "SampleError",
     "TransformError",
+    "__version__",
 ]

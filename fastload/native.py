@@ -119,12 +119,12 @@ class NativeIterator(_BaseDataLoaderIter):
         self._channels_last = loader.memory_format == torch.channels_last
         self._dtype = loader.dtype or mode.reading.pixelwise.table.dtype
         self._target = mode.reading.pixelwise.target("hwc" if self._channels_last else "chw", self._dtype)
-        self._memory = BatchMemory(pinned=self._pin_memory)
+        self._ahead = loader.prefetch_factor * self._num_workers if self._num_workers else 0
+        self._memory = BatchMemory(pinned=self._pin_memory, remember=self._ahead + 3)
         self._jobs: deque[_Job] = deque()
         self._orders: list[_core.DrawOrder] | None = None
         if loader.rng == "stock":
             self._orders = [_order((self._base_seed + worker) & 0xFFFFFFFF) for worker in range(self._num_workers)]
-        self._ahead = loader.prefetch_factor * self._num_workers if self._num_workers else 0
         if self._num_workers > 0:
             self._reset(loader, first_iter=True)
 

@@ -50,3 +50,9 @@ def write_folder(root: Path, classes: int = 3, images: int = 8, *, largest: int 
             extra = {} if image.mode == "L" else {"subsampling": subsampling}
             image.save(folder / f"{number:03d}.jpg", quality=90, progressive=progressive, **extra)
     return root
+
+
+if __name__ == "__main__":
+    import sys
+
+    write_folder(Path(sys.argv[1]), classes=1, images=12)

@@ -1,7 +1,8 @@
 // jpeg_writer.cpp: writes the JPEGs that Pillow cannot: any sampling, arithmetic coding, separate scans, YCCK.
 //
-//   jpeg_writer width height space quality sampling [progressive] [arithmetic] [separate] [partial] [restart=N] < raw > jpeg
+//   jpeg_writer width height space quality sampling [progressive] [arithmetic] [separate] [partial] [restart=N]
 //
+// takes raw bytes on standard input and gives the JPEG on standard output.
 // `space` is what the file stores: gray, ycc, rgb, cmyk or ycck; raw bytes are gray, RGB or CMYK. `sampling` is HxV for
 // each component, as in 2x2,1x1,1x1. `separate` gives every component a scan of its own; `partial` leaves out the
 // progressive scans that refine.

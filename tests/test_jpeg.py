@@ -40,10 +40,8 @@ def windows(rng: np.random.Generator, width: int, height: int, count: int) -> li
     for _ in range(count):
         x, y = int(rng.integers(width)), int(rng.integers(height))
         w, h = int(rng.integers(1, width - x + 1)), int(rng.integers(1, height - y + 1))
-        kind = int(rng.integers(9))
-        boxes.append({0: (x, y, 1, 1), 1: (x, y, 1, h), 2: (x, y, w, 1), 3: (0, y, width, h), 4: (x, 0, w, height)}.get(
-            kind, (x, y, w, h)
-        ))
+        special = [(x, y, 1, 1), (x, y, 1, h), (x, y, w, 1), (0, y, width, h), (x, 0, w, height)]
+        boxes.append(special[rng.integers(len(special))] if rng.random() < 0.5 else (x, y, w, h))
     return boxes
 
 

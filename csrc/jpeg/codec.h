@@ -1,9 +1,9 @@
 // jpeg/codec.h: libjpeg's decompressor over bytes in memory, whose errors come back as a Status. Private to this room.
 //
-// Note [libjpeg errors]: libjpeg reports an error by calling a function that must not return; ours jumps to the setjmp of
-// whoever called libjpeg. Hence a Codec lives on the heap, and no function between setjmp and libjpeg owns anything with a
-// destructor. A warning takes the same way: libjpeg warns where it repairs damaged data, repairs change between releases,
-// and Pillow may hold another release than we do, so such an image is left to Pillow.
+// Note [libjpeg errors]: libjpeg reports an error by calling a function that must not return; ours jumps to the setjmp
+// of whoever called libjpeg. Hence a Codec lives on the heap, and no function between setjmp and libjpeg owns anything
+// with a destructor. A warning takes the same way: libjpeg warns where it repairs damaged data, repairs change between
+// releases, and Pillow may hold another release than we do, so such an image is left to Pillow.
 #pragma once
 
 #include <csetjmp>

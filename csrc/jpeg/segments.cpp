@@ -18,7 +18,7 @@ bool starts_with(ByteSpan segment, const char (&word)[N]) {
   return segment.size >= N - 1 && std::memcmp(segment.data, word, N - 1) == 0;
 }
 
-// Pillow walks Photoshop's resource blocks, and a segment that ends between a block's code and its name is an IndexError.
+// Pillow walks Photoshop's resource blocks; a segment that ends between a block's code and its name is an IndexError.
 bool photoshop_blocks_end(ByteSpan segment) {
   size_t at = sizeof("Photoshop 3.0");
   while (at + 4 <= segment.size && std::memcmp(segment.data + at, "8BIM", 4) == 0) {
@@ -61,8 +61,7 @@ bool plain_application_data(uint8_t marker, ByteSpan segment) {
     case 0xE1:
       return !starts_with(segment, "Exif\0\0") || plain_exif(segment);
     case 0xE2:
-      // Several images in one file (MPF), and profiles that are cut short, are Pillow's.
-      return !starts_with(segment, "MPF\0") && (!starts_with(segment, "ICC_PROFILE\0") || segment.size >= 14);
+      return !starts_with(segment, "ICC_PROFILE\0") || segment.size >= 14;
     case 0xED:
       return !starts_with(segment, "Photoshop 3.0\0") || photoshop_blocks_end(segment);
     case 0xEE:

@@ -1,0 +1,65 @@
+# `make demo` and `make test` work on a fresh Debian or Ubuntu with a C++ compiler and Python: they set up all the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+JOBS := $(shell nproc)
+PHOTOS ?=
+CORE := $(shell find csrc tests/cpp -name '*.cpp' -o -name '*.h') CMakeLists.txt
+
+.PHONY: demo test install lint asan tsan check-arm clean
+.DEFAULT_GOAL := test
+
+demo: install
+	@echo "== demo: torch's loader and fastload side by side"
+	@$(BIN)/python benchmarks/demo.py $(if $(PHOTOS),--data $(PHOTOS))
+
+test: install
+	@echo "== tests"
+	@$(BIN)/python -m pytest -q
+
+install: $(VENV)/.installed
+
+# What the system lacks: libjpeg-turbo's headers, and venv where the distribution ships it apart.
+build/.system:
+	@mkdir -p build
+	@if [ -z "$(PYTHON)" ]; then echo "fastload needs Python 3.10 or newer: apt-get install python3 python3-venv"; exit 1; fi
+	@bash packaging/system.sh "$(PYTHON)"
+	@touch $@
+
+$(VENV)/.requirements: requirements/test.txt | build/.system
+	@echo "== making $(VENV) with torch and torchvision (some minutes and 5 GB the first time)"
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/test.txt
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.requirements $(CORE) setup.py pyproject.toml
+	@echo "== building fastload"
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+lint: $(VENV)/.requirements
+	@echo "== ruff"
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+# The core alone, with warnings as errors, under sanitizers; the stress driver runs for some seconds in each.
+asan: SANITIZER := address,undefined
+tsan: SANITIZER := thread
+asan tsan: $(VENV)/.requirements
+	@echo "== $@: the core under $(SANITIZER)"
+	@PATH="$(abspath $(BIN)):$$PATH"; \
+	cmake -S . -B build/$@ -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DFASTLOAD_PYTHON=OFF -DFASTLOAD_CPP_TESTS=ON \
+		-DFASTLOAD_WERROR=ON -DFASTLOAD_SANITIZE=$(SANITIZER) -DFASTLOAD_TEST_IMAGES=$(CURDIR)/build/$@/images > build/$@.log || { cat build/$@.log; exit 1; }; \
+	$(BIN)/python tests/images.py build/$@/images; \
+	cmake --build build/$@ -j $(JOBS) > build/$@.log || { cat build/$@.log; exit 1; }; \
+	ctest --test-dir build/$@ --output-on-failure
+
+# Only compiled: the scalar paths must stand alone.
+check-arm:
+	@bash packaging/check_arm.sh
+
+clean:
+	rm -rf build dist *.egg-info fastload/*.so
