@@ -5,6 +5,10 @@
 
 #include "image/pack_rows.h"
 
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
 namespace fastload::image {
 
 namespace {
@@ -87,6 +91,9 @@ void pack(const Pixels& source, const ValueMap& map, Layout layout, bool hflip, 
       float* to = static_cast<float*>(out) + static_cast<ptrdiff_t>(y) * source.width;
       pack_row(source.row(vflip ? source.height - 1 - y : y), source.width, map, hflip, to, plane);
     }
+#if defined(__x86_64__)
+    _mm_sfence();  // the rows were stored past the caches; another thread may read them next
+#endif
     return;
   }
   switch (map.element) {

@@ -37,7 +37,13 @@ void pack_row_avx2(const uint8_t* row, int32_t width, const ValueMap& map, bool 
     }
     for (int32_t c = 0; c < map.channels; ++c) {
       const __m256i bytes = _mm256_and_si256(_mm256_srli_epi32(pixels, 8 * c), low_byte);
-      _mm256_maskstore_ps(out + c * plane + x, mask, value_of(bytes, map, c));
+      float* to = out + c * plane + x;
+      const __m256 values = value_of(bytes, map, c);
+      if (count == 8 && reinterpret_cast<uintptr_t>(to) % 32 == 0) {
+        _mm256_stream_ps(to, values);  // past the caches, as in pack_avx512.cpp
+      } else {
+        _mm256_maskstore_ps(to, mask, values);
+      }
     }
   }
 }

@@ -1,4 +1,7 @@
 // See Note [division by multiplication] in pack.h for the arithmetic.
+//
+// Stores go past the caches where they are aligned: a batch is far larger than the cache, and reading its lines in before
+// writing them took 62 instead of 36 microseconds a sample (224 x 224, float32).
 #if defined(__x86_64__)
 
 #include <immintrin.h>
@@ -44,7 +47,13 @@ void pack_row(const uint8_t* row, int32_t width, const ValueMap& map, bool hflip
     }
     for (int32_t c = 0; c < map.channels; ++c) {
       const __m512i bytes = _mm512_and_si512(_mm512_srli_epi32(pixels, static_cast<unsigned>(8 * c)), low_byte);
-      _mm512_mask_storeu_ps(out + c * plane + x, mask, value_of<kDivide, kNormalise>(bytes, k[c]));
+      float* to = out + c * plane + x;
+      const __m512 values = value_of<kDivide, kNormalise>(bytes, k[c]);
+      if (count == 16 && reinterpret_cast<uintptr_t>(to) % 64 == 0) {
+        _mm512_stream_ps(to, values);
+      } else {
+        _mm512_mask_storeu_ps(to, mask, values);
+      }
     }
   }
 }
