@@ -13,6 +13,7 @@ from torch.utils.data import Dataset, Sampler
 
 from fastload.engines import engine_of
 from fastload.errors import SampleError
+from fastload.memory import BatchMemory
 from fastload.modes import Mode, Way, choose
 from fastload.native import NativeIterator
 from fastload.statistics import Statistics
@@ -24,8 +25,8 @@ _RNGS = ("stock", "index")
 _POLICIES = ("raise", "skip", "replace")
 # torch grew these parameters one by one; older ones get those that they know.
 _TORCH_PARAMETERS = frozenset(inspect.signature(torch.utils.data.DataLoader.__init__).parameters)
-# Never part of a pickled or copied loader: threads, and what they have counted.
-_OF_THIS_PROCESS = {"_native_engine": None, "_statistics": None, "_mode_seen": None}
+# Never part of a pickled or copied loader: threads, the memory that they fill, and what they have counted.
+_OF_THIS_PROCESS = {"_native_engine": None, "_batch_memory": None, "_statistics": None, "_mode_seen": None}
 
 
 class DataLoader(torch.utils.data.DataLoader[_T_co]):
@@ -138,7 +139,8 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
                 return iterate_in_workers(self, mode)
             self._statistics = Statistics()
             self._native_engine = engine_of(self._native_engine, self._thread_count())
-            return NativeIterator(self, mode, self._native_engine, self._statistics)
+            self._batch_memory = self._batch_memory or BatchMemory()
+            return NativeIterator(self, mode, self._native_engine, self._batch_memory, self._statistics)
         if self.dtype is not None or self.memory_format is not None or self.on_error != "raise":
             raise ValueError(f"dtype, memory_format and on_error need samples made natively, but: {mode.reason}")
         return super()._get_iterator()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 import torch
 
 # How many tensors, views, arrays and saved graphs hold a storage; torch's own graph trees decide by it what may be overwritten.
@@ -21,27 +19,31 @@ class BatchMemory:
     Pinned memory is left to torch's caching allocator, which waits for copies under way before it uses a block again. So is
     memory for accelerators other than CUDA, whose copies may read pageable memory after the call has returned.
 
-    Args:
-        pinned: allocate page-locked memory.
-        remember: how many storages at most; batches in flight and one or two with the consumer.
+    A loader keeps one for all its epochs: what its batches in flight need, no more.
     """
 
-    def __init__(self, *, pinned: bool, remember: int) -> None:
-        self._pinned = pinned
-        self._known: deque[torch.UntypedStorage] = deque(maxlen=remember)
-        self._recycles = not pinned and _use_count is not None and _copies_from_pageable_memory_are_done_on_return()
+    def __init__(self) -> None:
+        self._known: list[torch.UntypedStorage] = []
+        self._recycles = _use_count is not None and _copies_from_pageable_memory_are_done_on_return()
 
-    def empty(self, shape: tuple[int, ...], dtype: torch.dtype, *, channels_last: bool) -> torch.Tensor:
-        """[samples, channels, height, width], uninitialised."""
+    def empty(
+        self, shape: tuple[int, ...], dtype: torch.dtype, *, channels_last: bool, pinned: bool, remember: int
+    ) -> torch.Tensor:
+        """[samples, channels, height, width], uninitialised.
+
+        Args:
+            pinned: allocate page-locked memory.
+            remember: how many storages at most: batches in flight, and a few with the consumer.
+        """
         memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        if self._recycles:
-            template = torch.empty(shape, dtype=dtype, device="meta").contiguous(memory_format=memory_format)
-            storage = self._free(template.untyped_storage().nbytes())
-            if storage is not None:
-                return torch.empty(0, dtype=dtype).set_(storage, 0, shape, template.stride())
-        tensor = torch.empty(shape, dtype=dtype, memory_format=memory_format, pin_memory=self._pinned)
-        if self._recycles:
-            self._known.append(tensor.untyped_storage())
+        if pinned or not self._recycles:
+            return torch.empty(shape, dtype=dtype, memory_format=memory_format, pin_memory=pinned)
+        template = torch.empty(shape, dtype=dtype, device="meta").contiguous(memory_format=memory_format)
+        storage = self._free(template.untyped_storage().nbytes())
+        if storage is not None:
+            return torch.empty(0, dtype=dtype).set_(storage, 0, shape, template.stride())
+        tensor = torch.empty(shape, dtype=dtype, memory_format=memory_format)
+        self._known = [*self._known, tensor.untyped_storage()][-remember:]
         return tensor
 
     def _free(self, nbytes: int) -> torch.UntypedStorage | None:

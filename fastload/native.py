@@ -100,7 +100,9 @@ class NativeIterator(_BaseDataLoaderIter):
     used and nothing is read ahead.
     """
 
-    def __init__(self, loader: DataLoader[Any], mode: Mode, engine: _core.Engine, statistics: Statistics) -> None:
+    def __init__(
+        self, loader: DataLoader[Any], mode: Mode, engine: _core.Engine, memory: BatchMemory, statistics: Statistics
+    ) -> None:
         super().__init__(loader)
         assert mode.reading is not None and mode.reading.size is not None
         if self._num_workers == 0 and self._timeout != 0:
@@ -120,7 +122,7 @@ class NativeIterator(_BaseDataLoaderIter):
         self._dtype = loader.dtype or mode.reading.pixelwise.table.dtype
         self._target = mode.reading.pixelwise.target("hwc" if self._channels_last else "chw", self._dtype)
         self._ahead = loader.prefetch_factor * self._num_workers if self._num_workers else 0
-        self._memory = BatchMemory(pinned=self._pin_memory, remember=self._ahead + 3)
+        self._memory = memory
         self._jobs: deque[_Job] = deque()
         self._orders: list[_core.DrawOrder] | None = None
         if loader.rng == "stock":
@@ -155,7 +157,9 @@ class NativeIterator(_BaseDataLoaderIter):
         assert self._mode.reading is not None and self._mode.reading.size is not None
         samples = _Samples(self._mode, indices, self._length)
         shape = (len(samples.indices), self._target.channels, *self._mode.reading.size)
-        images = self._memory.empty(shape, self._dtype, channels_last=self._channels_last)
+        images = self._memory.empty(
+            shape, self._dtype, channels_last=self._channels_last, pinned=self._pin_memory, remember=self._ahead + 3
+        )
         flat = images.permute(0, 2, 3, 1) if self._channels_last else images
         flat = flat.view(torch.int16) if self._dtype == torch.bfloat16 else flat
         batch = self._engine.submit(

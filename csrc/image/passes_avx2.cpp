@@ -17,7 +17,9 @@ uint32_t pair(int32_t first, int32_t second) {
   return static_cast<uint32_t>(first & 0xffff) | (static_cast<uint32_t>(second & 0xffff) << 16);
 }
 
-void pack_weights(const int32_t* k, int32_t groups, uint32_t* packed) {
+void pack_weights(const TapsView& taps, uint32_t* packed) {
+  const int32_t* k = taps.weights;
+  const int32_t groups = taps.outputs * taps.groups;
   constexpr int32_t kLow = (1 << kLowBits) - 1;
   for (int32_t i = 0; i < groups; ++i, k += kTapGroup, packed += kWordsPerGroup) {
     packed[0] = pair(k[0] >> kLowBits, k[1] >> kLowBits);
@@ -74,7 +76,8 @@ inline void store_pixels(uint8_t* to, __m128i bytes, int32_t count) {
   for (int32_t i = 0; i < count; ++i) __builtin_memcpy(to + 4 * i, &pixels[i], 4);
 }
 
-void horizontal(const TapsView& taps, const Pixels& source, const Pixels& out) {
+void horizontal(const TapsView& taps, uint32_t* packed, const Pixels& source, const Pixels& out) {
+  pack_weights(taps, packed);
   const ptrdiff_t step = static_cast<ptrdiff_t>(taps.groups) * kWordsPerGroup;
   const int32_t last = taps.outputs - 1;
   for (int32_t y = 0; y < out.height; y += 2) {
@@ -85,7 +88,7 @@ void horizontal(const TapsView& taps, const Pixels& source, const Pixels& out) {
       for (int32_t i = 0; i < 4; ++i) {
         const int32_t at = x + i < last ? x + i : last;
         const ptrdiff_t first = 4 * static_cast<ptrdiff_t>(taps.starts[at]);
-        sums[i] = one_output(rows, first, taps.groups, taps.packed + at * step);
+        sums[i] = one_output(rows, first, taps.groups, packed + at * step);
       }
       const __m256i bytes = to_bytes(sums[0], sums[1], sums[2], sums[3]);
       store_pixels(out.row(y) + 4 * x, _mm256_castsi256_si128(bytes), taps.outputs - x);
@@ -105,11 +108,12 @@ inline void add_rows(Sums sums[4], __m256i first, __m256i second, const uint32_t
   add_pair(&sums[3], _mm256_unpackhi_epi8(high, zero), halves);
 }
 
-void vertical(const TapsView& taps, const Pixels& source, const Pixels& out) {
+void vertical(const TapsView& taps, uint32_t* packed, const Pixels& source, const Pixels& out) {
+  pack_weights(taps, packed);
   const ptrdiff_t row_bytes = 4 * static_cast<ptrdiff_t>(out.width);
   for (int32_t y = 0; y < taps.outputs; ++y) {
     const int32_t start = taps.starts[y];
-    const uint32_t* row_halves = taps.packed + static_cast<ptrdiff_t>(y) * taps.groups * kWordsPerGroup;
+    const uint32_t* row_halves = packed + static_cast<ptrdiff_t>(y) * taps.groups * kWordsPerGroup;
     // Eight pixels a step; the rest through small copies, since a row may end where memory does.
     for (ptrdiff_t at = 0; at < row_bytes; at += 32) {
       const ptrdiff_t left = row_bytes - at;
@@ -142,7 +146,7 @@ void vertical(const TapsView& taps, const Pixels& source, const Pixels& out) {
 
 }  // namespace
 
-const Passes kAvx2Passes = {horizontal, vertical, pack_weights, kWordsPerGroup};
+const Passes kAvx2Passes = {horizontal, vertical};
 
 }  // namespace fastload::image
 

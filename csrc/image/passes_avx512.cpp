@@ -1,6 +1,7 @@
 // AVX-512 with VNNI. Note [exact weights in bytes]: a weight K (23 bits and a sign) is written in balanced base 256 as
 // K = d0 + 256 d1 + 65536 d2 with each digit an int8, so that sum(p * K) = S0 + 256 S1 + 65536 S2 with every S a sum of u8 x s8
 // products, four of which one vpdpbusd adds up. All of it is exact modulo 2^32, hence equal to the scalar sum.
+// 330 x 250 pixels to 224 x 224, bilinear: see benchmarks/README.md for the times of all variants.
 #if defined(__x86_64__)
 
 #include <immintrin.h>
@@ -13,48 +14,137 @@ namespace {
 
 constexpr int kDigits = 3;
 
-void pack_weights(const int32_t* weights, int32_t groups, uint32_t* packed) {
-  for (int32_t i = 0; i < groups; ++i, weights += kTapGroup, packed += kDigits) {
-    const __m128i k = _mm_loadu_si128(reinterpret_cast<const __m128i*>(weights));
-    const __m128i d0 = _mm_srai_epi32(_mm_slli_epi32(k, 24), 24);
-    const __m128i k1 = _mm_srai_epi32(_mm_sub_epi32(k, d0), 8);
-    const __m128i d1 = _mm_srai_epi32(_mm_slli_epi32(k1, 24), 24);
-    const __m128i d2 = _mm_srai_epi32(_mm_sub_epi32(k1, d1), 8);
-    packed[0] = static_cast<uint32_t>(_mm_cvtsi128_si32(_mm_cvtepi32_epi8(d0)));
-    packed[1] = static_cast<uint32_t>(_mm_cvtsi128_si32(_mm_cvtepi32_epi8(d1)));
-    packed[2] = static_cast<uint32_t>(_mm_cvtsi128_si32(_mm_cvtepi32_epi8(d2)));
-  }
+// The digits of four weights, each digit's four bytes in one word.
+inline void split(const int32_t* weights, uint32_t digits[kDigits]) {
+  const __m128i k = _mm_loadu_si128(reinterpret_cast<const __m128i*>(weights));
+  const __m128i d0 = _mm_srai_epi32(_mm_slli_epi32(k, 24), 24);
+  const __m128i k1 = _mm_srai_epi32(_mm_sub_epi32(k, d0), 8);
+  const __m128i d1 = _mm_srai_epi32(_mm_slli_epi32(k1, 24), 24);
+  const __m128i d2 = _mm_srai_epi32(_mm_sub_epi32(k1, d1), 8);
+  digits[0] = static_cast<uint32_t>(_mm_cvtsi128_si32(_mm_cvtepi32_epi8(d0)));
+  digits[1] = static_cast<uint32_t>(_mm_cvtsi128_si32(_mm_cvtepi32_epi8(d1)));
+  digits[2] = static_cast<uint32_t>(_mm_cvtsi128_si32(_mm_cvtepi32_epi8(d2)));
 }
 
+// Half of the last bit that is dropped, before two shifts by a digit.
+constexpr int kRounding = 1 << (kPrecisionBits - 1 - 16);
+
+// Horner's rule over the digits: sums of the highest digit first. `bytes` are the values of kGroups groups of taps.
+// digit(d, g) is the register of digit d for group g.
+template <int kGroups, typename DigitFn>
+inline __m512i weighted(const __m512i* bytes, DigitFn digit) {
+  __m512i sum = _mm512_set1_epi32(kRounding);
+  for (int d = kDigits - 1; d >= 0; --d) {
+    for (int g = 0; g < kGroups; ++g) sum = _mm512_dpbusd_epi32(sum, bytes[g], digit(d, g));
+    if (d > 0) sum = _mm512_slli_epi32(sum, 8);
+  }
+  return _mm512_srai_epi32(sum, kPrecisionBits);
+}
+
+// For any number of groups, one at a time.
 struct Sums {
-  __m512i s0, s1, s2;
+  __m512i s[kDigits];
 };
 
 inline Sums zero_sums() {
-  return {_mm512_set1_epi32(1 << (kPrecisionBits - 1)), _mm512_setzero_si512(), _mm512_setzero_si512()};
+  return {{_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_set1_epi32(kRounding)}};
 }
 
-inline void add_group(Sums* sums, __m512i bytes, const uint32_t* digits) {
-  sums->s0 = _mm512_dpbusd_epi32(sums->s0, bytes, _mm512_set1_epi32(static_cast<int>(digits[0])));
-  sums->s1 = _mm512_dpbusd_epi32(sums->s1, bytes, _mm512_set1_epi32(static_cast<int>(digits[1])));
-  sums->s2 = _mm512_dpbusd_epi32(sums->s2, bytes, _mm512_set1_epi32(static_cast<int>(digits[2])));
+template <typename DigitFn>
+inline void add_group(Sums* sums, __m512i bytes, DigitFn digit) {
+  for (int d = 0; d < kDigits; ++d) sums->s[d] = _mm512_dpbusd_epi32(sums->s[d], bytes, digit(d));
 }
 
-// The weighted sums without their 22 fractional bits.
 inline __m512i whole(const Sums& sums) {
-  const __m512i high = _mm512_add_epi32(_mm512_slli_epi32(sums.s2, 8), sums.s1);
-  return _mm512_srai_epi32(_mm512_add_epi32(_mm512_slli_epi32(high, 8), sums.s0), kPrecisionBits);
+  const __m512i high = _mm512_add_epi32(_mm512_slli_epi32(sums.s[2], 8), sums.s[1]);
+  return _mm512_srai_epi32(_mm512_add_epi32(_mm512_slli_epi32(high, 8), sums.s[0]), kPrecisionBits);
 }
 
-// Four registers of (lane, RGBX) sums, one a pixel, into four pixels a lane. Saturation is Pillow's clip.
+inline __m512i word(const uint32_t* from) { return _mm512_set1_epi32(static_cast<int>(*from)); }
+inline __m512i load64(const void* from) { return _mm512_loadu_si512(from); }
+
+// Four registers of 32-bit values into bytes, within each 128-bit lane in the order a, b, c, d. Saturation is Pillow's clip.
 inline __m512i to_bytes(__m512i a, __m512i b, __m512i c, __m512i d) {
   return _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
 }
 
+// Horizontal: a register holds four neighbouring outputs, one a 128-bit lane, of one row. Their taps start within kReach pixels
+// of each other, so one load of 16 pixels holds a group of all four, and one byte permutation brings each lane its own.
+constexpr int kReach = 12;
+constexpr int kQuadWords = 16;  // of a register
+
+// One quad's form: the permutation, then kDigits registers a group.
+inline ptrdiff_t quad_words(const TapsView& taps) { return kQuadWords * (1 + kDigits * static_cast<ptrdiff_t>(taps.groups)); }
+
+// False when some quad's taps lie too far apart.
+bool pack_quads(const TapsView& taps, uint32_t* quad) {
+  for (int32_t x = 0; x < taps.outputs; x += 4, quad += quad_words(taps)) {
+    for (int32_t lane = 0; lane < 4; ++lane) {
+      const int32_t output = x + lane < taps.outputs ? x + lane : taps.outputs - 1;
+      const int32_t shift = taps.starts[output] - taps.starts[x];
+      if (shift < 0 || shift > kReach) return false;
+      // Byte 4 c + k of the lane is channel c of tap k, which lies at 4 (shift + k) + c.
+      for (uint32_t c = 0; c < 4; ++c) quad[4 * lane + static_cast<int32_t>(c)] = 0x0c080400u + 0x01010101u * (4u * static_cast<uint32_t>(shift) + c);
+      const int32_t* weights = taps.weights + static_cast<ptrdiff_t>(output) * taps.groups * kTapGroup;
+      for (int32_t g = 0; g < taps.groups; ++g, weights += kTapGroup) {
+        uint32_t digits[kDigits];
+        split(weights, digits);
+        for (int d = 0; d < kDigits; ++d) {
+          uint32_t* to = quad + kQuadWords * (1 + kDigits * g + d) + 4 * lane;
+          for (int c = 0; c < 4; ++c) to[c] = digits[d];
+        }
+      }
+    }
+  }
+  return true;
+}
+
+template <int kGroups>  // 0: any number
+inline __m512i one_quad(const TapsView& taps, const uint32_t* quad, const uint8_t* from) {
+  const __m512i order = load64(quad);
+  const uint32_t* digits = quad + kQuadWords;
+  if (kGroups > 0) {
+    __m512i bytes[kGroups > 0 ? kGroups : 1];
+    for (int g = 0; g < kGroups; ++g) bytes[g] = _mm512_permutexvar_epi8(order, load64(from + 16 * g));
+    return weighted<kGroups>(bytes, [digits](int d, int g) { return load64(digits + kQuadWords * (kDigits * g + d)); });
+  }
+  Sums sums = zero_sums();
+  for (int32_t g = 0; g < taps.groups; ++g, digits += kQuadWords * kDigits) {
+    const __m512i bytes = _mm512_permutexvar_epi8(order, load64(from + 16 * g));
+    add_group(&sums, bytes, [digits](int d) { return load64(digits + kQuadWords * d); });
+  }
+  return whole(sums);
+}
+
+template <int kGroups>
+void horizontal_quads(const TapsView& taps, const uint32_t* quads, const Pixels& source, const Pixels& out) {
+  // to_bytes() leaves pixel 4 i + l in lane l at place i.
+  const __m512i in_order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const int32_t last_quad = (taps.outputs - 1) / 4;
+  for (int32_t y = 0; y < out.height; ++y) {
+    const uint8_t* row = source.row(y);
+    for (int32_t x = 0; x < taps.outputs; x += 16) {
+      __m512i values[4];
+      for (int32_t i = 0; i < 4; ++i) {
+        const int32_t q = x / 4 + i < last_quad ? x / 4 + i : last_quad;
+        values[i] = one_quad<kGroups>(taps, quads + q * quad_words(taps), row + 4 * static_cast<ptrdiff_t>(taps.starts[4 * q]));
+      }
+      const __m512i bytes = to_bytes(values[0], values[1], values[2], values[3]);
+      const int32_t left = taps.outputs - x;
+      const __mmask16 mask = left >= 16 ? 0xffff : static_cast<__mmask16>((1u << left) - 1);
+      _mm512_mask_storeu_epi32(out.row(y) + 4 * static_cast<ptrdiff_t>(x), mask, _mm512_permutexvar_epi32(in_order, bytes));
+    }
+  }
+}
+
 inline __m128i load16(const uint8_t* from) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)); }
 
-// Four rows at once, one in each 128-bit lane: 16 bytes are four taps of one output; the shuffle puts the four values of a
-// channel side by side.
+void pack_words(const TapsView& taps, uint32_t* packed) {
+  const int32_t groups = taps.outputs * taps.groups;
+  for (int32_t i = 0; i < groups; ++i) split(taps.weights + static_cast<ptrdiff_t>(i) * kTapGroup, packed + static_cast<ptrdiff_t>(i) * kDigits);
+}
+
+// Where quads do not serve (reductions by more than four): four rows at once, one a 128-bit lane.
 inline __m512i one_output(const uint8_t* const rows[4], ptrdiff_t at, int32_t groups, const uint32_t* digits) {
   const __m512i by_channel =
       _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
@@ -64,48 +154,51 @@ inline __m512i one_output(const uint8_t* const rows[4], ptrdiff_t at, int32_t gr
     pixels = _mm512_inserti32x4(pixels, load16(rows[1] + at), 1);
     pixels = _mm512_inserti32x4(pixels, load16(rows[2] + at), 2);
     pixels = _mm512_inserti32x4(pixels, load16(rows[3] + at), 3);
-    add_group(&sums, _mm512_shuffle_epi8(pixels, by_channel), digits);
+    add_group(&sums, _mm512_shuffle_epi8(pixels, by_channel), [digits](int d) { return word(digits + d); });
   }
   return whole(sums);
 }
 
-template <int kGroups>  // 0: any number
-void horizontal_rows(const TapsView& taps, const uint8_t* const rows[4], uint8_t* const out[4]) {
-  const int32_t groups = kGroups == 0 ? taps.groups : kGroups;
-  const uint32_t* digits = taps.packed;
-  const ptrdiff_t step = static_cast<ptrdiff_t>(groups) * kDigits;
-  for (int32_t x = 0; x < taps.outputs; x += 4) {
-    const int32_t last = taps.outputs - 1;
-    __m512i sums[4];
-    for (int32_t i = 0; i < 4; ++i) {
-      const int32_t at = x + i < last ? x + i : last;
-      sums[i] = one_output(rows, 4 * static_cast<ptrdiff_t>(taps.starts[at]), groups, digits + at * step);
-    }
-    const __m512i bytes = to_bytes(sums[0], sums[1], sums[2], sums[3]);
-    const __mmask8 pixels = taps.outputs - x >= 4 ? 0xf : static_cast<__mmask8>((1 << (taps.outputs - x)) - 1);
-    _mm_mask_storeu_epi32(out[0] + 4 * x, pixels, _mm512_castsi512_si128(bytes));
-    _mm_mask_storeu_epi32(out[1] + 4 * x, pixels, _mm512_extracti32x4_epi32(bytes, 1));
-    _mm_mask_storeu_epi32(out[2] + 4 * x, pixels, _mm512_extracti32x4_epi32(bytes, 2));
-    _mm_mask_storeu_epi32(out[3] + 4 * x, pixels, _mm512_extracti32x4_epi32(bytes, 3));
-  }
-}
-
-void horizontal(const TapsView& taps, const Pixels& source, const Pixels& out) {
+void horizontal_rows(const TapsView& taps, const uint32_t* packed, const Pixels& source, const Pixels& out) {
+  const ptrdiff_t step = static_cast<ptrdiff_t>(taps.groups) * kDigits;
+  const int32_t last = taps.outputs - 1;
   for (int32_t y = 0; y < out.height; y += 4) {
     const uint8_t* rows[4];
-    uint8_t* outs[4];
+    uint8_t* to[4];
     for (int32_t i = 0; i < 4; ++i) {
       const int32_t row = y + i < out.height ? y + i : out.height - 1;  // the last row again and again
       rows[i] = source.row(row);
-      outs[i] = out.row(row);
+      to[i] = out.row(row);
     }
-    if (taps.groups == 1) {
-      horizontal_rows<1>(taps, rows, outs);
-    } else if (taps.groups == 2) {
-      horizontal_rows<2>(taps, rows, outs);
-    } else {
-      horizontal_rows<0>(taps, rows, outs);
+    for (int32_t x = 0; x < taps.outputs; x += 4) {
+      __m512i sums[4];
+      for (int32_t i = 0; i < 4; ++i) {
+        const int32_t at = x + i < last ? x + i : last;
+        sums[i] = one_output(rows, 4 * static_cast<ptrdiff_t>(taps.starts[at]), taps.groups, packed + at * step);
+      }
+      const __m512i bytes = to_bytes(sums[0], sums[1], sums[2], sums[3]);
+      const __mmask8 pixels = taps.outputs - x >= 4 ? 0xf : static_cast<__mmask8>((1 << (taps.outputs - x)) - 1);
+      const ptrdiff_t offset = 4 * static_cast<ptrdiff_t>(x);
+      _mm_mask_storeu_epi32(to[0] + offset, pixels, _mm512_castsi512_si128(bytes));
+      _mm_mask_storeu_epi32(to[1] + offset, pixels, _mm512_extracti32x4_epi32(bytes, 1));
+      _mm_mask_storeu_epi32(to[2] + offset, pixels, _mm512_extracti32x4_epi32(bytes, 2));
+      _mm_mask_storeu_epi32(to[3] + offset, pixels, _mm512_extracti32x4_epi32(bytes, 3));
     }
+  }
+}
+
+void horizontal(const TapsView& taps, uint32_t* scratch, const Pixels& source, const Pixels& out) {
+  if (!pack_quads(taps, scratch)) {
+    pack_words(taps, scratch);
+    return horizontal_rows(taps, scratch, source, out);
+  }
+  switch (taps.groups) {
+    case 1:
+      return horizontal_quads<1>(taps, scratch, source, out);
+    case 2:
+      return horizontal_quads<2>(taps, scratch, source, out);
+    default:
+      return horizontal_quads<0>(taps, scratch, source, out);
   }
 }
 
@@ -121,34 +214,58 @@ inline void interleave(const __m512i rows[4], __m512i out[4]) {
   out[3] = _mm512_unpackhi_epi16(high01, high23);
 }
 
-void vertical(const TapsView& taps, const Pixels& source, const Pixels& out) {
+// 64 bytes of one output row.
+template <int kGroups>
+inline __m512i vertical_bytes(const TapsView& taps, const uint32_t* digits, const Pixels& source, int32_t start, ptrdiff_t at,
+                              __mmask64 mask) {
+  const auto load_group = [&](int32_t g, __m512i bytes[4]) {
+    __m512i rows[4];
+    for (int32_t i = 0; i < 4; ++i) {
+      const int32_t row = start + g * kTapGroup + i;
+      rows[i] = _mm512_maskz_loadu_epi8(mask, source.row(row < source.height ? row : source.height - 1) + at);
+    }
+    interleave(rows, bytes);
+  };
+  __m512i values[4];
+  if (kGroups == 1) {
+    __m512i bytes[4];
+    load_group(0, bytes);
+    for (int i = 0; i < 4; ++i) values[i] = weighted<1>(&bytes[i], [digits](int d, int) { return word(digits + d); });
+  } else {
+    Sums sums[4] = {zero_sums(), zero_sums(), zero_sums(), zero_sums()};
+    for (int32_t g = 0; g < taps.groups; ++g) {
+      __m512i bytes[4];
+      load_group(g, bytes);
+      for (int i = 0; i < 4; ++i) add_group(&sums[i], bytes[i], [digits, g](int d) { return word(digits + g * kDigits + d); });
+    }
+    for (int i = 0; i < 4; ++i) values[i] = whole(sums[i]);
+  }
+  return to_bytes(values[0], values[1], values[2], values[3]);
+}
+
+template <int kGroups>
+void vertical_rows(const TapsView& taps, const uint32_t* packed, const Pixels& source, const Pixels& out) {
   const ptrdiff_t row_bytes = 4 * static_cast<ptrdiff_t>(out.width);
   for (int32_t y = 0; y < taps.outputs; ++y) {
-    const int32_t start = taps.starts[y];
-    const uint32_t* row_digits = taps.packed + static_cast<ptrdiff_t>(y) * taps.groups * kDigits;
+    const uint32_t* digits = packed + static_cast<ptrdiff_t>(y) * taps.groups * kDigits;
     for (ptrdiff_t at = 0; at < row_bytes; at += 64) {
       const ptrdiff_t left = row_bytes - at;
       const __mmask64 mask = left >= 64 ? ~__mmask64{0} : (__mmask64{1} << left) - 1;
-      Sums sums[4] = {zero_sums(), zero_sums(), zero_sums(), zero_sums()};
-      for (int32_t g = 0; g < taps.groups; ++g) {
-        __m512i rows[4];
-        for (int32_t i = 0; i < 4; ++i) {
-          const int32_t row = start + g * kTapGroup + i;
-          rows[i] = _mm512_maskz_loadu_epi8(mask, source.row(row < source.height ? row : source.height - 1) + at);
-        }
-        __m512i bytes[4];
-        interleave(rows, bytes);
-        for (int32_t i = 0; i < 4; ++i) add_group(&sums[i], bytes[i], row_digits + g * kDigits);
-      }
-      const __m512i result = to_bytes(whole(sums[0]), whole(sums[1]), whole(sums[2]), whole(sums[3]));
-      _mm512_mask_storeu_epi8(out.row(y) + at, mask, result);
+      const __m512i bytes = vertical_bytes<kGroups>(taps, digits, source, taps.starts[y], at, mask);
+      _mm512_mask_storeu_epi8(out.row(y) + at, mask, bytes);
     }
   }
 }
 
+void vertical(const TapsView& taps, uint32_t* scratch, const Pixels& source, const Pixels& out) {
+  pack_words(taps, scratch);
+  if (taps.groups == 1) return vertical_rows<1>(taps, scratch, source, out);
+  return vertical_rows<0>(taps, scratch, source, out);
+}
+
 }  // namespace
 
-const Passes kAvx512Passes = {horizontal, vertical, pack_weights, kDigits};
+const Passes kAvx512Passes = {horizontal, vertical};
 
 }  // namespace fastload::image
 

@@ -19,7 +19,7 @@ void sum_pixel(const uint8_t* source, ptrdiff_t step, const int32_t* weights, in
   for (int c = 0; c < 3; ++c) out[c] = clip(sums[c]);
 }
 
-void horizontal(const TapsView& taps, const Pixels& source, const Pixels& out) {
+void horizontal(const TapsView& taps, uint32_t*, const Pixels& source, const Pixels& out) {
   const int32_t width = taps.groups * kTapGroup;
   for (int32_t y = 0; y < out.height; ++y) {
     for (int32_t x = 0; x < taps.outputs; ++x) {
@@ -29,7 +29,7 @@ void horizontal(const TapsView& taps, const Pixels& source, const Pixels& out) {
   }
 }
 
-void vertical(const TapsView& taps, const Pixels& source, const Pixels& out) {
+void vertical(const TapsView& taps, uint32_t*, const Pixels& source, const Pixels& out) {
   const int32_t width = taps.groups * kTapGroup;
   for (int32_t y = 0; y < taps.outputs; ++y) {
     const uint8_t* first = source.row(taps.starts[y]);
@@ -42,6 +42,6 @@ void vertical(const TapsView& taps, const Pixels& source, const Pixels& out) {
 
 }  // namespace
 
-const Passes kScalarPasses = {horizontal, vertical, nullptr, 0};
+const Passes kScalarPasses = {horizontal, vertical};
 
 }  // namespace fastload::image

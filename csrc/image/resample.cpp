@@ -18,7 +18,7 @@ bool has_simd(Simd simd) {
     case Simd::avx512:
       return has_simd(Simd::avx2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-             __builtin_cpu_supports("avx512vnni");
+             __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni");
 #endif
     default:
       return false;
@@ -42,14 +42,15 @@ Box needed_input(const Resize& resize) {
 struct Resampler::State {
   const Passes* passes = &kScalarPasses;
   Taps taps;
+  std::vector<uint32_t> scratch;
   std::vector<uint8_t> between;
 
   void run(Pass pass, const Pixels& source, const Pixels& out) {
-    if (passes->pack_weights != nullptr) {
-      uint32_t* packed = taps.reserve_packed(passes->packed_words);
-      passes->pack_weights(taps.view().weights, taps.group_count(), packed);
-    }
-    pass(taps.view(), source, out);
+    constexpr size_t kLine = 64;
+    const size_t words = scratch_words(taps.view()) + kLine / sizeof(uint32_t);
+    if (scratch.size() < words) scratch.resize(words);
+    const auto start = (reinterpret_cast<uintptr_t>(scratch.data()) + kLine - 1) / kLine * kLine;
+    pass(taps.view(), reinterpret_cast<uint32_t*>(start), source, out);
   }
 };
 

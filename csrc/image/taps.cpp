@@ -174,9 +174,4 @@ void Taps::fill(Filter filter, int32_t in_size, int32_t out_size, int32_t first,
   }
 }
 
-uint32_t* Taps::reserve_packed(int words) {
-  packed_.resize(static_cast<size_t>(group_count()) * static_cast<size_t>(words));
-  return packed_.data();
-}
-
 }  // namespace fastload::image

@@ -29,7 +29,6 @@ struct TapsView {
   int32_t groups;           // of each output
   const int32_t* starts;    // first input of each output, counted from the span's begin
   const int32_t* weights;   // outputs x (groups * kTapGroup)
-  const uint32_t* packed;   // the same in a SIMD variant's own form
 };
 
 // Buffers only grow; refilled for each image.
@@ -39,11 +38,7 @@ class Taps {
   // reach past its end; otherwise they do so by at most kTapGroup - 1 inputs, with zero weights.
   void fill(Filter filter, int32_t in_size, int32_t out_size, int32_t first, int32_t count, Span span);
 
-  // Room for `words` of a SIMD variant's own form of each group of taps.
-  uint32_t* reserve_packed(int words);
-
-  int32_t group_count() const { return outputs_ * groups_; }
-  TapsView view() const { return {outputs_, groups_, starts_.data(), weights_.data(), packed_.data()}; }
+  TapsView view() const { return {outputs_, groups_, starts_.data(), weights_.data()}; }
 
  private:
   template <typename FilterFn>
@@ -53,7 +48,6 @@ class Taps {
   int32_t groups_ = 0;
   std::vector<int32_t> starts_;
   std::vector<int32_t> weights_;
-  std::vector<uint32_t> packed_;
   std::vector<double> row_;
 };
 
