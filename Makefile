@@ -15,7 +15,7 @@ CORE := $(shell find csrc tests/cpp -name '*.cpp' -o -name '*.h') CMakeLists.txt
 
 demo: install
 	@echo "== demo: torch's loader and fastload side by side"
-	@$(BIN)/python benchmarks/demo.py $(if $(PHOTOS),--data $(PHOTOS))
+	@$(BIN)/python -m benchmarks.demo $(if $(PHOTOS),--data $(PHOTOS))
 
 test: install
 	@echo "== tests"

@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -49,9 +50,12 @@ class PyBatch {
       : engine_(std::move(owner)), batch_(std::move(made)), load_(std::move(load)), kept_(std::move(kept)) {}
 
   ~PyBatch() {
-    if (engine_->is_forked_copy() || batch_->done()) return;
-    const py::gil_scoped_release unlocked;
-    engine_->cancel(*batch_);
+    if (engine_->is_forked_copy()) return;
+    if (!batch_->done()) {
+      const py::gil_scoped_release unlocked;
+      engine_->cancel(*batch_);
+    }
+    if (batch_->block != engine::BatchMemory::kNone && !block_is_taken_) batch_->memory->give(batch_->block);
   }
   PyBatch(const PyBatch&) = delete;
   PyBatch& operator=(const PyBatch&) = delete;
@@ -81,6 +85,11 @@ class PyBatch {
     return failed;
   }
 
+  int take_block() {
+    block_is_taken_ = true;
+    return batch_->block;
+  }
+
   const engine::Batch& batch() const { return *batch_; }
   const py::object& load() const { return load_; }
 
@@ -89,6 +98,7 @@ class PyBatch {
   std::shared_ptr<engine::Batch> batch_;
   py::object load_;
   py::list kept_;
+  bool block_is_taken_ = false;
 };
 
 // Pixels of any uint8 [height, width, 3] array into the lane.
@@ -172,29 +182,37 @@ void read_sources(const py::list& sources, const std::vector<uint64_t>& indices,
   }
 }
 
+// The memory of a batch: its rows are samples, so [samples, …] contiguous and of the target's element is all that matters here.
+uint8_t* checked_output(const py::array& out, const engine::Batch& batch) {
+  if (!(out.flags() & py::array::c_style) || !out.writeable() ||
+      static_cast<size_t>(out.nbytes()) != batch.samples.size() * batch.sample_bytes) {
+    throw py::value_error("out must be writable, contiguous memory of [samples, channels, height, width]");
+  }
+  return static_cast<uint8_t*>(const_cast<void*>(out.data()));
+}
+
 std::unique_ptr<PyBatch> submit(const std::shared_ptr<engine::Engine>& owner, const py::list& sources,
                                 const std::vector<uint64_t>& indices, const std::shared_ptr<recipe::Recipe>& recipe,
-                                const std::shared_ptr<engine::Target>& target, const py::array& out, const py::object& order,
-                                uint64_t seed, uint32_t epoch, bool stop_at_failure, int64_t max_pixels,
-                                const py::object& load) {
+                                const std::shared_ptr<engine::Target>& target, std::array<int32_t, 2> size,
+                                const py::object& out, const py::object& order, uint64_t seed, uint32_t epoch,
+                                bool stop_at_failure, int64_t max_pixels, const py::object& load) {
   if (!owner->running()) throw py::value_error("this engine was stopped, or belongs to the parent process");
-  // Rank 4 and C-contiguous, whatever the layout: the caller gives the memory order.
-  const bool chw = target->layout == image::Layout::chw;
-  if (out.ndim() != 4 || !(out.flags() & py::array::c_style) || !out.writeable() ||
-      out.itemsize() != static_cast<py::ssize_t>(target->element_bytes) ||
-      out.shape(0) != static_cast<py::ssize_t>(indices.size()) || out.shape(chw ? 1 : 3) != target->values.channels) {
-    throw py::value_error("out must be writable, contiguous, [samples, channels, height, width] (or height, width, channels)");
-  }
+  if (size[0] < 1 || size[1] < 1) throw py::value_error("size is (height, width), both positive");
   auto batch = std::make_shared<engine::Batch>();
   py::list kept;
   kept.append(out);
   read_sources(sources, indices, batch.get(), &kept);
   batch->recipe = recipe;
   batch->target = target;
-  batch->out = static_cast<uint8_t*>(const_cast<void*>(out.data()));
-  batch->out_height = static_cast<int32_t>(out.shape(chw ? 2 : 1));
-  batch->out_width = static_cast<int32_t>(out.shape(chw ? 3 : 2));
-  batch->sample_bytes = static_cast<size_t>(out.shape(1) * out.shape(2) * out.shape(3) * out.itemsize());
+  batch->out_height = size[0];
+  batch->out_width = size[1];
+  batch->sample_bytes = static_cast<size_t>(target->values.channels) * static_cast<size_t>(size[0]) *
+                        static_cast<size_t>(size[1]) * target->element_bytes;
+  if (py::isinstance<engine::BatchMemory>(out)) {
+    batch->memory = out.cast<std::shared_ptr<engine::BatchMemory>>();
+  } else {
+    batch->out = checked_output(out.cast<py::array>(), *batch);
+  }
   batch->max_pixels = max_pixels;
   batch->stop_at_failure = stop_at_failure;
   batch->seed = seed;
@@ -207,6 +225,26 @@ std::unique_ptr<PyBatch> submit(const std::shared_ptr<engine::Engine>& owner, co
     owner->submit(batch);
   }
   return made;
+}
+
+// Memory from `grow(id, bytes)`, which returns a uint8 array and keeps it alive.
+std::shared_ptr<engine::BatchMemory> make_memory(const py::function& grow) {
+  // The last reference to a Python object may go on an engine's thread.
+  const std::shared_ptr<py::function> held(new py::function(grow), [](py::function* function) {
+    const py::gil_scoped_acquire locked;
+    delete function;
+  });
+  return std::make_shared<engine::BatchMemory>([held](int id, size_t bytes) -> uint8_t* {
+    const py::gil_scoped_acquire locked;
+    try {
+      auto array = (*held)(id, bytes).cast<py::array_t<uint8_t>>();
+      return array.nbytes() == static_cast<py::ssize_t>(bytes) ? array.mutable_data() : nullptr;
+    } catch (py::error_already_set& error) {
+      error.restore();
+      PyErr_Clear();
+      return nullptr;
+    }
+  });
 }
 
 // One sample at a time on the calling thread, for torch's own worker processes.
@@ -268,12 +306,18 @@ void bind_engine(py::module_& module) {
            }),
            py::arg("threads"))
       .def("submit", &submit, py::arg("sources"), py::arg("indices"), py::kw_only(), py::arg("recipe"), py::arg("target"),
-           py::arg("out"), py::arg("order"), py::arg("seed"), py::arg("epoch"), py::arg("stop_at_failure"),
+           py::arg("size"), py::arg("out"), py::arg("order"), py::arg("seed"), py::arg("epoch"), py::arg("stop_at_failure"),
            py::arg("max_pixels"), py::arg("load"))
       .def("stop", &Engine::stop, py::call_guard<py::gil_scoped_release>(), "Ends the threads; batches under way are cancelled.")
       .def_property_readonly("is_forked_copy", &Engine::is_forked_copy, "Whether the threads belong to a parent process.")
       .def_property_readonly("threads", &Engine::threads);
+  py::class_<engine::BatchMemory, std::shared_ptr<engine::BatchMemory>>(
+      module, "BatchMemory", "Blocks of memory for batches, taken when a batch is first written.")
+      .def(py::init(&make_memory), py::arg("grow"))
+      .def("give", &engine::BatchMemory::give, py::arg("id"), "Block `id` is nobody's again.");
   py::class_<PyBatch>(module, "Batch", "A batch under way.")
+      .def("take_block", &PyBatch::take_block,
+           "The id of the block that holds the images, -1 if none was needed; it is the caller's to give back.")
       .def("wait", &PyBatch::wait, py::arg("timeout_s") = -1.0, "True once done; negative: without limit.")
       .def_property_readonly("done", [](const PyBatch& b) { return b.batch().done(); })
       .def_property_readonly("failures", &PyBatch::failures, "[(slot, code, message)]; read it when done.")

@@ -78,10 +78,14 @@ _FOREIGN = (
 
 def _join(kind: type[FastloadError], foreign: type[Exception]) -> type[FastloadError]:
     name = f"{kind.__name__}_{foreign.__name__}"
-    return type(name, (kind, foreign), {"__module__": __name__, "__doc__": f"A {kind.__name__} that is a {foreign.__name__}."})
+    return type(
+        name, (kind, foreign), {"__module__": __name__, "__doc__": f"A {kind.__name__} that is a {foreign.__name__}."}
+    )
 
 
-_JOINED = {(kind, foreign): _join(kind, foreign) for kind in (ReadError, DecodeError, TransformError) for foreign in _FOREIGN}
+_JOINED = {
+    (kind, foreign): _join(kind, foreign) for kind in (ReadError, DecodeError, TransformError) for foreign in _FOREIGN
+}
 globals().update({joined.__name__: joined for joined in _JOINED.values()})
 
 

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, Sampler
 from fastload.engines import engine_of
 from fastload.errors import SampleError
 from fastload.memory import BatchMemory
-from fastload.modes import Mode, Way, choose
+from fastload.modes import Way, choose
 from fastload.native import NativeIterator
 from fastload.statistics import Statistics
 from fastload.workers import iterate_in_workers
@@ -138,8 +138,9 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
             if mode.in_workers:
                 return iterate_in_workers(self, mode)
             self._statistics = Statistics()
-            self._native_engine = engine_of(self._native_engine, self._thread_count())
-            self._batch_memory = self._batch_memory or BatchMemory()
+            engine = engine_of(self._native_engine, self._thread_count())
+            if engine is not self._native_engine:
+                self._native_engine, self._batch_memory = engine, BatchMemory()
             return NativeIterator(self, mode, self._native_engine, self._batch_memory, self._statistics)
         if self.dtype is not None or self.memory_format is not None or self.on_error != "raise":
             raise ValueError(f"dtype, memory_format and on_error need samples made natively, but: {mode.reason}")

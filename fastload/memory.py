@@ -2,55 +2,66 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+
+from fastload import _core
 
 # How many tensors, views, arrays and saved graphs hold a storage; torch's own graph trees decide by it what may be overwritten.
 _use_count = getattr(torch._C, "_storage_Use_Count", None)
 
 
 class BatchMemory:
-    """Gives out batch tensors, and gives the same memory out again once nobody holds it.
+    """Memory that the engine takes for a batch when it first writes to it, and takes again once nobody holds it.
 
     Fresh memory is slow: the first write to each page goes through the kernel, which took 390 microseconds a sample (float32,
-    224 x 224, on a virtual machine) where used memory takes 31; 2 MiB pages did not help. So the last few storages are remembered,
-    and one that this object alone still holds is used again. A storage that was moved to shared memory is not, since another
-    process may look at it.
+    224 x 224, on a virtual machine) where used memory takes 31; 2 MiB pages did not help. So a few blocks are remembered, and one
+    that this object alone still holds is used again. A block that was moved to shared memory is not, since another process may
+    look at it. Batches that wait in the queue hold no memory at all.
 
-    Pinned memory is left to torch's caching allocator, which waits for copies under way before it uses a block again. So is
-    memory for accelerators other than CUDA, whose copies may read pageable memory after the call has returned.
-
-    A loader keeps one for all its epochs: what its batches in flight need, no more.
+    A loader keeps one for all its epochs. It does not serve pinned memory: that is left to torch's caching allocator, which waits
+    for copies under way before it uses a block again.
     """
 
     def __init__(self) -> None:
-        self._known: list[torch.UntypedStorage] = []
-        self._recycles = _use_count is not None and _copies_from_pageable_memory_are_done_on_return()
+        blocks: dict[int, torch.UntypedStorage] = {}
 
-    def empty(
-        self, shape: tuple[int, ...], dtype: torch.dtype, *, channels_last: bool, pinned: bool, remember: int
-    ) -> torch.Tensor:
-        """[samples, channels, height, width], uninitialised.
+        def grow(block: int, nbytes: int) -> np.ndarray:
+            memory = torch.empty(nbytes, dtype=torch.uint8)
+            blocks[block] = memory.untyped_storage()
+            return memory.numpy()
 
-        Args:
-            pinned: allocate page-locked memory.
-            remember: how many storages at most: batches in flight, and a few with the consumer.
+        # `grow` holds the dictionary, not this object: the engine's side must not hold its own owner.
+        self.native = _core.BatchMemory(grow)
+        self._blocks = blocks
+        self._lent: list[int] = []
+
+    @staticmethod
+    def serves(*, pinned: bool) -> bool:
+        """Whether memory may be used again as soon as no tensor holds it.
+
+        Not where copies to an accelerator may still read pageable memory after the call has returned.
         """
-        memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        if pinned or not self._recycles:
-            return torch.empty(shape, dtype=dtype, memory_format=memory_format, pin_memory=pinned)
-        template = torch.empty(shape, dtype=dtype, device="meta").contiguous(memory_format=memory_format)
-        storage = self._free(template.untyped_storage().nbytes())
-        if storage is not None:
-            return torch.empty(0, dtype=dtype).set_(storage, 0, shape, template.stride())
-        tensor = torch.empty(shape, dtype=dtype, memory_format=memory_format)
-        self._known = [*self._known, tensor.untyped_storage()][-remember:]
-        return tensor
+        return not pinned and _use_count is not None and _copies_from_pageable_memory_are_done_on_return()
 
-    def _free(self, nbytes: int) -> torch.UntypedStorage | None:
-        for storage in self._known:
-            if _use_count(storage._cdata) == 1 and storage.nbytes() == nbytes and not storage.is_shared():
-                return storage
-        return None
+    def lend(self, block: int, shape: torch.Size, dtype: torch.dtype, stride: tuple[int, ...]) -> torch.Tensor:
+        """The block as a batch for the consumer."""
+        self._lent.append(block)
+        return torch.empty(0, dtype=dtype).set_(self._blocks[block], 0, shape, stride)
+
+    def reclaim(self, remember: int) -> None:
+        """Gives the engine the blocks that the consumer has dropped; keeps an eye on the last ``remember`` others."""
+        still: list[int] = []
+        for block in self._lent:
+            storage = self._blocks[block]
+            if _use_count(storage._cdata) == 1 and not storage.is_shared():
+                self.native.give(block)
+            else:
+                still.append(block)
+            del storage
+        for forgotten in still[:-remember]:
+            del self._blocks[forgotten]
+        self._lent = still[-remember:]
 
 
 def _copies_from_pageable_memory_are_done_on_return() -> bool:

@@ -52,7 +52,9 @@ class Mode:
         """For ``explain()``."""
         if self.way is Way.stock or self.reading is None:
             return f"stock: {self.reason}"
-        where = f"in torch's workers, because {self.reason}" if self.in_workers else f"in {threads} threads of this process"
+        where = (
+            f"in torch's workers, because {self.reason}" if self.in_workers else f"in {threads} threads of this process"
+        )
         lines = [f"native: images are read, decoded and transformed {where}"]
         lines += [f"  native: {transform}" for transform in self.reading.native]
         if self.reading.tail:

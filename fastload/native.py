@@ -84,7 +84,7 @@ def _raiser(error: Exception) -> Any:
 
 
 class _Job:
-    """One batch under way: its samples, its memory, its engine batch."""
+    """One batch under way: its samples, its images (or, on the meta device, only what they will be), its engine batch."""
 
     def __init__(self, samples: _Samples, images: torch.Tensor, batch: _core.Batch) -> None:
         self.samples = samples
@@ -122,7 +122,7 @@ class NativeIterator(_BaseDataLoaderIter):
         self._dtype = loader.dtype or mode.reading.pixelwise.table.dtype
         self._target = mode.reading.pixelwise.target("hwc" if self._channels_last else "chw", self._dtype)
         self._ahead = loader.prefetch_factor * self._num_workers if self._num_workers else 0
-        self._memory = memory
+        self._memory = memory if BatchMemory.serves(pinned=self._pin_memory) else None
         self._jobs: deque[_Job] = deque()
         self._orders: list[_core.DrawOrder] | None = None
         if loader.rng == "stock":
@@ -156,18 +156,21 @@ class NativeIterator(_BaseDataLoaderIter):
     def _send(self, indices: Sequence[Any], order: _core.DrawOrder | None) -> _Job:
         assert self._mode.reading is not None and self._mode.reading.size is not None
         samples = _Samples(self._mode, indices, self._length)
-        shape = (len(samples.indices), self._target.channels, *self._mode.reading.size)
-        images = self._memory.empty(
-            shape, self._dtype, channels_last=self._channels_last, pinned=self._pin_memory, remember=self._ahead + 3
+        height, width = self._mode.reading.size
+        images = torch.empty(
+            (len(samples.indices), self._target.channels, height, width),
+            dtype=self._dtype,
+            memory_format=torch.channels_last if self._channels_last else torch.contiguous_format,
+            device="cpu" if self._memory is None else "meta",
+            pin_memory=self._pin_memory,
         )
-        flat = images.permute(0, 2, 3, 1) if self._channels_last else images
-        flat = flat.view(torch.int16) if self._dtype == torch.bfloat16 else flat
         batch = self._engine.submit(
             samples.sources,
             [index % 2**64 for index in samples.indices],
             recipe=self._mode.reading.recipe,
             target=self._target,
-            out=flat.numpy(),
+            size=(height, width),
+            out=_in_memory_order(images) if self._memory is None else self._memory.native,
             order=order,
             seed=self._seed % 2**64,
             epoch=self._epoch,
@@ -179,6 +182,8 @@ class NativeIterator(_BaseDataLoaderIter):
 
     def _next_data(self) -> Any:
         while True:
+            if self._memory is not None:
+                self._memory.reclaim(remember=self._ahead + 3)
             data = self._next_from_workers() if self._num_workers else self._next_without_workers()
             if data is not None:
                 return data
@@ -213,7 +218,7 @@ class NativeIterator(_BaseDataLoaderIter):
     def _deliver(self, job: _Job, waited: float) -> Any:
         """The collated batch; None when no sample of it is left; raises what the policy wants raised."""
         failures = self._failures(job)
-        images, targets = job.images, job.samples.targets
+        targets = job.samples.targets
         self._statistics.add(job.batch, len(targets) - len(failures), len(failures), waited)
         if failures:
             for slot in sorted(failures):
@@ -224,6 +229,7 @@ class NativeIterator(_BaseDataLoaderIter):
                 raise failures[min(failures)]
             if not kept:
                 return None
+            images = self._finished(job)
             if self._on_error == "skip":
                 images = images[kept]
                 targets = [targets[slot] for slot in kept]
@@ -236,6 +242,8 @@ class NativeIterator(_BaseDataLoaderIter):
                 images = images.contiguous(memory_format=torch.channels_last)
             if self._pin_memory and not images.is_pinned():
                 images = images.pin_memory()
+        else:
+            images = self._finished(job)
         if not targets:
             default_collate([])  # torch's error for an empty batch
         if not self._has_targets:
@@ -244,6 +252,11 @@ class NativeIterator(_BaseDataLoaderIter):
         if self._pin_memory:
             collated = torch.utils.data._utils.pin_memory.pin_memory(collated)
         return [images, collated]
+
+    def _finished(self, job: _Job) -> torch.Tensor:
+        if self._memory is None or job.images.numel() == 0:
+            return job.images
+        return self._memory.lend(job.batch.take_block(), job.images.shape, self._dtype, job.images.stride())
 
     def _failures(self, job: _Job) -> dict[int, FastloadError]:
         failed: dict[int, FastloadError] = {}
@@ -273,6 +286,11 @@ class NativeIterator(_BaseDataLoaderIter):
             except Exception as error:
                 return error
         return None
+
+
+def _in_memory_order(images: torch.Tensor) -> np.ndarray:
+    flat = images.permute(0, 2, 3, 1) if images.is_contiguous(memory_format=torch.channels_last) else images
+    return (flat if flat.is_contiguous() else images).view(torch.uint8).numpy()
 
 
 def _order(seed: int) -> _core.DrawOrder:

@@ -75,7 +75,11 @@ class Pixelwise:
             raise ValueError(f"dtype must be one of {sorted(map(str, _ELEMENTS))}, not {table.dtype}")
         bits = table.view(torch.int16) if table.dtype == torch.bfloat16 else table
         return _core.Target(
-            bits.contiguous().numpy(), element=_ELEMENTS[table.dtype], layout=layout, mean=list(self.mean), std=list(self.std)
+            bits.contiguous().numpy(),
+            element=_ELEMENTS[table.dtype],
+            layout=layout,
+            mean=list(self.mean),
+            std=list(self.std),
         )
 
 

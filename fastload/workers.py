@@ -146,7 +146,11 @@ class _Tools:
         if known is None:
             reading = read(transform)
             form = reading.pixelwise.target("hwc" if reading.pixelwise.interleaved else "chw")
-            known = self._recipes[id(transform)] = (transform, reading, form)  # holds the transform: its id stays its own
+            known = self._recipes[id(transform)] = (
+                transform,
+                reading,
+                form,
+            )  # holds the transform: its id stays its own
         return known[1], known[2]
 
 
@@ -163,7 +167,9 @@ def _as_torchvision_has_it(array: np.ndarray, reading: Reading, path: str) -> An
         tensor = tensor.view(torch.bfloat16)
     if pixelwise.interleaved:
         tensor = tensor.permute(2, 0, 1)
-    return tensor if pixelwise.kind is torch.Tensor else tv_tensors.wrap(tensor, like=tv_tensors.Image(tensor[:, :1, :1]))
+    return (
+        tensor if pixelwise.kind is torch.Tensor else tv_tensors.wrap(tensor, like=tv_tensors.Image(tensor[:, :1, :1]))
+    )
 
 
 def _named(leaf: Leaf, within: int, index: Any, path: str, make: Callable[[], Any]) -> Any:

@@ -11,10 +11,10 @@ import pytest
 import torch
 import torchvision.datasets
 import torchvision.transforms as v1
-from images import write_folder
 
 import fastload
 from fastload.datasets.table import SampleTable
+from images import write_folder
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,9 @@ def test_image_files(root):
     with pytest.raises(ValueError, match="zip"):
         fastload.ImageFiles(paths, [1, 2])
     with pytest.raises(ValueError, match="null byte"):
-        list(fastload.DataLoader(fastload.ImageFiles(["a\0b"], transform=v1.Compose([v1.Resize((4, 4)), v1.ToTensor()]))))
+        list(
+            fastload.DataLoader(fastload.ImageFiles(["a\0b"], transform=v1.Compose([v1.Resize((4, 4)), v1.ToTensor()])))
+        )
 
 
 def test_table_keeps_every_path():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 import torchvision.transforms as v1
-from images import write_folder
 from torchvision.datasets import ImageFolder
 
 import fastload
+from images import write_folder
 
 TRANSFORM = v1.Compose([v1.RandomResizedCrop(40), v1.RandomHorizontalFlip(), v1.ToTensor()])
 
@@ -29,7 +29,11 @@ def test_threads_do_not_matter(root, rng):
         epoch(root, batch_size=7, num_workers=2, threads=threads, rng=rng, shuffle=True) for threads in (1, 2, 3, 8)
     ]
     for other in others:
-        assert all(torch.equal(a, b) for mine, theirs in zip(first, other, strict=True) for a, b in zip(mine, theirs, strict=True))
+        assert all(
+            torch.equal(a, b)
+            for mine, theirs in zip(first, other, strict=True)
+            for a, b in zip(mine, theirs, strict=True)
+        )
 
 
 def by_sample(batches):

@@ -12,10 +12,10 @@ import pytest
 import torch
 import torch.utils.data
 import torchvision.transforms as v1
-from images import jpeg_bytes, picture, write_folder
 from torchvision.datasets import ImageFolder
 
 import fastload
+from images import jpeg_bytes, picture, write_folder
 
 TRANSFORM = v1.Compose([v1.RandomResizedCrop(32), v1.RandomHorizontalFlip(), v1.ToTensor()])
 

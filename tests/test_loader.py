@@ -11,12 +11,12 @@ import torch.utils.data
 import torchvision
 import torchvision.transforms as v1
 import torchvision.transforms.v2 as v2
-from images import write_folder
 from torch.utils.data import TensorDataset
 from torchvision.datasets import ImageFolder
 from torchvision.datasets.folder import pil_loader
 
 import fastload
+from images import write_folder
 
 TRANSFORM = v1.Compose([v1.RandomResizedCrop(32), v1.RandomHorizontalFlip(), v1.ToTensor()])
 
@@ -104,14 +104,32 @@ def own_loader(path):
     ("make", "first_line"),
     [
         (lambda root: ImageFolder(root), "stock: no transform is native (there is none)"),
-        (lambda root: ImageFolder(root, np.asarray), "stock: no transform is native (asarray: not one of the transforms"),
+        (
+            lambda root: ImageFolder(root, np.asarray),
+            "stock: no transform is native (asarray: not one of the transforms",
+        ),
         (lambda root: OwnItems(root, TRANSFORM), "stock: the data set test_loader.OwnItems is no ImageFolder"),
         (lambda root: OwnBatches(root, TRANSFORM), "stock: the data set test_loader.OwnBatches defines __getitems__"),
-        (lambda root: ImageFolder(root, TRANSFORM, loader=own_loader), "stock: the data set torchvision.datasets.folder.ImageFolder has a loader"),
-        (lambda root: ImageFolder(root, TRANSFORM), "native: images are read, decoded and transformed in 2 threads of this"),
-        (lambda root: ImageFolder(root, v1.Compose([v1.RandomResizedCrop(9), hooked(), v1.ToTensor()])), "native: images are read, decoded and transformed in torch's workers, because RandomHorizontalFlip"),
-        (lambda root: ImageFolder(root, v1.Compose([v1.RandomResizedCrop(9), OwnFlip(), v1.ToTensor()])), "native: images are read, decoded and transformed in torch's workers, because OwnFlip"),
-        (lambda root: ImageFolder(root, v1.Compose([v1.Resize(9), v1.ToTensor()])), "native: images are read, decoded and transformed in torch's workers, because the transforms give images of different"),
+        (
+            lambda root: ImageFolder(root, TRANSFORM, loader=own_loader),
+            "stock: the data set torchvision.datasets.folder.ImageFolder has a loader",
+        ),
+        (
+            lambda root: ImageFolder(root, TRANSFORM),
+            "native: images are read, decoded and transformed in 2 threads of this",
+        ),
+        (
+            lambda root: ImageFolder(root, v1.Compose([v1.RandomResizedCrop(9), hooked(), v1.ToTensor()])),
+            "native: images are read, decoded and transformed in torch's workers, because RandomHorizontalFlip",
+        ),
+        (
+            lambda root: ImageFolder(root, v1.Compose([v1.RandomResizedCrop(9), OwnFlip(), v1.ToTensor()])),
+            "native: images are read, decoded and transformed in torch's workers, because OwnFlip",
+        ),
+        (
+            lambda root: ImageFolder(root, v1.Compose([v1.Resize(9), v1.ToTensor()])),
+            "native: images are read, decoded and transformed in torch's workers, because the transforms give images of different",
+        ),
     ],
 )
 def test_explain_says_what_and_why(root, make, first_line):

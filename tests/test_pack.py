@@ -88,6 +88,11 @@ def test_any_mean_and_std(mean, std, new):
 
 def test_wrong_tables_are_refused():
     good = np.zeros((3, 256), np.float32)
-    for table, element, layout in [(good[:2], "float32", "chw"), (good, "float16", "chw"), (good, "int8", "chw"), (good, "float32", "chwn")]:
+    for table, element, layout in [
+        (good[:2], "float32", "chw"),
+        (good, "float16", "chw"),
+        (good, "int8", "chw"),
+        (good, "float32", "chwn"),
+    ]:
         with pytest.raises(ValueError, match=r"table|element|layout"):
             _core.Target(table, element=element, layout=layout)

@@ -9,13 +9,13 @@ import torch
 import torch.utils.data
 import torchvision.transforms as v1
 import torchvision.transforms.v2 as v2
-from images import write_folder
 from PIL import Image
 from torch.utils.data import ConcatDataset, Subset, WeightedRandomSampler, random_split
 from torchvision.datasets import DatasetFolder, ImageFolder
 from torchvision.datasets.folder import default_loader
 
 import fastload
+from images import write_folder
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -35,7 +35,9 @@ TRAIN = {
 RECIPES = {
     **{f"train-{name}": recipe for name, recipe in TRAIN.items()},
     "evaluate": v1.Compose([v1.Resize(72), v1.CenterCrop(64), v1.ToTensor(), v1.Normalize(MEAN, STD)]),
-    "evaluate-v2": v2.Compose([v2.Resize(72, antialias=True), v2.CenterCrop(64), v2.PILToTensor(), v2.ConvertImageDtype()]),
+    "evaluate-v2": v2.Compose(
+        [v2.Resize(72, antialias=True), v2.CenterCrop(64), v2.PILToTensor(), v2.ConvertImageDtype()]
+    ),
     "bytes": v1.Compose([v1.Resize((40, 52), v1.InterpolationMode.BICUBIC), v1.PILToTensor()]),
     "lanczos": v1.Compose([v1.Resize((33, 47), v1.InterpolationMode.LANCZOS), v1.ToTensor()]),
     "nearest": v1.Compose([v1.RandomResizedCrop((30, 50), interpolation=v1.InterpolationMode.NEAREST), v1.ToTensor()]),
@@ -45,13 +47,19 @@ RECIPES = {
     "crop-of-small": v1.Compose([v1.CenterCrop((150, 90)), v1.ToTensor()]),
     "random-crop": v1.Compose([v1.RandomCrop(40, pad_if_needed=True), v1.ToTensor()]),
     "random-crop-v2": v2.Compose([v2.RandomCrop(40, padding=(3, 5), pad_if_needed=True, fill=7), v2.ToImage()]),
-    "random-crop-reflect": v1.Compose([v1.RandomCrop((40, 60), (4, 1, 9, 2), True, padding_mode="reflect"), v1.ToTensor()]),
+    "random-crop-reflect": v1.Compose(
+        [v1.RandomCrop((40, 60), (4, 1, 9, 2), True, padding_mode="reflect"), v1.ToTensor()]
+    ),
     "random-crop-edge": v2.Compose([v2.RandomCrop((40, 60), [4, 1, 9, 2], True, padding_mode="edge"), v2.ToImage()]),
     "random-crop-symmetric": v1.Compose([v1.RandomCrop((220, 60), None, True, 3, "symmetric"), v1.ToTensor()]),
     "flips": v1.Compose([v1.RandomVerticalFlip(0.3), v1.RandomResizedCrop(32), v1.RandomVerticalFlip(), v1.ToTensor()]),
-    "flip-of-tensor": v2.Compose([v2.RandomResizedCrop(32), v2.ToImage(), v2.RandomHorizontalFlip(), v2.ToDtype(torch.float16, True)]),
+    "flip-of-tensor": v2.Compose(
+        [v2.RandomResizedCrop(32), v2.ToImage(), v2.RandomHorizontalFlip(), v2.ToDtype(torch.float16, True)]
+    ),
     "gray": v1.Compose([v1.Grayscale(), v1.RandomResizedCrop(32), v1.ToTensor(), v1.Normalize([0.5], [0.25])]),
-    "gray-three": v2.Compose([v2.RandomResizedCrop(32), v2.Grayscale(3), v2.ToImage(), v2.ToDtype(torch.bfloat16, scale=True)]),
+    "gray-three": v2.Compose(
+        [v2.RandomResizedCrop(32), v2.Grayscale(3), v2.ToImage(), v2.ToDtype(torch.bfloat16, scale=True)]
+    ),
     "random-gray": v1.Compose([v1.RandomResizedCrop(32), v1.RandomGrayscale(0.5), v1.ToTensor()]),
     "double": v2.Compose([v2.RandomResizedCrop(32), v2.ToImage(), v2.ToDtype(torch.float64, scale=True)]),
     "identity": v1.Compose([torch.nn.Identity(), v1.RandomResizedCrop(32), v2.Identity(), v1.ToTensor()]),
@@ -124,7 +132,7 @@ def options_of_a_loader():
     yield {"sampler": [5, 4, 3, 3, 3], "batch_size": 2}
 
 
-@pytest.mark.parametrize("options", options_of_a_loader(), ids=str)
+@pytest.mark.parametrize("options", list(options_of_a_loader()), ids=str)
 def test_loader_options(root, options):
     dataset = ImageFolder(root, TRAIN["v1"])
     own = {name: options.pop(name) for name in ["threads"] if name in options}
@@ -217,16 +225,24 @@ def erase_corner(tensor):
 
 def tails():
     yield "jitter", v1.Compose([v1.RandomResizedCrop(32), v1.ColorJitter(0.4, 0.4, 0.4, 0.1), v1.ToTensor()])
-    yield "augment", v1.Compose([v1.RandomResizedCrop(32), v1.RandAugment(), v1.PILToTensor(), v1.RandomHorizontalFlip()])
+    yield (
+        "augment",
+        v1.Compose([v1.RandomResizedCrop(32), v1.RandAugment(), v1.PILToTensor(), v1.RandomHorizontalFlip()]),
+    )
     yield "erasing", v1.Compose([*TRAIN["v1"].transforms, v1.RandomErasing(0.9)])
     yield "erasing-v2", v2.Compose([*TRAIN["v2"].transforms, v2.RandomErasing(0.9)])
     yield "lambda", v1.Compose([v1.RandomResizedCrop(32), v1.ToTensor(), erase_corner])
-    yield "tensors", v2.Compose([v2.Grayscale(3), v2.ToImage(), v2.RandomResizedCrop(32), v2.ToDtype(torch.float32, scale=True)])
+    yield (
+        "tensors",
+        v2.Compose([v2.Grayscale(3), v2.ToImage(), v2.RandomResizedCrop(32), v2.ToDtype(torch.float32, scale=True)]),
+    )
     yield "one-size", v1.Compose([v1.Grayscale(1), v1.Resize((40, 40)), v1.RandomRotation(20), v1.ToTensor()])
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-@pytest.mark.parametrize(("name", "transform"), tails(), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("name", "transform"), list(tails()), ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_python_tail(root, name, transform, num_workers):
     explanation = compare(ImageFolder(root, transform), batch_size=5, shuffle=True, num_workers=num_workers)
     assert "in torch's workers" in explanation and "Python: " in explanation
@@ -241,10 +257,16 @@ class LooksAtTheImage:
         return f"{type(image)} {image.dtype} {image.shape} {image.stride()} {image.is_contiguous()} {image.sum()}"
 
 
-@pytest.mark.parametrize("head", [[], [v1.PILToTensor()], [v2.ToImage()], [v1.ToTensor()], [v2.ToImage(), v2.ToDtype(torch.float32)]], ids=str)
+@pytest.mark.parametrize(
+    "head",
+    [[], [v1.PILToTensor()], [v2.ToImage()], [v1.ToTensor()], [v2.ToImage(), v2.ToDtype(torch.float32)]],
+    ids=str,
+)
 def test_tail_gets_the_same_object(root, head):
     transform = v1.Compose([v1.RandomResizedCrop(32), *head, LooksAtTheImage()])
-    loaders = [cls(ImageFolder(root, transform), batch_size=5) for cls in (fastload.DataLoader, torch.utils.data.DataLoader)]
+    loaders = [
+        cls(ImageFolder(root, transform), batch_size=5) for cls in (fastload.DataLoader, torch.utils.data.DataLoader)
+    ]
     assert loaders[0].explain().startswith("native: ")
     texts = []
     for loader in loaders:
@@ -292,7 +314,9 @@ def test_concatenation_with_different_transforms(root):
 
 
 def test_real_photos(photo_folder):
-    transform = v1.Compose([v1.RandomResizedCrop(224), v1.RandomHorizontalFlip(), v1.ToTensor(), v1.Normalize(MEAN, STD)])
+    transform = v1.Compose(
+        [v1.RandomResizedCrop(224), v1.RandomHorizontalFlip(), v1.ToTensor(), v1.Normalize(MEAN, STD)]
+    )
     photos = fastload.ImageFiles(sorted(photo_folder.glob("*.JPEG"))[::3], transform=transform)
     compare(photos, batch_size=16, shuffle=True, num_workers=2, epochs=1)
 

@@ -33,6 +33,12 @@ void DrawOrder::close() {
   changed_.notify_all();
 }
 
+uint8_t* Batch::output() {
+  const std::lock_guard<std::mutex> lock(memory_mutex_);
+  if (out == nullptr) out = memory->take(samples.size() * sample_bytes, &block);
+  return out;
+}
+
 bool Batch::done() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   return remaining_ == 0;

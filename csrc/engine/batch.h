@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/lane.h"
+#include "engine/memory.h"
 
 namespace fastload::engine {
 
@@ -55,7 +56,8 @@ struct Batch {
   const void* context = nullptr;  // the caller's, for its Fallback
   std::shared_ptr<const recipe::Recipe> recipe;
   std::shared_ptr<const Target> target;
-  uint8_t* out = nullptr;     // samples.size() images of out_height x out_width
+  uint8_t* out = nullptr;     // samples.size() images of out_height x out_width; or null, and then
+  std::shared_ptr<BatchMemory> memory;  // … where the engine takes it from when it first writes
   size_t sample_bytes = 0;
   int32_t out_width = 0;
   int32_t out_height = 0;
@@ -69,6 +71,7 @@ struct Batch {
   std::vector<Outcome> outcomes;
   StageTimes times;
   int64_t fallbacks = 0;
+  int block = BatchMemory::kNone;  // of `memory`, once taken
 
   bool done() const;
   // True once done; false after `timeout_ms`.
@@ -76,7 +79,11 @@ struct Batch {
 
  private:
   friend class Engine;
+  // `out`, taken if need be. Null: out of memory.
+  uint8_t* output();
+
   mutable std::mutex mutex_;
+  std::mutex memory_mutex_;  // apart: it is held while Python's lock is waited for
   std::condition_variable finished_;
   size_t started_ = 0;               // guarded by the engine's queue lock
   size_t remaining_ = 0;             // guarded by mutex_

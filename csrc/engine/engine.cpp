@@ -190,9 +190,11 @@ Status Engine::run_stages(Batch& batch, size_t slot, Lane& lane) {
   if (plan.width != batch.out_width || plan.height != batch.out_height) {
     return {Code::transform, "the transforms give another size than the batch has"};
   }
-  return without_throwing([&] {
-    lane.finish(*batch.target, batch.out + slot * batch.sample_bytes);
-    return Status{};
+  return without_throwing([&]() -> Status {
+    uint8_t* out = batch.output();
+    if (out == nullptr) return {Code::too_large, "no memory for the batch"};
+    lane.finish(*batch.target, out + slot * batch.sample_bytes);
+    return {};
   });
 }
 

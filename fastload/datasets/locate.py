@@ -80,7 +80,9 @@ def _leaf(dataset: Dataset) -> Leaf:
     is_folder = getattr(kind, "__getitem__", None) is DatasetFolder.__getitem__
     is_files = getattr(kind, "__getitem__", None) is ImageFiles.__getitem__
     if not is_folder and not is_files:
-        raise NotNative(f"the data set {name} is no ImageFolder, DatasetFolder, ImageFiles, Subset or ConcatDataset of them")
+        raise NotNative(
+            f"the data set {name} is no ImageFolder, DatasetFolder, ImageFiles, Subset or ConcatDataset of them"
+        )
     if getattr(kind, "__getitems__", None) is not None:
         raise NotNative(f"the data set {name} defines __getitems__")
     if dataset.loader not in (default_loader, pil_loader):

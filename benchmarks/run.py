@@ -1,0 +1,175 @@
+"""The benchmark suite: ``python -m benchmarks.run --data DIR``.
+
+Every arm runs in a process of its own, on the same cores, over the same files, one epoch at a time in turn. An arm that claims the
+batches of torch's loader is timed only after every batch of an epoch was found equal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks import report
+from benchmarks.arms import NAMES, Options
+from benchmarks.ceiling import Ceiling
+from benchmarks.process import Child
+
+REFERENCE = "stock_pil"
+SEED = 11
+
+
+def start(names: list[str], options: Options, console: Console) -> dict[str, Child]:
+    """The arms that run here and give what they claim."""
+    children: dict[str, Child] = {}
+    expected: list[str] | None = None
+    for name in sorted(names, key=lambda name: name != REFERENCE):  # the reference first
+        child = Child(name, options)
+        if child.why:
+            console.print(f"{name}: not run: {child.why}")
+            continue
+        answer = child.ask(f"digest {SEED}")
+        if "unavailable" in answer or not -3 < answer["mean"] < 3:
+            console.print(f"{name}: not run: {answer}")
+            continue
+        if child.ready["claims_equality"]:
+            expected = expected or answer["hashes"]
+            if name != REFERENCE and REFERENCE not in children:
+                console.print(f"[red]{name}: no speed without {REFERENCE} to compare with[/red]")
+                continue
+            if answer["hashes"] != expected:
+                wrong = sum(a != b for a, b in zip(answer["hashes"], expected, strict=False))
+                console.print(
+                    f"[red]{name}: claims equality, but {wrong} of {len(expected)} batches differ: no speed[/red]"
+                )
+                child.close()
+                continue
+        children[name] = child
+    return children
+
+
+def measure(children: dict[str, Child], runs: int, ceiling: Ceiling | None) -> tuple[list[dict[str, Any]], list[float]]:
+    """Epochs in turn; one row of medians an arm, and the ceiling's figures."""
+    epochs: dict[str, list[dict[str, Any]]] = {name: [] for name in children}
+    limits: list[float] = []
+    for _ in range(runs):
+        for name, child in children.items():
+            epochs[name].append(child.ask("epoch"))
+        if ceiling is not None:
+            limits.append(ceiling.images_per_second())
+    rows = []
+    for name, child in children.items():
+        rates = [epoch["images"] / epoch["seconds"] for epoch in epochs[name]]
+        memory = child.peak_memory("epoch")
+        rows.append(
+            {
+                "arm": name,
+                "images/s": statistics.median(rates),
+                "min": min(rates),
+                "max": max(rates),
+                "first batch s": statistics.median(epoch["first_batch_seconds"] for epoch in epochs[name]),
+                "cpu s/1000": statistics.median(
+                    1000 * epoch["cpu_seconds"] / epoch["images"] for epoch in epochs[name]
+                ),
+                "PSS MB": memory["pss"] / 1e6,
+                "RSS MB": memory["rss"] / 1e6,
+                "versions": child.ready["versions"],
+                "stats": epochs[name][-1].get("stats"),
+            }
+        )
+    return rows, limits
+
+
+def compare(options: Options, arms: list[str], runs: int, console: Console, build: Path) -> None:
+    """The main table, with ratios, stages and the share of the ceiling."""
+    children = start(arms, options, console)
+    ceiling = (
+        Ceiling(options.data, options.workers, build)
+        if options.workload == "train" and "fastload" in children
+        else None
+    )
+    rows, limits = measure(children, runs, ceiling)
+    for child in children.values():
+        child.close()
+    if not rows:
+        return
+    ours = next((row["images/s"] for row in rows if row["arm"] == "fastload"), None)
+    for row in rows:
+        row["fastload is"] = f"{ours / row['images/s']:.2f}x" if ours else ""
+    settings = {"workload": options.workload, "batch_size": options.batch_size, "workers": options.workers, "runs": runs}
+    title = "{workload}: batch {batch_size}, {workers} workers or threads, medians of {runs} epochs in turn".format(**settings)
+    columns = ["arm", "images/s", "min", "max", "fastload is", "first batch s", "cpu s/1000", "PSS MB", "RSS MB"]
+    report.table(console, title, rows, columns, bar="images/s")
+    if ours and limits:
+        limit = statistics.median(limits)
+        console.print(f"decoding alone: {limit:.0f} images/s; fastload reaches {ours / limit:.3f} of it")
+        stages(next(row["stats"] for row in rows if row["arm"] == "fastload"), console)
+    settings = {
+        "workload": options.workload,
+        "batch_size": options.batch_size,
+        "workers": options.workers,
+        "runs": runs,
+    }
+    report.save("compare", {**settings, "data": options.data.name, "ceiling": limits, "rows": rows})
+    picture = report.RESULTS / f"{options.workload}.png"
+    if report.chart(picture, title, rows, "images/s"):
+        console.print(f"chart: benchmarks/results/{picture.name}")
+
+
+def stages(stats: dict[str, Any], console: Console) -> None:
+    """Where a sample's time goes."""
+    total = sum(stats["stages"].values())
+    rows = [
+        {"stage": stage, "us/image": 1e6 * seconds / stats["images"], "share %": 100 * seconds / total}
+        for stage, seconds in stats["stages"].items()
+    ]
+    report.table(console, "fastload: thread time by stage", rows, ["stage", "us/image", "share %"], bar="share %")
+
+
+def sweep(options: Options, runs: int, console: Console) -> None:
+    """How throughput grows with threads and with batch size, fastload beside torch's loader."""
+    cores = len(os.sched_getaffinity(0))
+    settings = [(options.batch_size, workers) for workers in sorted({1, 2, 4, 8, cores}) if workers <= 2 * cores]
+    settings += [(size, options.workers) for size in (8, 32, 128, 256)]
+    rows = []
+    for batch_size, workers in settings:
+        one = Options(options.data, options.workload, batch_size, workers)
+        children = start([REFERENCE, "fastload"], one, console)
+        measured, _ = measure(children, runs, None)
+        for child in children.values():
+            child.close()
+        rate = {row["arm"]: row["images/s"] for row in measured}
+        rows.append({"batch": batch_size, "workers": workers, **rate})
+        rows[-1]["ratio"] = rate["fastload"] / rate[REFERENCE]
+    report.table(console, "sweep", rows, ["batch", "workers", REFERENCE, "fastload", "ratio"], bar="fastload")
+    report.save("sweep", {"workload": options.workload, "data": options.data.name, "runs": runs, "rows": rows})
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="an ImageFolder tree of JPEGs")
+    parser.add_argument("--workload", choices=["train", "eval"], default="train")
+    parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--runs", type=int, default=3, help="timed epochs of each arm")
+    parser.add_argument("--arms", nargs="+", default=list(NAMES))
+    parser.add_argument("--sweep", action="store_true", help="batch sizes and worker counts instead of rivals")
+    given = parser.parse_args()
+    if not given.data.is_dir():
+        parser.error(f"no folder {given.data}")
+    console = Console(width=150)
+    options = Options(given.data, given.workload, given.batch_size, given.workers)
+    if given.sweep:
+        sweep(options, given.runs, console)
+    else:
+        compare(options, given.arms, given.runs, console, Path("build"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
