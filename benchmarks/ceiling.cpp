@@ -15,7 +15,9 @@
 #include <thread>
 #include <vector>
 
+// clang-format off: jpeglib.h uses FILE and size_t without including them, so it comes last
 #include <jpeglib.h>
+// clang-format on
 
 namespace {
 

@@ -101,8 +101,15 @@ def compare(options: Options, arms: list[str], runs: int, console: Console, buil
     ours = next((row["images/s"] for row in rows if row["arm"] == "fastload"), None)
     for row in rows:
         row["fastload is"] = f"{ours / row['images/s']:.2f}x" if ours else ""
-    settings = {"workload": options.workload, "batch_size": options.batch_size, "workers": options.workers, "runs": runs}
-    title = "{workload}: batch {batch_size}, {workers} workers or threads, medians of {runs} epochs in turn".format(**settings)
+    settings = {
+        "workload": options.workload,
+        "batch_size": options.batch_size,
+        "workers": options.workers,
+        "runs": runs,
+    }
+    title = "{workload}: batch {batch_size}, {workers} workers or threads, medians of {runs} epochs in turn".format(
+        **settings
+    )
     columns = ["arm", "images/s", "min", "max", "fastload is", "first batch s", "cpu s/1000", "PSS MB", "RSS MB"]
     report.table(console, title, rows, columns, bar="images/s")
     if ours and limits:

@@ -35,7 +35,8 @@ const char* code_name(Code code) {
   return "unknown";
 }
 
-const char* const kStageNames[engine::kStages] = {"read", "header", "turn", "draw", "decode", "resample", "pack", "fallback"};
+const char* const kStageNames[engine::kStages] = {"read",   "header",   "turn", "draw",
+                                                  "decode", "resample", "pack", "fallback"};
 
 py::dict stage_seconds(const engine::StageTimes& times) {
   py::dict seconds;
@@ -64,7 +65,8 @@ class PyBatch {
     double left_ms = timeout_s * 1000;
     for (;;) {
       bool done = false;
-      const int64_t slice = timeout_s < 0 ? kSignalCheckMs : std::min<int64_t>(kSignalCheckMs, static_cast<int64_t>(left_ms) + 1);
+      const int64_t slice =
+          timeout_s < 0 ? kSignalCheckMs : std::min<int64_t>(kSignalCheckMs, static_cast<int64_t>(left_ms) + 1);
       {
         const py::gil_scoped_release unlocked;
         done = batch_->wait(slice);
@@ -178,7 +180,8 @@ void read_sources(const py::list& sources, const std::vector<uint64_t>& indices,
     batch->samples[slot].index = indices[slot];
   }
   for (size_t slot = 0; slot < indices.size(); ++slot) {
-    if (texts[slot].has_path) batch->samples[slot].source.path = std::string_view(batch->path_text.data() + texts[slot].path_start);
+    if (texts[slot].has_path)
+      batch->samples[slot].source.path = std::string_view(batch->path_text.data() + texts[slot].path_start);
   }
 }
 
@@ -291,25 +294,29 @@ class Reader {
 
 void bind_engine(py::module_& module) {
   using engine::Engine;
-  py::class_<Engine, std::shared_ptr<Engine>>(module, "Engine", "A fixed pool of threads that turns sources into batches.")
+  py::class_<Engine, std::shared_ptr<Engine>>(module, "Engine",
+                                              "A fixed pool of threads that turns sources into batches.")
       .def(py::init([](int threads) {
              if (threads < 1) throw py::value_error("an engine has at least one thread");
              // The destructor joins threads that may want Python's lock.
-             return std::shared_ptr<Engine>(new Engine(threads, image::best_simd(), load_in_python), [](Engine* engine) {
-               if (PyGILState_Check() != 0) {
-                 const py::gil_scoped_release unlocked;
-                 delete engine;
-               } else {
-                 delete engine;
-               }
-             });
+             return std::shared_ptr<Engine>(new Engine(threads, image::best_simd(), load_in_python),
+                                            [](Engine* engine) {
+                                              if (PyGILState_Check() != 0) {
+                                                const py::gil_scoped_release unlocked;
+                                                delete engine;
+                                              } else {
+                                                delete engine;
+                                              }
+                                            });
            }),
            py::arg("threads"))
-      .def("submit", &submit, py::arg("sources"), py::arg("indices"), py::kw_only(), py::arg("recipe"), py::arg("target"),
-           py::arg("size"), py::arg("out"), py::arg("order"), py::arg("seed"), py::arg("epoch"), py::arg("stop_at_failure"),
-           py::arg("max_pixels"), py::arg("load"))
-      .def("stop", &Engine::stop, py::call_guard<py::gil_scoped_release>(), "Ends the threads; batches under way are cancelled.")
-      .def_property_readonly("is_forked_copy", &Engine::is_forked_copy, "Whether the threads belong to a parent process.")
+      .def("submit", &submit, py::arg("sources"), py::arg("indices"), py::kw_only(), py::arg("recipe"),
+           py::arg("target"), py::arg("size"), py::arg("out"), py::arg("order"), py::arg("seed"), py::arg("epoch"),
+           py::arg("stop_at_failure"), py::arg("max_pixels"), py::arg("load"))
+      .def("stop", &Engine::stop, py::call_guard<py::gil_scoped_release>(),
+           "Ends the threads; batches under way are cancelled.")
+      .def_property_readonly("is_forked_copy", &Engine::is_forked_copy,
+                             "Whether the threads belong to a parent process.")
       .def_property_readonly("threads", &Engine::threads);
   py::class_<engine::BatchMemory, std::shared_ptr<engine::BatchMemory>>(
       module, "BatchMemory", "Blocks of memory for batches, taken when a batch is first written.")
@@ -328,14 +335,15 @@ void bind_engine(py::module_& module) {
       .def(
           "read",
           [](Reader& reader, const py::object& source, const std::shared_ptr<recipe::Recipe>& recipe,
-             const std::shared_ptr<engine::Target>& target, random::Mt19937& generator, int64_t max_pixels) {
-            return reader.read(source, recipe, target, generator, max_pixels);
-          },
-          py::arg("source"), py::kw_only(), py::arg("recipe"), py::arg("target"), py::arg("generator"), py::arg("max_pixels"))
+             const std::shared_ptr<engine::Target>& target, random::Mt19937& generator,
+             int64_t max_pixels) { return reader.read(source, recipe, target, generator, max_pixels); },
+          py::arg("source"), py::kw_only(), py::arg("recipe"), py::arg("target"), py::arg("generator"),
+          py::arg("max_pixels"))
       .def(
           "read_indexed",
           [](Reader& reader, const py::object& source, const std::shared_ptr<recipe::Recipe>& recipe,
-             const std::shared_ptr<engine::Target>& target, uint64_t seed, uint32_t epoch, uint64_t index, int64_t max_pixels) {
+             const std::shared_ptr<engine::Target>& target, uint64_t seed, uint32_t epoch, uint64_t index,
+             int64_t max_pixels) {
             random::Philox generator(seed, epoch, index);
             return reader.read(source, recipe, target, generator, max_pixels);
           },

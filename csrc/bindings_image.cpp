@@ -77,9 +77,10 @@ class Image {
 
 using Region = std::optional<std::array<int32_t, 4>>;
 
-image::Resize make_resize(int32_t in_width, int32_t in_height, int32_t out_width, int32_t out_height, image::Filter filter,
-                          const Region& region) {
-  const Box box = region ? Box{(*region)[0], (*region)[1], (*region)[2], (*region)[3]} : Box{0, 0, out_width, out_height};
+image::Resize make_resize(int32_t in_width, int32_t in_height, int32_t out_width, int32_t out_height,
+                          image::Filter filter, const Region& region) {
+  const Box box =
+      region ? Box{(*region)[0], (*region)[1], (*region)[2], (*region)[3]} : Box{0, 0, out_width, out_height};
   if (in_width < 1 || in_height < 1 || box.x < 0 || box.y < 0 || box.width < 1 || box.height < 1 ||
       box.x + box.width > out_width || box.y + box.height > out_height) {
     throw py::value_error("the region must be a part of the output");
@@ -114,8 +115,8 @@ py::array pack(const Bytes& array, const engine::Target& target, bool hflip, boo
   return out;
 }
 
-py::array_t<uint8_t> pad(const Bytes& array, int32_t left, int32_t top, int32_t right, int32_t bottom, image::PadMode mode,
-                         const std::array<uint8_t, 3>& fill) {
+py::array_t<uint8_t> pad(const Bytes& array, int32_t left, int32_t top, int32_t right, int32_t bottom,
+                         image::PadMode mode, const std::array<uint8_t, 3>& fill) {
   const Image source(array);
   const Image out(source.pixels().width + left + right, source.pixels().height + top + bottom);
   image::pad(source.pixels(), left, top, mode, fill.data(), out.pixels());
@@ -141,7 +142,8 @@ void bind_image(py::module_& module) {
   });
   module.def(
       "needed_input",
-      [](int32_t in_width, int32_t in_height, int32_t out_width, int32_t out_height, image::Filter filter, const Region& region) {
+      [](int32_t in_width, int32_t in_height, int32_t out_width, int32_t out_height, image::Filter filter,
+         const Region& region) {
         const Box box = image::needed_input(make_resize(in_width, in_height, out_width, out_height, filter, region));
         return py::make_tuple(box.x, box.y, box.width, box.height);
       },
@@ -149,9 +151,10 @@ void bind_image(py::module_& module) {
       py::arg("region") = py::none());
   module.def("resample", &resample, py::arg("image"), py::arg("out_width"), py::arg("out_height"), py::arg("filter"),
              py::arg("region") = py::none(), py::arg("simd") = "scalar", "Horizontal pass first, then vertical.");
-  module.def("pack", &pack, py::arg("image"), py::arg("target"), py::arg("hflip"), py::arg("vflip"), py::arg("simd") = "scalar");
-  module.def("pad", &pad, py::arg("image"), py::arg("left"), py::arg("top"), py::arg("right"), py::arg("bottom"), py::arg("mode"),
-             py::arg("fill"));
+  module.def("pack", &pack, py::arg("image"), py::arg("target"), py::arg("hflip"), py::arg("vflip"),
+             py::arg("simd") = "scalar");
+  module.def("pad", &pad, py::arg("image"), py::arg("left"), py::arg("top"), py::arg("right"), py::arg("bottom"),
+             py::arg("mode"), py::arg("fill"));
   module.def("flip", &flip, py::arg("image"), py::arg("horizontal"), py::arg("vertical"));
   module.def("grayscale", [](const Bytes& array) {
     const Image image(array);

@@ -31,13 +31,14 @@ struct NamedElement {
 };
 
 constexpr NamedElement kElements[] = {
-    {"uint8", image::Element::uint8, 1},       {"float32", image::Element::float32, 4},
-    {"float16", image::Element::float16, 2},   {"bfloat16", image::Element::bfloat16, 2},
+    {"uint8", image::Element::uint8, 1},     {"float32", image::Element::float32, 4},
+    {"float16", image::Element::float16, 2}, {"bfloat16", image::Element::bfloat16, 2},
     {"float64", image::Element::float64, 8},
 };
 
-std::shared_ptr<engine::Target> make_target(const py::buffer& table, const std::string& element, const std::string& layout,
-                                            const std::vector<float>& mean, const std::vector<float>& std_) {
+std::shared_ptr<engine::Target> make_target(const py::buffer& table, const std::string& element,
+                                            const std::string& layout, const std::vector<float>& mean,
+                                            const std::vector<float>& std_) {
   auto target = std::make_shared<engine::Target>();
   const NamedElement* named = nullptr;
   for (const NamedElement& candidate : kElements) {
@@ -61,7 +62,8 @@ std::shared_ptr<engine::Target> make_target(const py::buffer& table, const std::
   if (named->element == image::Element::float32) {
     const bool normalise = !mean.empty();
     if (normalise && (mean.size() != 3 || std_.size() != 3)) throw py::value_error("mean and std have three values");
-    image::find_arithmetic(&target->values, normalise ? mean.data() : nullptr, normalise ? std_.data() : nullptr, normalise);
+    image::find_arithmetic(&target->values, normalise ? mean.data() : nullptr, normalise ? std_.data() : nullptr,
+                           normalise);
   }
   return target;
 }
@@ -69,7 +71,8 @@ std::shared_ptr<engine::Target> make_target(const py::buffer& table, const std::
 random::Mt19937 generator_from_torch(const py::buffer& state) {
   const py::buffer_info info = state.request();
   random::Mt19937 generator;
-  if (info.itemsize != 1 || !generator.import_torch(static_cast<const uint8_t*>(info.ptr), static_cast<size_t>(info.size))) {
+  if (info.itemsize != 1 ||
+      !generator.import_torch(static_cast<const uint8_t*>(info.ptr), static_cast<size_t>(info.size))) {
     throw py::value_error("not the state of torch's CPU generator");
   }
   return generator;
@@ -104,8 +107,10 @@ void bind_transforms(py::module_& module) {
       .value("much_shorter", recipe::VerticalFirst::much_shorter);
 
   using recipe::Transform;
-  const auto pair = [](double(Transform::*field)[2]) {
-    return [field](Transform& t, const std::array<double, 2>& value) { std::memcpy(t.*field, value.data(), sizeof value); };
+  const auto pair = [](double (Transform::*field)[2]) {
+    return [field](Transform& t, const std::array<double, 2>& value) {
+      std::memcpy(t.*field, value.data(), sizeof value);
+    };
   };
   py::class_<Transform>(module, "Transform", "One geometric or grayscale transform with torchvision's parameters.")
       .def(py::init([](recipe::Kind kind) {
@@ -132,7 +137,8 @@ void bind_transforms(py::module_& module) {
            })
       .def("set_padding",
            [](Transform& t, const std::array<int32_t, 4>& ltrb) { std::memcpy(t.padding, ltrb.data(), sizeof ltrb); })
-      .def("set_fill", [](Transform& t, const std::array<uint8_t, 3>& rgb) { std::memcpy(t.fill, rgb.data(), sizeof rgb); });
+      .def("set_fill",
+           [](Transform& t, const std::array<uint8_t, 3>& rgb) { std::memcpy(t.fill, rgb.data(), sizeof rgb); });
 }
 
 }  // namespace
@@ -141,15 +147,15 @@ void bind_recipe(py::module_& module) {
   bind_transforms(module);
   using recipe::Recipe;
   py::class_<Recipe, std::shared_ptr<Recipe>>(module, "Recipe", "Transforms in order, ready to draw from.")
-      .def(py::init([](std::vector<recipe::Transform> transforms, bool fused_uniform,
-                       recipe::VerticalFirst vertical_first) {
-             auto made = std::make_shared<Recipe>();
-             made->transforms = std::move(transforms);
-             made->fused_uniform = fused_uniform;
-             made->vertical_first = vertical_first;
-             made->torch_exp = ask_torch_for_exp;
-             return made;
-           }),
+      .def(py::init(
+               [](std::vector<recipe::Transform> transforms, bool fused_uniform, recipe::VerticalFirst vertical_first) {
+                 auto made = std::make_shared<Recipe>();
+                 made->transforms = std::move(transforms);
+                 made->fused_uniform = fused_uniform;
+                 made->vertical_first = vertical_first;
+                 made->torch_exp = ask_torch_for_exp;
+                 return made;
+               }),
            py::arg("transforms"), py::kw_only(), py::arg("fused_uniform"), py::arg("vertical_first"))
       .def(
           "draw",
@@ -158,13 +164,14 @@ void bind_recipe(py::module_& module) {
             const Status status = recipe::draw(made, generator, width, height, &plan);
             if (!status.ok()) throw py::value_error(status.message);
             const Box& w = plan.window;
-            return py::make_tuple(py::make_tuple(w.x, w.y, w.width, w.height), plan.width, plan.height, plan.flip_horizontal,
-                                  plan.flip_vertical);
+            return py::make_tuple(py::make_tuple(w.x, w.y, w.width, w.height), plan.width, plan.height,
+                                  plan.flip_horizontal, plan.flip_vertical);
           },
           py::arg("generator"), py::arg("width"), py::arg("height"),
           "(window (x, y, width, height), width, height, trailing flips) for an image of this size.");
 
-  py::class_<engine::Target, std::shared_ptr<engine::Target>>(module, "Target", "What a byte of each channel becomes, and where.")
+  py::class_<engine::Target, std::shared_ptr<engine::Target>>(module, "Target",
+                                                              "What a byte of each channel becomes, and where.")
       .def(py::init(&make_target), py::arg("table"), py::kw_only(), py::arg("element"), py::arg("layout"),
            py::arg("mean") = std::vector<float>{}, py::arg("std") = std::vector<float>{})
       .def_property_readonly("arithmetic", [](const engine::Target& t) { return t.values.use_arithmetic; })
@@ -197,8 +204,9 @@ void bind_recipe(py::module_& module) {
   py::class_<engine::DrawOrder, std::shared_ptr<engine::DrawOrder>>(
       module, "DrawOrder", "The generator of one emulated worker, drawn from in the order of samples.")
       .def(py::init<const random::Mt19937&>(), py::arg("generator"))
-      .def("generator", [](engine::DrawOrder& order) { return order.generator(); },
-           "A copy of the generator; call it while no batch is under way.");
+      .def(
+          "generator", [](engine::DrawOrder& order) { return order.generator(); },
+          "A copy of the generator; call it while no batch is under way.");
 
   using index::PathTable;
   py::class_<PathTable, std::shared_ptr<PathTable>>(module, "PathTable", "Paths and integer targets in flat arrays.")

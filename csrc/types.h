@@ -42,14 +42,14 @@ struct Pixels {
 // How a sample ended. Zero is success; the message is a static string or lives as long as the thread's scratch.
 enum class Code : int32_t {
   ok = 0,
-  not_found,     // the path does not exist
-  unreadable,    // any other failure of open or read
-  empty,         // no bytes at all
-  not_native,    // intact as far as can be seen, but not for this decoder: somebody else may know it
-  damaged,       // the decoder gave up
-  too_large,     // more pixels than allowed
-  transform,     // a transform refuses this image
-  cancelled,     // an earlier sample of the batch failed, or the batch was given up
+  not_found,   // the path does not exist
+  unreadable,  // any other failure of open or read
+  empty,       // no bytes at all
+  not_native,  // intact as far as can be seen, but not for this decoder: somebody else may know it
+  damaged,     // the decoder gave up
+  too_large,   // more pixels than allowed
+  transform,   // a transform refuses this image
+  cancelled,   // an earlier sample of the batch failed, or the batch was given up
 };
 
 struct Status {

@@ -12,7 +12,9 @@
 #include <string>
 #include <vector>
 
+// clang-format off: jpeglib.h uses FILE and size_t without including them, so it comes last
 #include <jpeglib.h>
+// clang-format on
 
 int main(int argc, char** argv) {
   if (argc < 6) return 2;

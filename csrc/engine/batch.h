@@ -52,17 +52,17 @@ struct Outcome {
 
 struct Batch {
   std::vector<Sample> samples;
-  std::string path_text;      // what the samples' paths point into, each followed by a NUL
+  std::string path_text;          // what the samples' paths point into, each followed by a NUL
   const void* context = nullptr;  // the caller's, for its Fallback
   std::shared_ptr<const recipe::Recipe> recipe;
   std::shared_ptr<const Target> target;
-  uint8_t* out = nullptr;     // samples.size() images of out_height x out_width; or null, and then
+  uint8_t* out = nullptr;               // samples.size() images of out_height x out_width; or null, and then
   std::shared_ptr<BatchMemory> memory;  // … where the engine takes it from when it first writes
   size_t sample_bytes = 0;
   int32_t out_width = 0;
   int32_t out_height = 0;
   int64_t max_pixels = 0;
-  bool stop_at_failure = true;  // samples after a failed one are cancelled and draw nothing
+  bool stop_at_failure = true;       // samples after a failed one are cancelled and draw nothing
   std::shared_ptr<DrawOrder> order;  // null: counter-based draws from (seed, epoch, index)
   uint64_t first_turn = 0;
   uint64_t seed = 0;
@@ -85,8 +85,8 @@ struct Batch {
   mutable std::mutex mutex_;
   std::mutex memory_mutex_;  // apart: it is held while Python's lock is waited for
   std::condition_variable finished_;
-  size_t started_ = 0;               // guarded by the engine's queue lock
-  size_t remaining_ = 0;             // guarded by mutex_
+  size_t started_ = 0;    // guarded by the engine's queue lock
+  size_t remaining_ = 0;  // guarded by mutex_
   std::atomic<bool> failed_{false};
   std::atomic<bool> cancelled_{false};
 };

@@ -88,10 +88,11 @@ void Engine::cancel(Batch& batch) {
   {
     const std::lock_guard<std::mutex> lock(pool_->mutex);
     auto& queue = pool_->queue;
-    const auto entry =
-        std::find_if(queue.begin(), queue.end(), [&](const std::shared_ptr<Batch>& other) { return other.get() == &batch; });
+    const auto entry = std::find_if(queue.begin(), queue.end(),
+                                    [&](const std::shared_ptr<Batch>& other) { return other.get() == &batch; });
     if (entry != queue.end()) {
-      for (size_t slot = batch.started_; slot < batch.samples.size(); ++slot) batch.outcomes[slot].code = Code::cancelled;
+      for (size_t slot = batch.started_; slot < batch.samples.size(); ++slot)
+        batch.outcomes[slot].code = Code::cancelled;
       dropped = batch.samples.size() - batch.started_;
       batch.started_ = batch.samples.size();
       const std::shared_ptr<Batch> keep = *entry;  // the caller's reference may be the queue's

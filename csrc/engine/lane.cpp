@@ -14,7 +14,8 @@ namespace {
 constexpr size_t kCacheLine = 64;
 
 int64_t now_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 Pixels view(const Pixels& pixels, const Box& box) {
@@ -100,21 +101,15 @@ Pixels Lane::run_steps(Pixels pixels) {
   for (int i = 0; i < plan_.count; ++i) {
     const recipe::Step& step = plan_.steps[i];
     switch (step.kind) {
-      case recipe::StepKind::crop:
-        break;  // `pixels` already is the part that this crop gives
-      case recipe::StepKind::flip_horizontal:
-        image::flip_horizontal(pixels);
-        break;
-      case recipe::StepKind::flip_vertical:
-        image::flip_vertical(pixels);
-        break;
-      case recipe::StepKind::grayscale:
-        image::to_grayscale(pixels);
-        break;
+      case recipe::StepKind::crop: break;  // `pixels` already is the part that this crop gives
+      case recipe::StepKind::flip_horizontal: image::flip_horizontal(pixels); break;
+      case recipe::StepKind::flip_vertical: image::flip_vertical(pixels); break;
+      case recipe::StepKind::grayscale: image::to_grayscale(pixels); break;
       case recipe::StepKind::resize: {
         const Pixels out = turned_[next].image(step.give.width, step.give.height);
         next = 1 - next;
-        resampler_.run({step.in_width, step.in_height, step.out_width, step.out_height, step.filter, step.give}, pixels, out);
+        resampler_.run({step.in_width, step.in_height, step.out_width, step.out_height, step.filter, step.give}, pixels,
+                       out);
         pixels = out;
         break;
       }

@@ -49,7 +49,8 @@ void pad(const Pixels& source, int32_t left, int32_t top, PadMode mode, const ui
       if (mode == PadMode::constant && !inside) {
         std::memcpy(to, fill, 3);
       } else {
-        std::memcpy(to, pixel_at(source, mirrored(from_x, source.width, mode), mirrored(from_y, source.height, mode)), 4);
+        std::memcpy(to, pixel_at(source, mirrored(from_x, source.width, mode), mirrored(from_y, source.height, mode)),
+                    4);
       }
     }
   }

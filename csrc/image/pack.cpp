@@ -97,15 +97,11 @@ void pack(const Pixels& source, const ValueMap& map, Layout layout, bool hflip, 
     return;
   }
   switch (map.element) {
-    case Element::uint8:
-      return pack_by_table(source, map, layout, hflip, vflip, static_cast<uint8_t*>(out));
+    case Element::uint8: return pack_by_table(source, map, layout, hflip, vflip, static_cast<uint8_t*>(out));
     case Element::float16:
-    case Element::bfloat16:
-      return pack_by_table(source, map, layout, hflip, vflip, static_cast<uint16_t*>(out));
-    case Element::float32:
-      return pack_by_table(source, map, layout, hflip, vflip, static_cast<uint32_t*>(out));
-    case Element::float64:
-      return pack_by_table(source, map, layout, hflip, vflip, static_cast<uint64_t*>(out));
+    case Element::bfloat16: return pack_by_table(source, map, layout, hflip, vflip, static_cast<uint16_t*>(out));
+    case Element::float32: return pack_by_table(source, map, layout, hflip, vflip, static_cast<uint32_t*>(out));
+    case Element::float64: return pack_by_table(source, map, layout, hflip, vflip, static_cast<uint64_t*>(out));
   }
 }
 

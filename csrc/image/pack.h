@@ -20,12 +20,12 @@ enum class Layout : uint8_t { chw, hwc };
 // transforms.v2 multiplies by 1 / 255 instead of dividing; then the correction of the first division is left out.
 struct ValueMap {
   Element element = Element::float32;
-  int32_t channels = 3;            // 3, or 1 (the red byte: all three are equal after Grayscale(1))
-  const void* table = nullptr;     // channels x 256 elements
+  int32_t channels = 3;         // 3, or 1 (the red byte: all three are equal after Grayscale(1))
+  const void* table = nullptr;  // channels x 256 elements
   bool use_arithmetic = false;
   bool divide_by_255 = false;
   bool normalise = false;
-  float unit_scale = 0;            // the rounded 1 / 255
+  float unit_scale = 0;  // the rounded 1 / 255
   float mean[3] = {0, 0, 0};
   float std[3] = {1, 1, 1};
   float inverse_std[3] = {1, 1, 1};

@@ -6,7 +6,8 @@
 namespace fastload::image {
 
 // `out` is the row of the first plane, the next channel's lies `plane` floats further.
-using RowPacker = void (*)(const uint8_t* row, int32_t width, const ValueMap& map, bool hflip, float* out, ptrdiff_t plane);
+using RowPacker = void (*)(const uint8_t* row, int32_t width, const ValueMap& map, bool hflip, float* out,
+                           ptrdiff_t plane);
 
 #if defined(__x86_64__)
 void pack_row_avx2(const uint8_t* row, int32_t width, const ValueMap& map, bool hflip, float* out, ptrdiff_t plane);

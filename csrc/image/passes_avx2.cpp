@@ -53,12 +53,14 @@ inline __m128i load16(const uint8_t* from) { return _mm_loadu_si128(reinterpret_
 
 // Two rows at once, one a 128-bit lane.
 inline __m256i one_output(const uint8_t* const rows[2], ptrdiff_t at, int32_t groups, const uint32_t* halves) {
-  const __m256i taps01 = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, -1, 4, -1, 1, -1, 5, -1, 2, -1, 6, -1, 3, -1, 7, -1));
+  const __m256i taps01 =
+      _mm256_broadcastsi128_si256(_mm_setr_epi8(0, -1, 4, -1, 1, -1, 5, -1, 2, -1, 6, -1, 3, -1, 7, -1));
   const __m256i taps23 =
       _mm256_broadcastsi128_si256(_mm_setr_epi8(8, -1, 12, -1, 9, -1, 13, -1, 10, -1, 14, -1, 11, -1, 15, -1));
   Sums sums = zero_sums();
   for (int32_t g = 0; g < groups; ++g, at += 16, halves += kWordsPerGroup) {
-    const __m256i pixels = _mm256_inserti128_si256(_mm256_castsi128_si256(load16(rows[0] + at)), load16(rows[1] + at), 1);
+    const __m256i pixels =
+        _mm256_inserti128_si256(_mm256_castsi128_si256(load16(rows[0] + at)), load16(rows[1] + at), 1);
     add_pair(&sums, _mm256_shuffle_epi8(pixels, taps01), halves);
     add_pair(&sums, _mm256_shuffle_epi8(pixels, taps23), halves + 2);
   }

@@ -46,9 +46,7 @@ struct Sums {
   __m512i s[kDigits];
 };
 
-inline Sums zero_sums() {
-  return {{_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_set1_epi32(kRounding)}};
-}
+inline Sums zero_sums() { return {{_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_set1_epi32(kRounding)}}; }
 
 template <typename DigitFn>
 inline void add_group(Sums* sums, __m512i bytes, DigitFn digit) {
@@ -74,7 +72,9 @@ constexpr int kReach = 12;
 constexpr int kQuadWords = 16;  // of a register
 
 // One quad's form: the permutation, then kDigits registers a group.
-inline ptrdiff_t quad_words(const TapsView& taps) { return kQuadWords * (1 + kDigits * static_cast<ptrdiff_t>(taps.groups)); }
+inline ptrdiff_t quad_words(const TapsView& taps) {
+  return kQuadWords * (1 + kDigits * static_cast<ptrdiff_t>(taps.groups));
+}
 
 // False when some quad's taps lie too far apart.
 bool pack_quads(const TapsView& taps, uint32_t* quad) {
@@ -129,12 +129,14 @@ void horizontal_quads(const TapsView& taps, const uint32_t* quads, const Pixels&
       __m512i values[4];
       for (int32_t i = 0; i < 4; ++i) {
         const int32_t q = x / 4 + i < last_quad ? x / 4 + i : last_quad;
-        values[i] = one_quad<kGroups>(taps, quads + q * quad_words(taps), row + 4 * static_cast<ptrdiff_t>(taps.starts[4 * q]));
+        values[i] =
+            one_quad<kGroups>(taps, quads + q * quad_words(taps), row + 4 * static_cast<ptrdiff_t>(taps.starts[4 * q]));
       }
       const __m512i bytes = to_bytes(values[0], values[1], values[2], values[3]);
       const int32_t left = taps.outputs - x;
       const __mmask16 mask = left >= 16 ? 0xffff : static_cast<__mmask16>((1u << left) - 1);
-      _mm512_mask_storeu_epi32(out.row(y) + 4 * static_cast<ptrdiff_t>(x), mask, _mm512_permutexvar_epi32(in_order, bytes));
+      _mm512_mask_storeu_epi32(out.row(y) + 4 * static_cast<ptrdiff_t>(x), mask,
+                               _mm512_permutexvar_epi32(in_order, bytes));
     }
   }
 }
@@ -195,12 +197,9 @@ void horizontal(const TapsView& taps, uint32_t* scratch, const Pixels& source, c
     return horizontal_rows(taps, scratch, source, out);
   }
   switch (taps.groups) {
-    case 1:
-      return horizontal_quads<1>(taps, scratch, source, out);
-    case 2:
-      return horizontal_quads<2>(taps, scratch, source, out);
-    default:
-      return horizontal_quads<0>(taps, scratch, source, out);
+    case 1: return horizontal_quads<1>(taps, scratch, source, out);
+    case 2: return horizontal_quads<2>(taps, scratch, source, out);
+    default: return horizontal_quads<0>(taps, scratch, source, out);
   }
 }
 
@@ -218,8 +217,8 @@ inline void interleave(const __m512i rows[4], __m512i out[4]) {
 
 // 64 bytes of one output row.
 template <int kGroups>
-inline __m512i vertical_bytes(const TapsView& taps, const uint32_t* digits, const Pixels& source, int32_t start, ptrdiff_t at,
-                              __mmask64 mask) {
+inline __m512i vertical_bytes(const TapsView& taps, const uint32_t* digits, const Pixels& source, int32_t start,
+                              ptrdiff_t at, __mmask64 mask) {
   const auto load_group = [&](int32_t g, __m512i bytes[4]) {
     __m512i rows[4];
     for (int32_t i = 0; i < 4; ++i) {
@@ -238,7 +237,8 @@ inline __m512i vertical_bytes(const TapsView& taps, const uint32_t* digits, cons
     for (int32_t g = 0; g < taps.groups; ++g) {
       __m512i bytes[4];
       load_group(g, bytes);
-      for (int i = 0; i < 4; ++i) add_group(&sums[i], bytes[i], [digits, g](int d) { return word(digits + g * kDigits + d); });
+      for (int i = 0; i < 4; ++i)
+        add_group(&sums[i], bytes[i], [digits, g](int d) { return word(digits + g * kDigits + d); });
     }
     for (int i = 0; i < 4; ++i) values[i] = whole(sums[i]);
   }

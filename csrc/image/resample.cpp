@@ -10,18 +10,15 @@ namespace fastload::image {
 
 bool has_simd(Simd simd) {
   switch (simd) {
-    case Simd::scalar:
-      return true;
+    case Simd::scalar: return true;
 #if defined(__x86_64__)
-    case Simd::avx2:
-      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    case Simd::avx2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     case Simd::avx512:
       return has_simd(Simd::avx2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
              __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni");
 #endif
-    default:
-      return false;
+    default: return false;
   }
 }
 
@@ -78,7 +75,8 @@ void Resampler::run(const Resize& resize, const Pixels& source, const Pixels& ou
     } else {
       rows = out;
     }
-    state_->taps.fill(resize.filter, resize.in_width, resize.out_width, region.x, region.width, {need.x, need.x + need.width});
+    state_->taps.fill(resize.filter, resize.in_width, resize.out_width, region.x, region.width,
+                      {need.x, need.x + need.width});
     state_->run(state_->passes->horizontal, source, rows);
   }
   if (down) {

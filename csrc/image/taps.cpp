@@ -43,15 +43,11 @@ double lanczos(double x) { return x >= -3.0 && x < 3.0 ? sinc(x) * sinc(x / 3) :
 double support_of(Filter filter) {
   switch (filter) {
     case Filter::nearest:
-    case Filter::box:
-      return 0.5;
+    case Filter::box: return 0.5;
     case Filter::bilinear:
-    case Filter::hamming:
-      return 1.0;
-    case Filter::bicubic:
-      return 2.0;
-    case Filter::lanczos:
-      return 3.0;
+    case Filter::hamming: return 1.0;
+    case Filter::bicubic: return 2.0;
+    case Filter::lanczos: return 3.0;
   }
   return 1.0;
 }
@@ -159,18 +155,12 @@ void Taps::fill(Filter filter, int32_t in_size, int32_t out_size, int32_t first,
   groups_ = (most + kTapGroup - 1) / kTapGroup;
   weights_.resize(static_cast<size_t>(count) * static_cast<size_t>(groups_) * kTapGroup);
   switch (filter) {
-    case Filter::nearest:
-      break;
-    case Filter::box:
-      return fill_weights(box, scale, first, span);
-    case Filter::bilinear:
-      return fill_weights([](double x) { return bilinear(x); }, scale, first, span);
-    case Filter::hamming:
-      return fill_weights(hamming, scale, first, span);
-    case Filter::bicubic:
-      return fill_weights([](double x) { return bicubic(x); }, scale, first, span);
-    case Filter::lanczos:
-      return fill_weights(lanczos, scale, first, span);
+    case Filter::nearest: break;
+    case Filter::box: return fill_weights(box, scale, first, span);
+    case Filter::bilinear: return fill_weights([](double x) { return bilinear(x); }, scale, first, span);
+    case Filter::hamming: return fill_weights(hamming, scale, first, span);
+    case Filter::bicubic: return fill_weights([](double x) { return bicubic(x); }, scale, first, span);
+    case Filter::lanczos: return fill_weights(lanczos, scale, first, span);
   }
 }
 

@@ -26,9 +26,9 @@ class Scale;
 // What the passes read: plain pointers, so that files compiled for one processor instantiate nothing that others share.
 struct TapsView {
   int32_t outputs;
-  int32_t groups;           // of each output
-  const int32_t* starts;    // first input of each output, counted from the span's begin
-  const int32_t* weights;   // outputs x (groups * kTapGroup)
+  int32_t groups;          // of each output
+  const int32_t* starts;   // first input of each output, counted from the span's begin
+  const int32_t* weights;  // outputs x (groups * kTapGroup)
 };
 
 // Buffers only grow; refilled for each image.

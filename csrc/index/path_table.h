@@ -27,7 +27,7 @@ class PathTable {
   int64_t memory_bytes() const;
 
  private:
-  std::string folders_;                    // each with its trailing '/'
+  std::string folders_;  // each with its trailing '/'
   std::vector<uint64_t> folder_starts_{0};
   std::string names_;
   std::vector<uint64_t> name_starts_{0};

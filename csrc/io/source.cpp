@@ -31,16 +31,12 @@ class File {
 Status open_failure(int error) {
   switch (error) {
     case ENOENT:
-    case ENOTDIR:
-      return {Code::not_found, "no such file"};
+    case ENOTDIR: return {Code::not_found, "no such file"};
     case EACCES:
-    case EPERM:
-      return {Code::unreadable, "permission denied"};
+    case EPERM: return {Code::unreadable, "permission denied"};
     case EMFILE:
-    case ENFILE:
-      return {Code::unreadable, "too many open files"};
-    default:
-      return {Code::unreadable, "cannot be opened"};
+    case ENFILE: return {Code::unreadable, "too many open files"};
+    default: return {Code::unreadable, "cannot be opened"};
   }
 }
 
@@ -79,8 +75,7 @@ Status FileBuffer::read_file(const char* path, int64_t offset, int64_t length, B
 
 Status FileBuffer::read(const Source& source, ByteSpan* bytes) {
   switch (source.kind) {
-    case SourceKind::path:
-      return read_file(source.path.data(), 0, kWholeFile, bytes);
+    case SourceKind::path: return read_file(source.path.data(), 0, kWholeFile, bytes);
     case SourceKind::range:
       if (source.offset < 0 || source.length < 0) return {Code::unreadable, "negative range"};
       return read_file(source.path.data(), source.offset, source.length, bytes);

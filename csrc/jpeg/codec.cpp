@@ -20,10 +20,8 @@ Code code_of(int error) {
     case JERR_FRACT_SAMPLE_NOTIMPL:
     case JERR_NOT_COMPILED:
     case JERR_OUT_OF_MEMORY:
-    case JERR_SOF_UNSUPPORTED:
-      return Code::not_native;
-    default:
-      return Code::damaged;
+    case JERR_SOF_UNSUPPORTED: return Code::not_native;
+    default: return Code::damaged;
   }
 }
 

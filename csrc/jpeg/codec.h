@@ -7,9 +7,11 @@
 #pragma once
 
 #include <csetjmp>
-#include <cstdio>  // jpeglib.h uses FILE and size_t without including them
+#include <cstdio>
 
+// clang-format off: jpeglib.h uses FILE and size_t without including them, so it comes last
 #include <jpeglib.h>
+// clang-format on
 
 #include "types.h"
 

@@ -56,18 +56,12 @@ bool plain_exif(ByteSpan segment) {
 
 bool plain_application_data(uint8_t marker, ByteSpan segment) {
   switch (marker) {
-    case 0xE0:
-      return !starts_with(segment, "JFIF") || segment.size >= 7;
-    case 0xE1:
-      return !starts_with(segment, "Exif\0\0") || plain_exif(segment);
-    case 0xE2:
-      return !starts_with(segment, "ICC_PROFILE\0") || segment.size >= 14;
-    case 0xED:
-      return !starts_with(segment, "Photoshop 3.0\0") || photoshop_blocks_end(segment);
-    case 0xEE:
-      return !starts_with(segment, "Adobe") || segment.size >= 7;
-    default:
-      return true;
+    case 0xE0: return !starts_with(segment, "JFIF") || segment.size >= 7;
+    case 0xE1: return !starts_with(segment, "Exif\0\0") || plain_exif(segment);
+    case 0xE2: return !starts_with(segment, "ICC_PROFILE\0") || segment.size >= 14;
+    case 0xED: return !starts_with(segment, "Photoshop 3.0\0") || photoshop_blocks_end(segment);
+    case 0xEE: return !starts_with(segment, "Adobe") || segment.size >= 7;
+    default: return true;
   }
 }
 
@@ -80,9 +74,7 @@ bool plain_frame(ByteSpan segment) {
 }
 
 // True at a marker other than a restart marker; `bytes` has one byte more to read.
-bool is_marker(const uint8_t* bytes) {
-  return bytes[0] == 0xFF && bytes[1] != 0 && (bytes[1] & 0xF8) != kRst0;
-}
+bool is_marker(const uint8_t* bytes) { return bytes[0] == 0xFF && bytes[1] != 0 && (bytes[1] & 0xF8) != kRst0; }
 
 // The same for any of kBlock bytes, as masks, which compile to 16 bytes an instruction: 110 KB take 4 us, bytewise 33.
 bool any_marker(const uint8_t* bytes) {

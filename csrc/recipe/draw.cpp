@@ -31,8 +31,9 @@ Box random_resized_crop(const Transform& t, const Recipe& recipe, random::Genera
                         int32_t height) {
   const double area = static_cast<double>(static_cast<int64_t>(height) * width);
   for (int attempt = 0; attempt < 10; ++attempt) {
-    const double target_area = area * static_cast<double>(uniform_between(recipe, generator, static_cast<float>(t.scale[0]),
-                                                                          static_cast<float>(t.scale[1])));
+    const double target_area =
+        area * static_cast<double>(
+                   uniform_between(recipe, generator, static_cast<float>(t.scale[0]), static_cast<float>(t.scale[1])));
     const float log_aspect = uniform_between(recipe, generator, t.log_ratio[0], t.log_ratio[1]);
     double aspect = static_cast<double>(static_cast<float>(std::exp(static_cast<double>(log_aspect))));
     double w_exact = std::sqrt(target_area * aspect);
@@ -160,10 +161,8 @@ Status apply(const Transform& t, const Recipe& recipe, random::Generator& genera
       plan.resize(width, height, t.filter, recipe.vertical_first);
       return {};
     }
-    case Kind::center_crop:
-      return center_crop(t, plan);
-    case Kind::random_crop:
-      return t.v2 ? random_crop_v2(t, generator, plan) : random_crop_v1(t, generator, plan);
+    case Kind::center_crop: return center_crop(t, plan);
+    case Kind::random_crop: return t.v2 ? random_crop_v2(t, generator, plan) : random_crop_v1(t, generator, plan);
     case Kind::random_horizontal_flip:
       if (generator.uniform() < t.p) plan.flip(StepKind::flip_horizontal);
       return {};
@@ -174,9 +173,7 @@ Status apply(const Transform& t, const Recipe& recipe, random::Generator& genera
       if (!(generator.uniform() < t.p)) return {};
       plan.grayscale();
       return {};
-    case Kind::grayscale:
-      plan.grayscale();
-      return {};
+    case Kind::grayscale: plan.grayscale(); return {};
   }
   return {Code::transform, "unknown transform"};
 }

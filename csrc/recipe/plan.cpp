@@ -10,8 +10,7 @@ constexpr int64_t kMaxPixels = int64_t{1} << 31;
 // What a step needs of its input to give `give` of its output.
 Box needed(const Step& step, Box give) {
   switch (step.kind) {
-    case StepKind::crop:
-      return {give.x + step.x, give.y + step.y, give.width, give.height};
+    case StepKind::crop: return {give.x + step.x, give.y + step.y, give.width, give.height};
     case StepKind::resize: {
       image::Resize resize;
       resize.in_width = step.in_width;
@@ -22,27 +21,21 @@ Box needed(const Step& step, Box give) {
       resize.region = give;
       return image::needed_input(resize);
     }
-    case StepKind::flip_horizontal:
-      return {step.in_width - give.x - give.width, give.y, give.width, give.height};
-    case StepKind::flip_vertical:
-      return {give.x, step.in_height - give.y - give.height, give.width, give.height};
-    case StepKind::grayscale:
-      return give;
-    case StepKind::pad:
-      return {0, 0, step.in_width, step.in_height};
+    case StepKind::flip_horizontal: return {step.in_width - give.x - give.width, give.y, give.width, give.height};
+    case StepKind::flip_vertical: return {give.x, step.in_height - give.y - give.height, give.width, give.height};
+    case StepKind::grayscale: return give;
+    case StepKind::pad: return {0, 0, step.in_width, step.in_height};
   }
   return give;
 }
 
-bool is_vertical_first(VerticalFirst order, int64_t in_width, int64_t in_height, int64_t out_width, int64_t out_height) {
+bool is_vertical_first(VerticalFirst order, int64_t in_width, int64_t in_height, int64_t out_width,
+                       int64_t out_height) {
   if (out_height >= in_height) return false;
   switch (order) {
-    case VerticalFirst::never:
-      return false;
-    case VerticalFirst::very_tall:
-      return in_height > 100 * in_width;
-    case VerticalFirst::much_shorter:
-      return in_height - out_height > 2 * (in_width - out_width);
+    case VerticalFirst::never: return false;
+    case VerticalFirst::very_tall: return in_height > 100 * in_width;
+    case VerticalFirst::much_shorter: return in_height - out_height > 2 * (in_width - out_width);
   }
   return false;
 }
@@ -74,7 +67,8 @@ Step* PlanBuilder::append(StepKind kind, int32_t out_width, int32_t out_height) 
 
 void PlanBuilder::crop(Box box) {
   if (box == Box{0, 0, plan_->width, plan_->height}) return;
-  const bool inside = box.x >= 0 && box.y >= 0 && box.width <= plan_->width - box.x && box.height <= plan_->height - box.y;
+  const bool inside =
+      box.x >= 0 && box.y >= 0 && box.width <= plan_->width - box.x && box.height <= plan_->height - box.y;
   if (!inside) refused_ = true;
   Step* step = append(StepKind::crop, box.width, box.height);
   step->x = box.x;

@@ -26,13 +26,13 @@ enum class Kind : uint8_t {
 // One transform with torchvision's parameters; which fields count depends on the kind.
 struct Transform {
   Kind kind = Kind::resize;
-  bool v2 = false;                    // random_crop: draws and padding differ between transforms and transforms.v2
-  int32_t height = 0;                 // target size; height == 0: `width` is the short side (resize)
+  bool v2 = false;     // random_crop: draws and padding differ between transforms and transforms.v2
+  int32_t height = 0;  // target size; height == 0: `width` is the short side (resize)
   int32_t width = 0;
-  int32_t max_size = 0;               // resize: limit of the long side, 0: none
+  int32_t max_size = 0;  // resize: limit of the long side, 0: none
   image::Filter filter = image::Filter::bilinear;
-  float p = 0;                        // flips, random_grayscale
-  double scale[2] = {0, 0};           // random_resized_crop
+  float p = 0;               // flips, random_grayscale
+  double scale[2] = {0, 0};  // random_resized_crop
   double ratio[2] = {0, 0};
   float log_ratio[2] = {0, 0};        // torch.log(torch.tensor(ratio)), computed by torch
   bool padded = false;                // random_crop: `padding` is given
@@ -54,9 +54,9 @@ enum class VerticalFirst : uint8_t {
 
 struct Recipe {
   std::vector<Transform> transforms;
-  bool fused_uniform = true;   // torch's uniform_(a, b) is fma(x, b - a, a) on this machine, else x * (b - a) + a
+  bool fused_uniform = true;  // torch's uniform_(a, b) is fma(x, b - a, a) on this machine, else x * (b - a) + a
   VerticalFirst vertical_first = VerticalFirst::never;
-  ExpFn torch_exp = nullptr;   // asked where a crop's size hangs on the last bit; may take Python's lock
+  ExpFn torch_exp = nullptr;  // asked where a crop's size hangs on the last bit; may take Python's lock
 };
 
 enum class StepKind : uint8_t { crop, resize, flip_horizontal, flip_vertical, grayscale, pad };
@@ -80,8 +80,8 @@ constexpr int kMaxSteps = 32;
 struct Plan {
   Step steps[kMaxSteps];
   int count = 0;
-  Box window;            // of the decoded image
-  int32_t width = 0;     // of the result
+  Box window;         // of the decoded image
+  int32_t width = 0;  // of the result
   int32_t height = 0;
   bool flip_horizontal = false;  // trailing flips, left to the last pass over the pixels
   bool flip_vertical = false;

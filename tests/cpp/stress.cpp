@@ -163,8 +163,7 @@ void interrupt(Stress& stress, uint32_t seed) {
     case 1:
       for (auto work = works.rbegin(); work != works.rend(); ++work) engine.cancel(*work->batch);
       break;
-    default:
-      engine.stop();
+    default: engine.stop();
   }
 }
 
