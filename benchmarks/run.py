@@ -7,6 +7,7 @@ batches of torch's loader is timed only after every batch of an epoch was found 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import statistics
 import sys
@@ -27,30 +28,35 @@ SEED = 11
 def start(names: list[str], options: Options, console: Console) -> dict[str, Child]:
     """The arms that run here and give what they claim."""
     children: dict[str, Child] = {}
-    expected: list[str] | None = None
+    expected: list[str] = []
     for name in sorted(names, key=lambda name: name != REFERENCE):  # the reference first
         child = Child(name, options)
-        if child.why:
-            console.print(f"{name}: not run: {child.why}")
+        answer = {} if child.why else child.ask(f"digest {SEED}")
+        why = child.why or _why_no_speed(answer, child.ready["claims_equality"], name, expected)
+        if why:
+            console.print(f"{name}: {why}")
+            child.close()
             continue
-        answer = child.ask(f"digest {SEED}")
-        if "unavailable" in answer or not -3 < answer["mean"] < 3:
-            console.print(f"{name}: not run: {answer}")
-            continue
-        if child.ready["claims_equality"]:
-            expected = expected or answer["hashes"]
-            if name != REFERENCE and REFERENCE not in children:
-                console.print(f"[red]{name}: no speed without {REFERENCE} to compare with[/red]")
-                continue
-            if answer["hashes"] != expected:
-                wrong = sum(a != b for a, b in zip(answer["hashes"], expected, strict=False))
-                console.print(
-                    f"[red]{name}: claims equality, but {wrong} of {len(expected)} batches differ: no speed[/red]"
-                )
-                child.close()
-                continue
+        if name == REFERENCE:
+            expected = answer["hashes"]
         children[name] = child
     return children
+
+
+def _why_no_speed(answer: dict[str, Any], claims_equality: bool, name: str, expected: list[str]) -> str:
+    """Empty if an arm gives what it claims."""
+    if "unavailable" in answer:
+        return answer["unavailable"]
+    if not -3 < answer["mean"] < 3:
+        return f"gives no normalised pictures: their mean is {answer['mean']}"
+    if not claims_equality or name == REFERENCE:
+        return ""
+    if not expected:
+        return f"no speed without {REFERENCE} to compare with"
+    if answer["hashes"] != expected:
+        wrong = sum(a != b for a, b in itertools.zip_longest(answer["hashes"], expected))
+        return f"claims equality, but {wrong} of {len(expected)} batches differ: no speed"
+    return ""
 
 
 def measure(children: dict[str, Child], runs: int, ceiling: Ceiling | None) -> tuple[list[dict[str, Any]], list[float]]:
@@ -65,7 +71,6 @@ def measure(children: dict[str, Child], runs: int, ceiling: Ceiling | None) -> t
     rows = []
     for name, child in children.items():
         rates = [epoch["images"] / epoch["seconds"] for epoch in epochs[name]]
-        memory = child.peak_memory("epoch")
         rows.append(
             {
                 "arm": name,
@@ -76,13 +81,20 @@ def measure(children: dict[str, Child], runs: int, ceiling: Ceiling | None) -> t
                 "cpu s/1000": statistics.median(
                     1000 * epoch["cpu_seconds"] / epoch["images"] for epoch in epochs[name]
                 ),
-                "PSS MB": memory["pss"] / 1e6,
-                "RSS MB": memory["rss"] / 1e6,
                 "versions": child.ready["versions"],
                 "stats": epochs[name][-1].get("stats"),
             }
         )
     return rows, limits
+
+
+def add_memory(rows: list[dict[str, Any]], options: Options) -> None:
+    """Peaks over an epoch, each arm alone on the machine: its libraries' pages are shared with nobody."""
+    for row in rows:
+        child = Child(row["arm"], options)
+        peak = child.peak_memory("epoch")
+        child.close()
+        row["PSS MB"], row["RSS MB"] = peak["pss"] / 1e6, peak["rss"] / 1e6
 
 
 def compare(options: Options, arms: list[str], runs: int, console: Console, build: Path) -> None:
@@ -98,6 +110,7 @@ def compare(options: Options, arms: list[str], runs: int, console: Console, buil
         child.close()
     if not rows:
         return
+    add_memory(rows, options)
     ours = next((row["images/s"] for row in rows if row["arm"] == "fastload"), None)
     for row in rows:
         row["fastload is"] = f"{ours / row['images/s']:.2f}x" if ours else ""

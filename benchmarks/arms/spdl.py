@@ -27,6 +27,7 @@ class Arm:
                 scale_width=RESIZED, scale_height=RESIZED, crop_width=SIDE, crop_height=SIDE, pix_fmt="rgb24"
             )
         ]
+        self._decode(self.samples[0])  # fails here where FFmpeg's libraries are missing
 
     def epoch(self):
         order = list(self.samples)
