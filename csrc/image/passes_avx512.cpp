@@ -118,25 +118,35 @@ inline __m512i one_quad(const TapsView& taps, const uint32_t* quad, const uint8_
   return whole(sums);
 }
 
+// Rows are done in blocks small enough for the first cache, and within a block 16 outputs at a time, whose weights then stay in
+// registers from row to row.
+constexpr int32_t kRowBlock = 16;
+
 template <int kGroups>
 void horizontal_quads(const TapsView& taps, const uint32_t* quads, const Pixels& source, const Pixels& out) {
   // to_bytes() leaves pixel 4 i + l in lane l at place i.
   const __m512i in_order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
   const int32_t last_quad = (taps.outputs - 1) / 4;
-  for (int32_t y = 0; y < out.height; ++y) {
-    const uint8_t* row = source.row(y);
+  for (int32_t y0 = 0; y0 < out.height; y0 += kRowBlock) {
+    const int32_t y1 = y0 + kRowBlock < out.height ? y0 + kRowBlock : out.height;
     for (int32_t x = 0; x < taps.outputs; x += 16) {
-      __m512i values[4];
+      const uint32_t* quad[4];
+      ptrdiff_t from[4];
       for (int32_t i = 0; i < 4; ++i) {
         const int32_t q = x / 4 + i < last_quad ? x / 4 + i : last_quad;
-        values[i] =
-            one_quad<kGroups>(taps, quads + q * quad_words(taps), row + 4 * static_cast<ptrdiff_t>(taps.starts[4 * q]));
+        quad[i] = quads + q * quad_words(taps);
+        from[i] = 4 * static_cast<ptrdiff_t>(taps.starts[4 * q]);
       }
-      const __m512i bytes = to_bytes(values[0], values[1], values[2], values[3]);
       const int32_t left = taps.outputs - x;
       const __mmask16 mask = left >= 16 ? 0xffff : static_cast<__mmask16>((1u << left) - 1);
-      _mm512_mask_storeu_epi32(out.row(y) + 4 * static_cast<ptrdiff_t>(x), mask,
-                               _mm512_permutexvar_epi32(in_order, bytes));
+      const uint8_t* row = source.row(y0);
+      uint8_t* to = out.row(y0) + 4 * static_cast<ptrdiff_t>(x);
+      for (int32_t y = y0; y < y1; ++y, row += source.stride, to += out.stride) {
+        const __m512i bytes =
+            to_bytes(one_quad<kGroups>(taps, quad[0], row + from[0]), one_quad<kGroups>(taps, quad[1], row + from[1]),
+                     one_quad<kGroups>(taps, quad[2], row + from[2]), one_quad<kGroups>(taps, quad[3], row + from[3]));
+        _mm512_mask_storeu_epi32(to, mask, _mm512_permutexvar_epi32(in_order, bytes));
+      }
     }
   }
 }
@@ -217,8 +227,8 @@ inline void interleave(const __m512i rows[4], __m512i out[4]) {
 
 // 64 bytes of one output row.
 template <int kGroups>
-inline __m512i vertical_bytes(const TapsView& taps, const uint32_t* digits, const Pixels& source, int32_t start,
-                              ptrdiff_t at, __mmask64 mask) {
+[[gnu::always_inline]] inline __m512i vertical_bytes(const TapsView& taps, const uint32_t* digits, const Pixels& source,
+                                                     int32_t start, ptrdiff_t at, __mmask64 mask) {
   const auto load_group = [&](int32_t g, __m512i bytes[4]) {
     __m512i rows[4];
     for (int32_t i = 0; i < 4; ++i) {

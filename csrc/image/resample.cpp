@@ -51,7 +51,7 @@ struct Resampler::State {
   }
 };
 
-Resampler::Resampler(Simd simd) : state_(new State) {
+Resampler::Resampler([[maybe_unused]] Simd simd) : state_(new State) {
 #if defined(__x86_64__)
   if (simd == Simd::avx2) state_->passes = &kAvx2Passes;
   if (simd == Simd::avx512) state_->passes = &kAvx512Passes;
