@@ -1,7 +1,7 @@
 // AVX-512 with VNNI. Note [exact weights in bytes]: a weight K (23 bits and a sign) is written in balanced base 256 as
 // K = d0 + 256 d1 + 65536 d2 with each digit an int8, so that sum(p * K) = S0 + 256 S1 + 65536 S2 with every S a sum of u8 x s8
 // products, four of which one vpdpbusd adds up. All of it is exact modulo 2^32, hence equal to the scalar sum.
-// A window of an ImageNet photo to 224 x 224, bilinear, on a Sapphire Rapids core: 72 us; AVX2 150, scalar 500.
+// A window of an ImageNet photo to 224 x 224, bilinear, on a Sapphire Rapids core: 52 us; AVX2 150, scalar 500.
 #if defined(__x86_64__)
 
 #include <immintrin.h>
@@ -41,21 +41,22 @@ inline __m512i weighted(const __m512i* bytes, DigitFn digit) {
   return _mm512_srai_epi32(sum, kPrecisionBits);
 }
 
-// For any number of groups, one at a time.
+// For any number of groups, one at a time. Named members: GCC 12 leaves an array of them in memory.
 struct Sums {
-  __m512i s[kDigits];
+  __m512i s0, s1, s2;
 };
 
-inline Sums zero_sums() { return {{_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_set1_epi32(kRounding)}}; }
+inline Sums zero_sums() { return {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_set1_epi32(kRounding)}; }
 
-template <typename DigitFn>
-inline void add_group(Sums* sums, __m512i bytes, DigitFn digit) {
-  for (int d = 0; d < kDigits; ++d) sums->s[d] = _mm512_dpbusd_epi32(sums->s[d], bytes, digit(d));
+inline void add_group(Sums* sums, __m512i bytes, __m512i d0, __m512i d1, __m512i d2) {
+  sums->s0 = _mm512_dpbusd_epi32(sums->s0, bytes, d0);
+  sums->s1 = _mm512_dpbusd_epi32(sums->s1, bytes, d1);
+  sums->s2 = _mm512_dpbusd_epi32(sums->s2, bytes, d2);
 }
 
 inline __m512i whole(const Sums& sums) {
-  const __m512i high = _mm512_add_epi32(_mm512_slli_epi32(sums.s[2], 8), sums.s[1]);
-  return _mm512_srai_epi32(_mm512_add_epi32(_mm512_slli_epi32(high, 8), sums.s[0]), kPrecisionBits);
+  const __m512i high = _mm512_add_epi32(_mm512_slli_epi32(sums.s2, 8), sums.s1);
+  return _mm512_srai_epi32(_mm512_add_epi32(_mm512_slli_epi32(high, 8), sums.s0), kPrecisionBits);
 }
 
 inline __m512i word(const uint32_t* from) { return _mm512_set1_epi32(static_cast<int>(*from)); }
@@ -113,7 +114,7 @@ inline __m512i one_quad(const TapsView& taps, const uint32_t* quad, const uint8_
   Sums sums = zero_sums();
   for (int32_t g = 0; g < taps.groups; ++g, digits += kQuadWords * kDigits) {
     const __m512i bytes = _mm512_permutexvar_epi8(order, load64(from + 16 * g));
-    add_group(&sums, bytes, [digits](int d) { return load64(digits + kQuadWords * d); });
+    add_group(&sums, bytes, load64(digits), load64(digits + kQuadWords), load64(digits + 2 * kQuadWords));
   }
   return whole(sums);
 }
@@ -168,7 +169,7 @@ inline __m512i one_output(const uint8_t* const rows[4], ptrdiff_t at, int32_t gr
     pixels = _mm512_inserti32x4(pixels, load16(rows[1] + at), 1);
     pixels = _mm512_inserti32x4(pixels, load16(rows[2] + at), 2);
     pixels = _mm512_inserti32x4(pixels, load16(rows[3] + at), 3);
-    add_group(&sums, _mm512_shuffle_epi8(pixels, by_channel), [digits](int d) { return word(digits + d); });
+    add_group(&sums, _mm512_shuffle_epi8(pixels, by_channel), word(digits), word(digits + 1), word(digits + 2));
   }
   return whole(sums);
 }
@@ -225,54 +226,84 @@ inline void interleave(const __m512i rows[4], __m512i out[4]) {
   out[3] = _mm512_unpackhi_epi16(high01, high23);
 }
 
-// 64 bytes of one output row.
-template <int kGroups>
-[[gnu::always_inline]] inline __m512i vertical_bytes(const TapsView& taps, const uint32_t* digits, const Pixels& source,
-                                                     int32_t start, ptrdiff_t at, __mmask64 mask) {
-  const auto load_group = [&](int32_t g, __m512i bytes[4]) {
-    __m512i rows[4];
-    for (int32_t i = 0; i < 4; ++i) {
-      const int32_t row = start + g * kTapGroup + i;
-      rows[i] = _mm512_maskz_loadu_epi8(mask, source.row(row < source.height ? row : source.height - 1) + at);
-    }
-    interleave(rows, bytes);
-  };
+template <bool kWhole>
+inline __m512i load_bytes(const uint8_t* from, __mmask64 mask) {
+  // A masked load takes an arithmetic port too.
+  return kWhole ? load64(from) : _mm512_maskz_loadu_epi8(mask, from);
+}
+
+// 64 bytes of one output row, or those in `mask`, from kGroups groups of rows.
+template <int kGroups, bool kWhole>
+inline __m512i vertical_bytes(const uint8_t* const rows[], ptrdiff_t at, const __m512i* digits, __mmask64 mask) {
+  __m512i bytes[kGroups][4];
+  for (int g = 0; g < kGroups; ++g) {
+    __m512i four[4];
+    for (int i = 0; i < 4; ++i) four[i] = load_bytes<kWhole>(rows[g * kTapGroup + i] + at, mask);
+    interleave(four, bytes[g]);
+  }
   __m512i values[4];
-  if (kGroups == 1) {
-    __m512i bytes[4];
-    load_group(0, bytes);
-    for (int i = 0; i < 4; ++i) values[i] = weighted<1>(&bytes[i], [digits](int d, int) { return word(digits + d); });
-  } else {
-    Sums sums[4] = {zero_sums(), zero_sums(), zero_sums(), zero_sums()};
-    for (int32_t g = 0; g < taps.groups; ++g) {
-      __m512i bytes[4];
-      load_group(g, bytes);
-      for (int i = 0; i < 4; ++i)
-        add_group(&sums[i], bytes[i], [digits, g](int d) { return word(digits + g * kDigits + d); });
-    }
-    for (int i = 0; i < 4; ++i) values[i] = whole(sums[i]);
+  for (int i = 0; i < 4; ++i) {
+    __m512i groups[kGroups];
+    for (int g = 0; g < kGroups; ++g) groups[g] = bytes[g][i];
+    values[i] = weighted<kGroups>(groups, [digits](int d, int g) { return digits[g * kDigits + d]; });
   }
   return to_bytes(values[0], values[1], values[2], values[3]);
+}
+
+inline const uint8_t* clamped_row(const Pixels& source, int32_t row) {
+  return source.row(row < source.height ? row : source.height - 1);
 }
 
 template <int kGroups>
 void vertical_rows(const TapsView& taps, const uint32_t* packed, const Pixels& source, const Pixels& out) {
   const ptrdiff_t row_bytes = 4 * static_cast<ptrdiff_t>(out.width);
+  for (int32_t y = 0; y < taps.outputs; ++y, packed += kGroups * kDigits) {
+    const uint8_t* rows[kGroups * kTapGroup];
+    for (int i = 0; i < kGroups * kTapGroup; ++i) rows[i] = clamped_row(source, taps.starts[y] + i);
+    __m512i digits[kGroups * kDigits];
+    for (int i = 0; i < kGroups * kDigits; ++i) digits[i] = word(packed + i);
+    uint8_t* to = out.row(y);
+    ptrdiff_t at = 0;
+    for (; at + 64 <= row_bytes; at += 64) {
+      _mm512_storeu_si512(to + at, vertical_bytes<kGroups, true>(rows, at, digits, 0));
+    }
+    if (at == row_bytes) continue;
+    const __mmask64 mask = (__mmask64{1} << (row_bytes - at)) - 1;
+    _mm512_mask_storeu_epi8(to + at, mask, vertical_bytes<kGroups, false>(rows, at, digits, mask));
+  }
+}
+
+// Any number of groups.
+void vertical_rows(const TapsView& taps, const uint32_t* packed, const Pixels& source, const Pixels& out) {
+  const ptrdiff_t row_bytes = 4 * static_cast<ptrdiff_t>(out.width);
   for (int32_t y = 0; y < taps.outputs; ++y) {
-    const uint32_t* digits = packed + static_cast<ptrdiff_t>(y) * taps.groups * kDigits;
+    const uint32_t* row_digits = packed + static_cast<ptrdiff_t>(y) * taps.groups * kDigits;
     for (ptrdiff_t at = 0; at < row_bytes; at += 64) {
-      const ptrdiff_t left = row_bytes - at;
-      const __mmask64 mask = left >= 64 ? ~__mmask64{0} : (__mmask64{1} << left) - 1;
-      const __m512i bytes = vertical_bytes<kGroups>(taps, digits, source, taps.starts[y], at, mask);
-      _mm512_mask_storeu_epi8(out.row(y) + at, mask, bytes);
+      const __mmask64 mask = row_bytes - at >= 64 ? ~__mmask64{0} : (__mmask64{1} << (row_bytes - at)) - 1;
+      Sums sums[4] = {zero_sums(), zero_sums(), zero_sums(), zero_sums()};
+      const uint32_t* digits = row_digits;
+      for (int32_t row = 0; row < taps.groups * kTapGroup; row += kTapGroup, digits += kDigits) {
+        __m512i rows[4];
+        for (int i = 0; i < 4; ++i) {
+          rows[i] = load_bytes<false>(clamped_row(source, taps.starts[y] + row + i) + at, mask);
+        }
+        __m512i bytes[4];
+        interleave(rows, bytes);
+        for (int i = 0; i < 4; ++i) add_group(&sums[i], bytes[i], word(digits), word(digits + 1), word(digits + 2));
+      }
+      const __m512i result = to_bytes(whole(sums[0]), whole(sums[1]), whole(sums[2]), whole(sums[3]));
+      _mm512_mask_storeu_epi8(out.row(y) + at, mask, result);
     }
   }
 }
 
 void vertical(const TapsView& taps, uint32_t* scratch, const Pixels& source, const Pixels& out) {
   pack_words(taps, scratch);
-  if (taps.groups == 1) return vertical_rows<1>(taps, scratch, source, out);
-  return vertical_rows<0>(taps, scratch, source, out);
+  switch (taps.groups) {
+    case 1: return vertical_rows<1>(taps, scratch, source, out);
+    case 2: return vertical_rows<2>(taps, scratch, source, out);
+    default: return vertical_rows(taps, scratch, source, out);
+  }
 }
 
 }  // namespace
