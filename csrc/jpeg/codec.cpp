@@ -13,7 +13,6 @@ Codec& codec_of(void* client_data) { return *static_cast<Codec*>(client_data); }
 // What this build of libjpeg cannot read is no damage.
 Code code_of(int error) {
   switch (error) {
-    case JERR_ARITH_NOTIMPL:
     case JERR_BAD_PRECISION:
     case JERR_COMPONENT_COUNT:
     case JERR_CONVERSION_NOTIMPL:
