@@ -44,19 +44,36 @@ py::dict stage_seconds(const engine::StageTimes& times) {
   return seconds;
 }
 
-// A batch as Python holds it: the engine's batch and every Python object that the batch points into.
+// The Python objects that a batch points into. The last sample to end may let go of them, on an engine thread.
+struct Held {
+  py::object load;
+  py::list sources;
+  py::object out;
+};
+
+std::shared_ptr<const Held> hold(py::object load, py::list sources, py::object out) {
+  return {new Held{std::move(load), std::move(sources), std::move(out)}, [](const Held* held) {
+            const py::gil_scoped_acquire locked;
+            delete held;
+          }};
+}
+
+// A batch as Python holds it.
 class PyBatch {
  public:
-  PyBatch(std::shared_ptr<engine::Engine> owner, std::shared_ptr<engine::Batch> made, py::object load, py::list kept)
-      : engine_(std::move(owner)), batch_(std::move(made)), load_(std::move(load)), kept_(std::move(kept)) {}
+  PyBatch(std::shared_ptr<engine::Engine> owner, std::shared_ptr<engine::Batch> made)
+      : engine_(std::move(owner)), batch_(std::move(made)) {}
 
+  // Waits for nothing: a sample may be stuck in a file system that does not answer.
   ~PyBatch() {
-    if (engine_->is_forked_copy()) return;
-    if (!batch_->done()) {
-      const py::gil_scoped_release unlocked;
-      engine_->cancel(*batch_);
+    if (engine_->is_forked_copy()) {
+      new std::shared_ptr<engine::Batch>(
+          std::move(batch_));  // left as it is: its locks may be held by threads of the parent
+      return;
     }
-    if (batch_->block != engine::BatchMemory::kNone && !block_is_taken_) batch_->memory->give(batch_->block);
+    if (batch_->done()) return;
+    const py::gil_scoped_release unlocked;
+    engine_->abandon(*batch_);
   }
   PyBatch(const PyBatch&) = delete;
   PyBatch& operator=(const PyBatch&) = delete;
@@ -88,19 +105,16 @@ class PyBatch {
   }
 
   int take_block() {
-    block_is_taken_ = true;
-    return batch_->block;
+    const int block = batch_->block;
+    batch_->block = engine::BatchMemory::kNone;
+    return block;
   }
 
   const engine::Batch& batch() const { return *batch_; }
-  const py::object& load() const { return load_; }
 
  private:
   std::shared_ptr<engine::Engine> engine_;
   std::shared_ptr<engine::Batch> batch_;
-  py::object load_;
-  py::list kept_;
-  bool block_is_taken_ = false;
 };
 
 // Pixels of any uint8 [height, width, 3] array into the lane.
@@ -119,10 +133,10 @@ bool adopt_array(const py::object& object, engine::Lane* lane) {
 // The engine's Fallback: the batch's `load(slot, why)` gives a uint8 [height, width, 3] array, or None when the sample has failed.
 Status load_in_python(const engine::Batch& batch, size_t slot, Status why, engine::Lane* lane) {
   const py::gil_scoped_acquire locked;
-  const auto* owner = static_cast<const PyBatch*>(batch.context);
-  if (owner == nullptr || owner->load().is_none()) return why;
+  const auto* held = static_cast<const Held*>(batch.owned.get());
+  if (held == nullptr || held->load.is_none()) return why;
   try {
-    const py::object pixels = owner->load()(slot, code_name(why.code));
+    const py::object pixels = held->load(slot, code_name(why.code));
     if (pixels.is_none()) return why;
     if (!adopt_array(pixels, lane)) return {Code::damaged, "the other decoder gave no RGB image"};
     return {};
@@ -203,8 +217,8 @@ std::unique_ptr<PyBatch> submit(const std::shared_ptr<engine::Engine>& owner, co
   if (size[0] < 1 || size[1] < 1) throw py::value_error("size is (height, width), both positive");
   auto batch = std::make_shared<engine::Batch>();
   py::list kept;
-  kept.append(out);
   read_sources(sources, indices, batch.get(), &kept);
+  batch->owned = hold(load, kept, out);
   batch->recipe = recipe;
   batch->target = target;
   batch->out_height = size[0];
@@ -221,8 +235,7 @@ std::unique_ptr<PyBatch> submit(const std::shared_ptr<engine::Engine>& owner, co
   batch->seed = seed;
   batch->epoch = epoch;
   if (!order.is_none()) batch->order = order.cast<std::shared_ptr<engine::DrawOrder>>();
-  auto made = std::make_unique<PyBatch>(owner, batch, load, kept);
-  batch->context = made.get();
+  auto made = std::make_unique<PyBatch>(owner, batch);
   {
     const py::gil_scoped_release unlocked;
     owner->submit(batch);

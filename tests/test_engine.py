@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 import torchvision.transforms as v1
-from images import jpeg_bytes
 from PIL import Image
 
 from fastload import _core
 from fastload.transforms import read
+from images import jpeg_bytes
 
 SIZE = (24, 32)
 READING = read(v1.Compose([v1.Resize(SIZE), v1.PILToTensor()]))
@@ -128,7 +128,11 @@ def test_the_pixel_limit(engine, files):
 
 
 def test_memory_is_checked(engine, files):
-    for out in (np.zeros((1, 3, 24, 31), np.uint8), np.zeros((1, 3, 24, 64), np.uint8)[..., ::2], np.zeros(5, np.float32)):
+    for out in (
+        np.zeros((1, 3, 24, 31), np.uint8),
+        np.zeros((1, 3, 24, 64), np.uint8)[..., ::2],
+        np.zeros(5, np.float32),
+    ):
         with pytest.raises(ValueError, match="out must be"):
             submit(engine, [str(files[0])], out=out)
     read_only = np.zeros((1, 3, *SIZE), np.uint8)

@@ -49,7 +49,13 @@ def assert_windows_equal(data: bytes, seed: int, count: int = 20) -> None:
     whole = pillow_pixels(data)
     assert whole is not None
     height, width, _ = whole.shape
-    assert _core.jpeg_header(data) == (width, height, True)
+    try:
+        header = _core.jpeg_header(data)
+    except _core.JpegError as error:
+        if "upsamples columns in its own way" not in error.args[1]:
+            raise
+        pytest.skip("this libjpeg-turbo is not Pillow's here, and such files go to Pillow")
+    assert header == (width, height, True)
     np.testing.assert_array_equal(_core.jpeg_decode(data), whole)
     for x, y, w, h in windows(np.random.default_rng(seed), width, height, count):
         np.testing.assert_array_equal(

@@ -33,6 +33,10 @@ void DrawOrder::close() {
   changed_.notify_all();
 }
 
+Batch::~Batch() {
+  if (block != BatchMemory::kNone) memory->give(block);
+}
+
 uint8_t* Batch::output() {
   const std::lock_guard<std::mutex> lock(memory_mutex_);
   if (out == nullptr) out = memory->take(samples.size() * sample_bytes, &block);

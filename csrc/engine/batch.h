@@ -1,7 +1,7 @@
 // engine/batch.h: one batch on its way through the engine: N sources in, one tensor and N outcomes out.
 //
-// The caller fills the first part, owns the output memory and keeps both alive until done(); the engine's threads write the
-// second part. Nothing of it is read by the caller before done().
+// The caller fills the first part; `owned` keeps alive what it points to. The engine's threads write the second part, of which the
+// caller reads nothing before done().
 #pragma once
 
 #include <atomic>
@@ -52,8 +52,8 @@ struct Outcome {
 
 struct Batch {
   std::vector<Sample> samples;
-  std::string path_text;          // what the samples' paths point into, each followed by a NUL
-  const void* context = nullptr;  // the caller's, for its Fallback
+  std::string path_text;              // what the samples' paths point into, each followed by a NUL
+  std::shared_ptr<const void> owned;  // the caller's, kept for as long as a sample may run; for its Fallback
   std::shared_ptr<const recipe::Recipe> recipe;
   std::shared_ptr<const Target> target;
   uint8_t* out = nullptr;               // samples.size() images of out_height x out_width; or null, and then
@@ -71,7 +71,12 @@ struct Batch {
   std::vector<Outcome> outcomes;
   StageTimes times;
   int64_t fallbacks = 0;
-  int block = BatchMemory::kNone;  // of `memory`, once taken
+  int block = BatchMemory::kNone;  // of `memory`, once taken; goes back with the batch unless the caller resets it
+
+  Batch() = default;
+  ~Batch();
+  Batch(const Batch&) = delete;
+  Batch& operator=(const Batch&) = delete;
 
   bool done() const;
   // True once done; false after `timeout_ms`.

@@ -81,7 +81,7 @@ void Engine::submit(const std::shared_ptr<Batch>& batch) {
   pool_->work_or_stop.notify_all();
 }
 
-void Engine::cancel(Batch& batch) {
+void Engine::abandon(Batch& batch) {
   batch.cancelled_ = true;
   if (batch.order) batch.order->close();
   size_t dropped = 0;
@@ -100,6 +100,10 @@ void Engine::cancel(Batch& batch) {
       finish_samples(batch, dropped);
     }
   }
+}
+
+void Engine::cancel(Batch& batch) {
+  abandon(batch);
   std::unique_lock<std::mutex> lock(batch.mutex_);
   batch.finished_.wait(lock, [&] { return batch.remaining_ == 0; });
 }

@@ -25,9 +25,10 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   void submit(const std::shared_ptr<Batch>& batch);  // only while running()
-  // No further sample of the batch starts, its draw order is closed; returns when none of its samples is running.
+  // No further sample of the batch starts, and its draw order is closed. Samples that run go on to their end.
+  void abandon(Batch& batch);
+  // The same, and waits for those.
   void cancel(Batch& batch);
-
   // Cancels what is queued, waits for what runs, ends the threads. In a forked child, where they do not exist, does nothing.
   void stop();
 

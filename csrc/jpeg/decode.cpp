@@ -49,6 +49,7 @@ struct Session::State {
   Status fail();
 
   bool is_complete() const;
+  bool upsamples_as_pillows() const;
   Columns columns(Box window) const;
   void read_rows(int32_t first_column, const Pixels& out);
 };
@@ -67,6 +68,22 @@ bool Session::State::is_complete() const {
     const int* bits = libjpeg.coef_bits[i];
     if (std::any_of(bits, bits + DCTSIZE2, [](int missing) { return missing != 0; })) return false;
   }
+  return true;
+}
+
+// Where chroma is halved along columns alone (4:4:0), Ubuntu's libjpeg-turbo 2.1.5 rounds otherwise than the releases in Pillow's
+// wheels: 13 % of the values are off by one or two. It is told by its ABI; Debian's 2.1.5 has the older one and is exact.
+bool Session::State::upsamples_as_pillows() const {
+#if JPEG_LIB_VERSION >= 70
+  const jpeg_decompress_struct& libjpeg = codec.libjpeg;
+  for (int i = 0; i < libjpeg.num_components; ++i) {
+    const jpeg_component_info& component = libjpeg.comp_info[i];
+    if (component.h_samp_factor == libjpeg.max_h_samp_factor &&
+        2 * component.v_samp_factor == libjpeg.max_v_samp_factor) {
+      return false;
+    }
+  }
+#endif
   return true;
 }
 
@@ -90,6 +107,7 @@ Status Session::State::open(ByteSpan bytes, size_t scan, int64_t max_pixels, Hea
   if (max_pixels > 0 && static_cast<int64_t>(header->width) * header->height > max_pixels) {
     codec.give_up(Code::too_large, "more pixels than allowed");
   }
+  if (!upsamples_as_pillows()) codec.give_up(Code::not_native, "this libjpeg upsamples columns in its own way");
   const int components = libjpeg.num_components;
   libjpeg.out_color_space = components == 4 ? JCS_CMYK : components == 3 ? JCS_EXT_RGBX : JCS_GRAYSCALE;
   jpeg_start_decompress(&libjpeg);  // reads every scan of several, and of one scan nothing but its tables
