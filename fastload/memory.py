@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import numpy as np
 import torch
 
@@ -24,12 +26,13 @@ class BatchMemory:
     """
 
     def __init__(self) -> None:
-        blocks: dict[int, torch.UntypedStorage] = {}
+        blocks: dict[int, tuple[torch.UntypedStorage, int]] = {}  # with its address
 
         def grow(block: int, nbytes: int) -> np.ndarray:
             memory = torch.empty(nbytes, dtype=torch.uint8)
-            blocks[block] = memory.untyped_storage()
-            return memory.numpy()
+            blocks[block] = memory.untyped_storage(), memory.data_ptr()
+            # Not memory.numpy(): that would make the consumer's batch a tensor that cannot be resized.
+            return np.frombuffer((ctypes.c_uint8 * nbytes).from_address(memory.data_ptr()), np.uint8)
 
         # `grow` holds the dictionary, not this object: the engine's side must not hold its own owner.
         self.native = _core.BatchMemory(grow)
@@ -47,17 +50,19 @@ class BatchMemory:
     def lend(self, block: int, shape: torch.Size, dtype: torch.dtype, stride: tuple[int, ...]) -> torch.Tensor:
         """The block as a batch for the consumer."""
         self._lent.append(block)
-        return torch.empty(0, dtype=dtype).set_(self._blocks[block], 0, shape, stride)
+        return torch.empty(0, dtype=dtype).set_(self._blocks[block][0], 0, shape, stride)
 
     def reclaim(self, remember: int) -> None:
         """Gives the engine the blocks that the consumer has dropped; keeps an eye on the last ``remember`` others."""
         still: list[int] = []
         for block in self._lent:
-            storage = self._blocks[block]
-            if _use_count(storage._cdata) == 1 and not storage.is_shared():
-                self.native.give(block)
-            else:
+            storage, address = self._blocks[block]
+            if _use_count(storage._cdata) > 1:
                 still.append(block)
+            elif storage.data_ptr() == address and not storage.is_shared():
+                self.native.give(block)
+            else:  # resized or moved while it was lent: the engine's address is not this memory's any more
+                del self._blocks[block]
             del storage
         for forgotten in still[:-remember]:
             del self._blocks[forgotten]

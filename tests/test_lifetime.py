@@ -15,6 +15,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.utils.data
@@ -108,6 +109,29 @@ def test_batches_may_be_kept(root):
     for images, copied in zip(kept, copies, strict=True):
         assert torch.equal(images, copied)
     assert len({images.data_ptr() for images in kept}) == len(kept)
+
+
+def test_what_the_consumer_does_to_a_batch_stays_with_it(root):
+    """Resized, shared or turned into other objects: memory that is used again must be nobody's."""
+    torch.manual_seed(0)
+    expected = [images.clone() for images, _ in loader(root)]
+    torch.manual_seed(0)
+    mine = loader(root)
+    held = []
+    for number, (images, _) in enumerate(mine):
+        assert torch.equal(images, expected[number])
+        uses = [
+            lambda t: t.resize_(50, 3, 32, 32),
+            lambda t: t.share_memory_(),
+            lambda t: held.append(t.numpy()),
+            lambda t: held.append(torch.utils.dlpack.to_dlpack(t)),
+            lambda t: held.append(t[1:, :, 3]),
+            lambda t: t.untyped_storage().resize_(0),
+        ]
+        uses[number % len(uses)](images)
+    assert np.array_equal(held[0], expected[2].numpy())
+    assert torch.equal(torch.utils.dlpack.from_dlpack(held[1]), expected[3])
+    assert torch.equal(held[2], expected[4][1:, :, 3])
 
 
 def test_loader_dropped_before_its_iterator(root):
