@@ -53,7 +53,7 @@ asan tsan: $(VENV)/.requirements
 	@PATH="$(abspath $(BIN)):$$PATH"; \
 	cmake -S . -B build/$@ -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DFASTLOAD_PYTHON=OFF -DFASTLOAD_CPP_TESTS=ON \
 		-DFASTLOAD_WERROR=ON -DFASTLOAD_SANITIZE=$(SANITIZER) -DFASTLOAD_TEST_IMAGES=$(CURDIR)/build/$@/images > build/$@.log || { cat build/$@.log; exit 1; }; \
-	$(BIN)/python tests/images.py build/$@/images; \
+	rm -rf build/$@/images; $(BIN)/python tests/images.py build/$@/images; \
 	cmake --build build/$@ -j $(JOBS) > build/$@.log || { cat build/$@.log; exit 1; }; \
 	ctest --test-dir build/$@ --output-on-failure
 
