@@ -341,6 +341,9 @@ void bind_engine(py::module_& module) {
       .def("wait", &PyBatch::wait, py::arg("timeout_s") = -1.0, "True once done; negative: without limit.")
       .def_property_readonly("done", [](const PyBatch& b) { return b.batch().done(); })
       .def_property_readonly("failures", &PyBatch::failures, "[(slot, code, message)]; read it when done.")
+      .def_property_readonly(
+          "generator_after", [](const PyBatch& b) { return b.batch().generator_after; },
+          "A copy of the order's generator as this batch left it; read it when done.")
       .def_property_readonly("fallbacks", [](const PyBatch& b) { return b.batch().fallbacks; })
       .def_property_readonly("stage_seconds", [](const PyBatch& b) { return stage_seconds(b.batch().times); });
   py::class_<Reader>(module, "Reader", "One sample at a time on the calling thread.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import os
 import weakref
 
 from fastload import _core
@@ -16,6 +17,13 @@ def engine_of(engine: _core.Engine | None, threads: int) -> _core.Engine:
     made = _core.Engine(threads)
     _running().add(made)
     return made
+
+
+def usable_cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @functools.cache

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -11,7 +10,7 @@ import torch
 import torch.utils.data
 from torch.utils.data import Dataset, Sampler
 
-from fastload.engines import engine_of
+from fastload.engines import engine_of, usable_cores
 from fastload.errors import SampleError
 from fastload.memory import BatchMemory
 from fastload.modes import Way, choose
@@ -149,7 +148,7 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
     def _thread_count(self) -> int:
         if self.threads is not None:
             return self.threads
-        return self.num_workers or _usable_cores()
+        return self.num_workers or usable_cores()
 
     def explain(self) -> str:
         """Text that begins with ``native:`` or ``stock:``, then why, and which transforms run where."""
@@ -173,9 +172,3 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), **_OF_THIS_PROCESS, "_errors": list(self._errors)}
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -11,7 +11,8 @@ from torch.utils.data import IterableDataset
 from torch.utils.data._utils.collate import collate_tensor_fn, default_collate_fn_map
 from torch.utils.data.dataloader import default_collate
 
-from fastload.datasets.locate import Leaf, Located, NotNative, locate
+from fastload.datasets.leaf import Leaf, NotNative
+from fastload.datasets.locate import Located, locate
 from fastload.transforms import Reading, name_of, read
 
 if TYPE_CHECKING:

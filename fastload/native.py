@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import operator
 import time
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import PIL.Image
 import torch
 from torch.utils.data.dataloader import _BaseDataLoaderIter, default_collate
 
 from fastload import _core
-from fastload.errors import FastloadError, SampleError, kind_of, sample_error
+from fastload.errors import SampleError
 from fastload.memory import BatchMemory
 from fastload.modes import Mode
+from fastload.samples import BatchSamples, pixel_limit
 from fastload.statistics import Statistics
 
 if TYPE_CHECKING:
     from fastload.loader import DataLoader
-
-# Pillow raises above twice its limit and warns above it; from the limit on it is asked.
-_NO_PIXEL_LIMIT = 0
-
-
-def pixel_limit() -> int:
-    """Pillow's limit as it is now; larger images are left to Pillow, which warns or refuses."""
-    return PIL.Image.MAX_IMAGE_PIXELS or _NO_PIXEL_LIMIT
 
 
 def index_seed(loader: DataLoader[Any]) -> int:
@@ -36,57 +27,10 @@ def index_seed(loader: DataLoader[Any]) -> int:
     return (loader.generator or torch.default_generator).initial_seed()
 
 
-class _Samples:
-    """The samples of one batch, and Pillow's word on those that the engine cannot make."""
-
-    def __init__(self, mode: Mode, indices: Sequence[Any], length: int) -> None:
-        assert mode.located is not None
-        self.indices: list[int] = []
-        self.paths: list[str | None] = []
-        self.targets: list[Any] = []
-        self.causes: dict[int, Exception] = {}
-        self._loads: list[Any] = []
-        for given in indices:
-            # A bad index fails when its turn comes, like any bad sample: no bytes here, and load() raises.
-            index, path, target = -1, None, None
-            try:
-                index = operator.index(given)
-                leaf, within = mode.located.find(index)
-                path, target = leaf.sample(within)
-                load = leaf.load
-                index += length if index < 0 else 0
-            except Exception as error:
-                load = _raiser(error)
-            self.indices.append(index)
-            self.paths.append(path)
-            self.targets.append(target)
-            self._loads.append(load)
-
-    @property
-    def sources(self) -> list[Any]:
-        """In the engine's form."""
-        return [b"" if path is None else path for path in self.paths]
-
-    def load(self, slot: int, why: str) -> np.ndarray | None:
-        """Pillow's RGB pixels, uint8 [height, width, 3], or None and a cause. Called on the engine's threads."""
-        try:
-            return np.asarray(self._loads[slot](self.paths[slot]))
-        except Exception as error:
-            self.causes[slot] = error
-            return None
-
-
-def _raiser(error: Exception) -> Any:
-    def load(path: str | None) -> Any:
-        raise error
-
-    return load
-
-
 class _Job:
     """One batch under way: its samples, its images (or, on the meta device, only what they will be), its engine batch."""
 
-    def __init__(self, samples: _Samples, images: torch.Tensor, batch: _core.Batch) -> None:
+    def __init__(self, samples: BatchSamples, images: torch.Tensor, batch: _core.Batch) -> None:
         self.samples = samples
         self.images = images
         self.batch = batch
@@ -155,7 +99,7 @@ class NativeIterator(_BaseDataLoaderIter):
 
     def _send(self, indices: Sequence[Any], order: _core.DrawOrder | None) -> _Job:
         assert self._mode.reading is not None and self._mode.reading.size is not None
-        samples = _Samples(self._mode, indices, self._length)
+        samples = BatchSamples(self._mode.located.find, indices, self._length)
         height, width = self._mode.reading.size
         images = torch.empty(
             (len(samples.indices), self._target.channels, height, width),
@@ -217,7 +161,7 @@ class NativeIterator(_BaseDataLoaderIter):
 
     def _deliver(self, job: _Job, waited: float) -> Any:
         """The collated batch; None when no sample of it is left; raises what the policy wants raised."""
-        failures = self._failures(job)
+        failures = job.samples.failures(job.batch, self._mode.reading)
         targets = job.samples.targets
         self._statistics.add(job.batch, len(targets) - len(failures), len(failures), waited)
         if failures:
@@ -257,35 +201,6 @@ class NativeIterator(_BaseDataLoaderIter):
         if self._memory is None or job.images.numel() == 0:
             return job.images
         return self._memory.lend(job.batch.take_block(), job.images.shape, self._dtype, job.images.stride())
-
-    def _failures(self, job: _Job) -> dict[int, FastloadError]:
-        failed: dict[int, FastloadError] = {}
-        failures = job.batch.failures
-        if failures and all(code == "cancelled" for _, code, _ in failures):
-            raise RuntimeError("this batch was cancelled: its engine was stopped")
-        for slot, code, message in failures:
-            if code == "cancelled":
-                continue
-            samples = job.samples
-            cause: Exception | str = samples.causes.get(slot, message)
-            if code == "transform":
-                cause = self._transform_error(samples, slot) or message
-            failed[slot] = sample_error(kind_of(code), samples.indices[slot], samples.paths[slot], cause)
-        return failed
-
-    def _transform_error(self, samples: _Samples, slot: int) -> Exception | None:
-        """torchvision's own error for an image that a transform refuses; no random number is used up."""
-        pixels = samples.load(slot, "transform")
-        if pixels is None or self._mode.reading is None:
-            return samples.causes.get(slot)
-        image = PIL.Image.fromarray(pixels)
-        with torch.random.fork_rng(devices=[]):
-            try:
-                for transform in self._mode.reading.native:
-                    image = transform(image)
-            except Exception as error:
-                return error
-        return None
 
 
 def _in_memory_order(images: torch.Tensor) -> np.ndarray:

@@ -22,7 +22,7 @@ from torchvision.transforms._presets import ImageClassification
 from torchvision.transforms.functional import InterpolationMode, pil_modes_mapping
 
 from fastload import _core
-from fastload.datasets.locate import NotNative
+from fastload.datasets.leaf import NotNative
 
 Transform = Callable[[Any], Any]
 

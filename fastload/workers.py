@@ -17,14 +17,13 @@ import PIL.Image
 import torch
 from torch.utils.data import Dataset
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter, _SingleProcessDataLoaderIter
-from torchvision import tv_tensors
 
 from fastload import _core
-from fastload.datasets.locate import Leaf, Located, locate
+from fastload.datasets.locate import Located, locate
 from fastload.errors import DecodeError, FastloadError, ReadError, SampleError, sample_error
+from fastload.items import Items
 from fastload.modes import Mode
-from fastload.native import index_seed, pixel_limit
-from fastload.transforms import Reading, read
+from fastload.native import index_seed
 
 if TYPE_CHECKING:
     from fastload.loader import DataLoader
@@ -41,7 +40,7 @@ class NativeSamples(Dataset):
         self._rng = rng
         self._seed = seed
         self._on_error = on_error
-        self._made_here: _Tools | None = None
+        self._made_here: tuple[Located, Items] | None = None
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -85,18 +84,15 @@ class NativeSamples(Dataset):
         return _Items(items, failures)
 
     def _item(self, index: Any, epoch: int) -> Any:
-        tools = self._tools()
-        leaf, within = tools.located.find(index)
+        if self._made_here is None:
+            self._made_here = locate(self.dataset), Items()
+        located, items = self._made_here
+        leaf, within = located.find(index)
         path, _ = leaf.sample(within)
         if self._rng == "stock":
-            return _named(leaf, within, index, path, lambda: tools.item(leaf, within))
+            return _named(index, path, lambda: items.item(leaf, within))
         with _generators_of_sample(self._seed, epoch, int(index)) as words:
-            return _named(leaf, within, index, path, lambda: tools.item(leaf, within, words))
-
-    def _tools(self) -> _Tools:
-        if self._made_here is None:
-            self._made_here = _Tools(locate(self.dataset))
-        return self._made_here
+            return _named(index, path, lambda: items.item(leaf, within, words))
 
 
 class _Items(list):
@@ -107,72 +103,7 @@ class _Items(list):
         self.failures = failures
 
 
-class _Tools:
-    """What one process needs to make samples."""
-
-    def __init__(self, located: Located) -> None:
-        self.located = located
-        self._reader = _core.Reader()
-        self._recipes: dict[int, tuple[Any, Reading, _core.Target]] = {}
-
-    def item(self, leaf: Leaf, within: int, words: tuple[int, int, int] | None = None) -> Any:
-        dataset = leaf.dataset
-        path, target = leaf.sample(within)
-        reading, form = self._recipe(dataset.transform)
-        common = {"recipe": reading.recipe, "target": form, "max_pixels": pixel_limit()}
-        if words is None:
-            state = torch.get_rng_state()
-            generator = _core.Mt19937.from_torch(state.numpy())
-            array = self._reader.read(path, generator=generator, **common)
-        else:
-            seed, epoch, index = words
-            array = self._reader.read_indexed(path, seed=seed, epoch=epoch, index=index, **common)
-        if array is None:
-            return dataset[within]  # Pillow knows, or raises; the generator is as it was
-        if words is None:
-            generator.export_torch(state.numpy())
-            torch.set_rng_state(state)
-        sample = _as_torchvision_has_it(array, reading, path)
-        for transform in reading.tail:
-            sample = transform(sample)
-        if not leaf.has_targets:
-            return sample
-        if dataset.target_transform is not None:
-            target = dataset.target_transform(target)
-        return sample, target
-
-    def _recipe(self, transform: Any) -> tuple[Reading, _core.Target]:
-        known = self._recipes.get(id(transform))
-        if known is None:
-            reading = read(transform)
-            form = reading.pixelwise.target("hwc" if reading.pixelwise.interleaved else "chw")
-            known = self._recipes[id(transform)] = (
-                transform,
-                reading,
-                form,
-            )  # holds the transform: its id stays its own
-        return known[1], known[2]
-
-
-def _as_torchvision_has_it(array: np.ndarray, reading: Reading, path: str) -> Any:
-    """The very object that the first transform of the tail would have been given."""
-    pixelwise = reading.pixelwise
-    if not reading.is_tensor:
-        image = PIL.Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
-        with PIL.Image.open(path) as opened:
-            image.info = dict(opened.info)
-        return image
-    tensor = torch.from_numpy(array)
-    if pixelwise.table.dtype == torch.bfloat16:
-        tensor = tensor.view(torch.bfloat16)
-    if pixelwise.interleaved:
-        tensor = tensor.permute(2, 0, 1)
-    return (
-        tensor if pixelwise.kind is torch.Tensor else tv_tensors.wrap(tensor, like=tv_tensors.Image(tensor[:, :1, :1]))
-    )
-
-
-def _named(leaf: Leaf, within: int, index: Any, path: str, make: Callable[[], Any]) -> Any:
+def _named(index: Any, path: str, make: Callable[[], Any]) -> Any:
     """Errors of reading and decoding get the sample's name; errors of the user's own code stay as they are."""
     try:
         return make()

@@ -71,7 +71,8 @@ struct Batch {
   std::vector<Outcome> outcomes;
   StageTimes times;
   int64_t fallbacks = 0;
-  int block = BatchMemory::kNone;  // of `memory`, once taken; goes back with the batch unless the caller resets it
+  random::Mt19937 generator_after;  // of `order`, once the batch's last sample has drawn: where a resumed run goes on
+  int block = BatchMemory::kNone;   // of `memory`, once taken; goes back with the batch unless the caller resets it
 
   Batch() = default;
   ~Batch();

@@ -173,6 +173,7 @@ Status Engine::draw(Batch& batch, size_t slot, Status opened, Lane& lane) {
     status = lane.draw(*batch.recipe, batch.order->generator());
   }
   if (!status.ok()) batch.failed_ = true;
+  if (slot + 1 == batch.samples.size()) batch.generator_after = batch.order->generator();
   batch.order->leave();
   return status;
 }

@@ -9,10 +9,11 @@ from typing import Any
 from torch.utils.data import Dataset
 from torchvision.datasets.folder import default_loader
 
+from fastload.datasets.lists import GivesLists
 from fastload.datasets.table import SampleTable
 
 
-class ImageFiles(Dataset):
+class ImageFiles(GivesLists, Dataset):
     """Images by path.
 
     Args:
@@ -60,3 +61,5 @@ class ImageFiles(Dataset):
         if self.target_transform is not None:
             target = self.target_transform(target)
         return image, target
+
+    _plain_getitem = __getitem__

@@ -8,15 +8,18 @@ from typing import Any
 import torchvision.datasets
 import torchvision.datasets.folder
 
+from fastload.datasets.lists import GivesLists
 from fastload.datasets.table import SampleTable
 
 
-class ImageFolder(torchvision.datasets.ImageFolder):
+class ImageFolder(GivesLists, torchvision.datasets.ImageFolder):
     """torchvision's ``ImageFolder`` with a compact index.
 
     Same signature, classes, order, items and errors; ``samples`` (and ``imgs``) is a read-only sequence of ``(path, target)``
     that takes tens of bytes a sample instead of hundreds. Assigning a list to ``samples`` works as with torchvision's.
     """
+
+    _plain_getitem = torchvision.datasets.DatasetFolder.__getitem__
 
     @staticmethod
     def make_dataset(  # type: ignore[override]

@@ -5,36 +5,13 @@ from __future__ import annotations
 import bisect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import torchvision
 from torch.utils.data import ConcatDataset, Dataset, Subset
 from torchvision.datasets import DatasetFolder
-from torchvision.datasets.folder import default_loader, pil_loader
 
 from fastload.datasets.files import ImageFiles
-
-
-class NotNative(Exception):
-    """Why something is left to torch or to Python; the message is shown to the user."""
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """A data set that names files: ``samples[i]`` is ``(path, target)``."""
-
-    dataset: Any
-    has_targets: bool
-
-    def sample(self, index: int) -> tuple[str, Any]:
-        """Path and target, read live: users filter and replace ``samples``."""
-        path, target = self.dataset.samples[index]
-        return path, target
-
-    def load(self, path: str) -> Any:
-        """The RGB image as the plain loader would have it."""
-        return self.dataset.loader(path)
-
+from fastload.datasets.folder import ImageFolder
+from fastload.datasets.leaf import Leaf, NotNative, leaf_of
 
 Find = Callable[[int], tuple[Leaf, int]]
 
@@ -77,16 +54,10 @@ def _locate_concat(dataset: ConcatDataset) -> Located:
 def _leaf(dataset: Dataset) -> Leaf:
     kind = type(dataset)
     name = f"{kind.__module__}.{kind.__qualname__}"
-    is_folder = getattr(kind, "__getitem__", None) is DatasetFolder.__getitem__
-    is_files = getattr(kind, "__getitem__", None) is ImageFiles.__getitem__
-    if not is_folder and not is_files:
+    if getattr(kind, "__getitem__", None) not in (DatasetFolder.__getitem__, ImageFiles.__getitem__):
         raise NotNative(
             f"the data set {name} is no ImageFolder, DatasetFolder, ImageFiles, Subset or ConcatDataset of them"
         )
-    if getattr(kind, "__getitems__", None) is not None:
+    if getattr(kind, "__getitems__", None) not in (None, ImageFolder.__getitems__, ImageFiles.__getitems__):
         raise NotNative(f"the data set {name} defines __getitems__")
-    if dataset.loader not in (default_loader, pil_loader):
-        raise NotNative(f"the data set {name} has a loader of its own")
-    if dataset.loader is default_loader and torchvision.get_image_backend() != "PIL":
-        raise NotNative(f"torchvision's image backend is {torchvision.get_image_backend()}")
-    return Leaf(dataset, is_folder or dataset.has_targets)
+    return leaf_of(dataset)

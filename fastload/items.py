@@ -1,0 +1,163 @@
+"""Items of data sets, ``(image, target)`` and the like, made in the process that asks for them.
+
+One after the other where Python code runs in between; a list at a time on a few threads where none does.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import torch
+import torch.utils.data
+from torchvision import tv_tensors
+
+from fastload import _core
+from fastload.datasets.leaf import Leaf, NotNative, leaf_of
+from fastload.engines import engine_of, usable_cores
+from fastload.memory import BatchMemory
+from fastload.samples import BatchSamples, pixel_limit
+from fastload.transforms import Reading, read
+
+# Batches of items that their collate_fn may still hold when the next ones are made.
+_LISTS_IN_USE = 3
+
+
+class Items:
+    """Makes items one by one on the calling thread, drawing from torch's default generator as torchvision would."""
+
+    def __init__(self) -> None:
+        self._reader = _core.Reader()
+        self._recipes: dict[int, tuple[Any, Reading, _core.Target]] = {}
+
+    def item(self, leaf: Leaf, within: int, words: tuple[int, int, int] | None = None) -> Any:
+        """Item ``within`` of the leaf. With ``words`` (seed, epoch, index) the native draws depend on these alone."""
+        dataset = leaf.dataset
+        path, target = leaf.sample(within)
+        reading, form = self.recipe(dataset.transform)
+        common = {"recipe": reading.recipe, "target": form, "max_pixels": pixel_limit()}
+        if words is None:
+            state = torch.get_rng_state()
+            generator = _core.Mt19937.from_torch(state.numpy())
+            array = self._reader.read(path, generator=generator, **common)
+        else:
+            seed, epoch, index = words
+            array = self._reader.read_indexed(path, seed=seed, epoch=epoch, index=index, **common)
+        if array is None:
+            return dataset[within]  # Pillow knows, or raises; the generator is as it was
+        if words is None:
+            generator.export_torch(state.numpy())
+            torch.set_rng_state(state)
+        sample = _as_torchvision_has_it(array, reading, path)
+        for transform in reading.tail:
+            sample = transform(sample)
+        if not leaf.has_targets:
+            return sample
+        if dataset.target_transform is not None:
+            target = dataset.target_transform(target)
+        return sample, target
+
+    def recipe(self, transform: Any) -> tuple[Reading, _core.Target]:
+        """The transform as read, and the form of a sample in torchvision's memory order."""
+        known = self._recipes.get(id(transform))
+        if known is None:
+            reading = read(transform)
+            form = reading.pixelwise.target("hwc" if reading.pixelwise.interleaved else "chw")
+            known = self._recipes[id(transform)] = (
+                transform,
+                reading,
+                form,
+            )  # holds the transform: its id stays its own
+        return known[1], known[2]
+
+
+class ItemLists:
+    """Makes lists of items of one data set; what ``__getitems__`` of this package's data sets does.
+
+    Inside one of torch's worker processes the threads are the worker's share of the cores, so that workers times threads never
+    exceeds them. Never part of a pickle.
+    """
+
+    def __init__(self) -> None:
+        self._items = Items()
+        self._engine: _core.Engine | None = None
+        self._memory = BatchMemory()
+
+    def items(self, dataset: Any, indices: list[Any]) -> list[Any]:
+        """``[dataset[i] for i in indices]``, with the same items, errors and random numbers."""
+        try:
+            leaf = leaf_of(dataset)
+        except NotNative:
+            return [dataset[index] for index in indices]
+        reading, form = self._items.recipe(dataset.transform)
+        in_python = reading.tail or (leaf.has_targets and dataset.target_transform is not None)
+        if in_python or not reading.is_tensor or reading.size is None or not indices:
+            return [self._items.item(leaf, index) for index in indices]
+        return self._from_threads(leaf, indices, reading, form)
+
+    def _from_threads(self, leaf: Leaf, indices: list[Any], reading: Reading, form: _core.Target) -> list[Any]:
+        assert reading.size is not None
+        self._engine = engine_of(self._engine, threads_here())
+        self._memory.reclaim(remember=_LISTS_IN_USE)
+        state = torch.get_rng_state()
+        order = _core.DrawOrder(_core.Mt19937.from_torch(state.numpy()))
+        samples = BatchSamples(lambda index: (leaf, index), indices, len(leaf.dataset))
+        batch = self._engine.submit(
+            samples.sources,
+            [index % 2**64 for index in samples.indices],
+            recipe=reading.recipe,
+            target=form,
+            size=reading.size,
+            out=self._memory.native,
+            order=order,
+            seed=0,
+            epoch=0,
+            stop_at_failure=True,
+            max_pixels=pixel_limit(),
+            load=samples.load,
+        )
+        batch.wait()
+        batch.generator_after.export_torch(state.numpy())
+        torch.set_rng_state(state)
+        failures = samples.failures(batch, reading)
+        if failures:
+            raise failures[min(failures)]
+        pixelwise = reading.pixelwise
+        channels, (height, width) = pixelwise.table.shape[0], reading.size
+        shape = torch.Size((len(indices), channels, height, width))
+        stride = (channels * height * width, height * width, width, 1)
+        if pixelwise.interleaved:
+            stride = (channels * height * width, 1, channels * width, channels)
+        images = self._memory.lend(batch.take_block(), shape, pixelwise.table.dtype, stride)
+        made = [_of_kind(image, pixelwise.kind) for image in images]
+        return list(zip(made, samples.targets, strict=True)) if leaf.has_targets else made
+
+
+def threads_here() -> int:
+    """How many threads one process may have: its share of the cores, beside the other workers and the ranks of this machine."""
+    worker = torch.utils.data.get_worker_info()
+    workers = worker.num_workers if worker is not None else 1
+    ranks = os.environ.get("LOCAL_WORLD_SIZE", "")  # set by torchrun
+    return max(1, usable_cores() // (workers * (int(ranks) if ranks.isdigit() and ranks != "0" else 1)))
+
+
+def _as_torchvision_has_it(array: np.ndarray, reading: Reading, path: str) -> Any:
+    """The very object that the first transform of the tail would have been given."""
+    pixelwise = reading.pixelwise
+    if not reading.is_tensor:
+        image = PIL.Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+        with PIL.Image.open(path) as opened:
+            image.info = dict(opened.info)
+        return image
+    tensor = torch.from_numpy(array)
+    if pixelwise.table.dtype == torch.bfloat16:
+        tensor = tensor.view(torch.bfloat16)
+    if pixelwise.interleaved:
+        tensor = tensor.permute(2, 0, 1)
+    return _of_kind(tensor, pixelwise.kind)
+
+
+def _of_kind(tensor: torch.Tensor, kind: type) -> torch.Tensor:
+    return tensor if kind is torch.Tensor else tv_tensors.wrap(tensor, like=tv_tensors.Image(tensor[:, :1, :1]))
