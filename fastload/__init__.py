@@ -7,6 +7,7 @@ from fastload.datasets.files import ImageFiles
 from fastload.datasets.folder import ImageFolder
 from fastload.errors import DecodeError, FastloadError, ReadError, SampleError, TransformError
 from fastload.loader import DataLoader
+from fastload.stateful import StatefulDataLoader
 from fastload.version import __version__
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "ImageFolder",
     "ReadError",
     "SampleError",
+    "StatefulDataLoader",
     "TransformError",
     "__version__",
 ]

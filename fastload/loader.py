@@ -15,6 +15,7 @@ from fastload.errors import SampleError
 from fastload.memory import BatchMemory
 from fastload.modes import Way, choose
 from fastload.native import NativeIterator
+from fastload.resume import Progress
 from fastload.statistics import Statistics
 from fastload.workers import iterate_in_workers
 
@@ -25,7 +26,13 @@ _POLICIES = ("raise", "skip", "replace")
 # torch grew these parameters one by one; older ones get those that they know.
 _TORCH_PARAMETERS = frozenset(inspect.signature(torch.utils.data.DataLoader.__init__).parameters)
 # Never part of a pickled or copied loader: threads, the memory that they fill, and what they have counted.
-_OF_THIS_PROCESS = {"_native_engine": None, "_batch_memory": None, "_statistics": None, "_mode_seen": None}
+_OF_THIS_PROCESS = {
+    "_native_engine": None,
+    "_batch_memory": None,
+    "_statistics": None,
+    "_mode_seen": None,
+    "_progress": None,
+}
 
 
 class DataLoader(torch.utils.data.DataLoader[_T_co]):
@@ -54,6 +61,10 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         >>> loader.explain().splitlines()[0]
         'stock: the data set builtins.list is no ImageFolder, DatasetFolder, ImageFiles, Subset or ConcatDataset of them'
     """
+
+    # For StatefulDataLoader: whether iterators write down how far they are, and where the newest does.
+    _keeps_progress = False
+    _progress: Progress | None = None
 
     def __init__(
         self,
@@ -133,17 +144,29 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
     def _get_iterator(self) -> Any:
         self._epoch += 1
         mode = self._mode_seen = choose(self)
-        if mode.way is Way.native:
-            if mode.in_workers:
-                return iterate_in_workers(self, mode)
+        resumed = self._take_state() if self._keeps_progress else None
+        if mode.way is Way.native and not mode.in_workers:
             self._statistics = Statistics()
             engine = engine_of(self._native_engine, self._thread_count())
             if engine is not self._native_engine:
                 self._native_engine, self._batch_memory = engine, BatchMemory()
-            return NativeIterator(self, mode, self._native_engine, self._batch_memory, self._statistics)
+            return NativeIterator(self, mode, resumed, self._native_engine, self._batch_memory, self._statistics)
+        if mode.way is Way.native:
+            return iterate_in_workers(self, mode, resumed)
         if self.dtype is not None or self.memory_format is not None or self.on_error != "raise":
             raise ValueError(f"dtype, memory_format and on_error need samples made natively, but: {mode.reason}")
+        if self._keeps_progress:
+            return iterate_in_workers(self, mode, resumed)
         return super()._get_iterator()
+
+    def _take_state(self) -> dict[str, Any] | None:
+        """What the next iterator goes on from."""
+        raise NotImplementedError("only a StatefulDataLoader keeps its progress")
+
+    @property
+    def _index_seed(self) -> int:
+        """The seed of ``rng="index"``: the one that the generator was seeded with. Draws nothing."""
+        return (self.generator or torch.default_generator).initial_seed()
 
     def _thread_count(self) -> int:
         if self.threads is not None:

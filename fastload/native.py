@@ -13,18 +13,15 @@ from torch.utils.data.dataloader import _BaseDataLoaderIter, default_collate
 
 from fastload import _core
 from fastload.errors import SampleError
+from fastload.generators import torch_state_from_json, torch_state_to_json
 from fastload.memory import BatchMemory
 from fastload.modes import Mode
+from fastload.resume import KeepsProgress
 from fastload.samples import BatchSamples, pixel_limit
 from fastload.statistics import Statistics
 
 if TYPE_CHECKING:
     from fastload.loader import DataLoader
-
-
-def index_seed(loader: DataLoader[Any]) -> int:
-    """The seed of ``rng="index"``: the one that the generator was seeded with. Draws nothing."""
-    return (loader.generator or torch.default_generator).initial_seed()
 
 
 class _Job:
@@ -36,7 +33,7 @@ class _Job:
         self.batch = batch
 
 
-class NativeIterator(_BaseDataLoaderIter):
+class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
     """torch's iterator protocol over the engine.
 
     Draws from torch's generators exactly what torch's own iterators draw. With workers, batch k belongs to emulated worker
@@ -45,8 +42,15 @@ class NativeIterator(_BaseDataLoaderIter):
     """
 
     def __init__(
-        self, loader: DataLoader[Any], mode: Mode, engine: _core.Engine, memory: BatchMemory, statistics: Statistics
+        self,
+        loader: DataLoader[Any],
+        mode: Mode,
+        resumed: dict[str, Any] | None,
+        engine: _core.Engine,
+        memory: BatchMemory,
+        statistics: Statistics,
     ) -> None:
+        self._begin(loader, resumed)
         super().__init__(loader)
         assert mode.reading is not None and mode.reading.size is not None
         if self._num_workers == 0 and self._timeout != 0:
@@ -60,7 +64,7 @@ class NativeIterator(_BaseDataLoaderIter):
         self._ledger = loader._errors
         self._length = len(loader.dataset)
         self._has_targets = mode.located.leaves[0].has_targets if mode.located else False
-        self._seed = index_seed(loader) if loader.rng == "index" else 0
+        self._seed = loader._index_seed if loader.rng == "index" else 0
         self._epoch = loader._epoch
         self._channels_last = loader.memory_format == torch.channels_last
         self._dtype = loader.dtype or mode.reading.pixelwise.table.dtype
@@ -70,23 +74,31 @@ class NativeIterator(_BaseDataLoaderIter):
         self._jobs: deque[_Job] = deque()
         self._orders: list[_core.DrawOrder] | None = None
         if loader.rng == "stock":
-            self._orders = [_order((self._base_seed + worker) & 0xFFFFFFFF) for worker in range(self._num_workers)]
+            self._orders = [self._order_of(worker) for worker in range(self._num_workers)]
         if self._num_workers > 0:
             self._reset(loader, first_iter=True)
+        self._begun()
 
     def _reset(self, loader: DataLoader[Any], first_iter: bool = False) -> None:
         # As worker processes do, finish what was asked for: the emulated generators have moved on by just that much.
-        for job in self._jobs:
+        while self._jobs:
+            job = self._jobs.popleft()
             job.batch.wait()
-        self._jobs.clear()
+            self._left_behind(job)
         super()._reset(loader, first_iter)
         if not first_iter:
-            loader._epoch += 1
             self._epoch = loader._epoch
             self._statistics = loader._statistics = Statistics()
-        self._sent = 0
+        self._sent = self._received = self._progress.next_worker if self._progress is not None else 0
         for _ in range(self._ahead):
             self._send_next()
+
+    def _order_of(self, worker: int) -> _core.DrawOrder:
+        """The generator that this worker's process would have."""
+        kept = self._progress.workers.get(worker) if self._progress is not None else None
+        if kept is None:
+            return _core.DrawOrder(_core.Mt19937((self._base_seed + worker) & 0xFFFFFFFF))
+        return _core.DrawOrder(_core.Mt19937.from_torch(torch_state_from_json(kept()).numpy()))
 
     def _send_next(self) -> None:
         try:
@@ -137,11 +149,22 @@ class NativeIterator(_BaseDataLoaderIter):
             raise StopIteration
         waited = self._wait(self._jobs[0])
         job = self._jobs.popleft()
+        self._left_behind(job)
         self._send_next()
         return self._deliver(job, waited)
 
+    def _left_behind(self, job: _Job) -> None:
+        """Notes where the worker's generator is after this batch."""
+        worker = self._received % self._num_workers
+        self._received += 1
+        self._taken(worker)
+        if self._progress is not None and self._orders is not None and job.samples.indices:
+            after = job.batch.generator_after
+            self._progress.workers[worker] = lambda: _as_json(after)
+
     def _next_without_workers(self) -> Any:
         indices = self._next_index()
+        self._taken()
         if self._orders is None:
             job = self._send(indices, None)
             return self._deliver(job, self._wait(job))
@@ -208,5 +231,7 @@ def _in_memory_order(images: torch.Tensor) -> np.ndarray:
     return (flat if flat.is_contiguous() else images).view(torch.uint8).numpy()
 
 
-def _order(seed: int) -> _core.DrawOrder:
-    return _core.DrawOrder(_core.Mt19937(seed))
+def _as_json(generator: _core.Mt19937) -> str:
+    state = torch.Generator().get_state()
+    generator.export_torch(state.numpy())
+    return torch_state_to_json(state)
