@@ -15,7 +15,7 @@ from fastload.errors import SampleError
 from fastload.memory import BatchMemory
 from fastload.modes import Way, choose
 from fastload.native import NativeIterator
-from fastload.resume import Progress
+from fastload.record import Record
 from fastload.statistics import Statistics
 from fastload.workers import iterate_in_workers
 
@@ -29,9 +29,7 @@ _TORCH_PARAMETERS = frozenset(inspect.signature(torch.utils.data.DataLoader.__in
 _OF_THIS_PROCESS = {
     "_native_engine": None,
     "_batch_memory": None,
-    "_statistics": None,
     "_mode_seen": None,
-    "_progress": None,
 }
 
 
@@ -48,7 +46,7 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         rng: "stock": the batches that torch's loader gives for the same seed and ``num_workers``. "index": the randomness of a
             sample depends on (seed, epoch, index) alone, whatever the threads, workers and batch size.
         on_error: what an unreadable sample does. "raise": the batch's ``next()`` raises :class:`FastloadError`, the next one goes
-            on with the following batch. "skip": the batch is smaller (one without any readable sample is left out).
+            on with the following batch. "skip": the batch is smaller.
             "replace": the next readable sample of the same batch takes the place, image and target.
         device, decode, cache, cache_bytes: reserved; only the defaults are available in this version.
         dtype: of the image batch; None: what the transform says.
@@ -62,9 +60,7 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         'stock: the data set builtins.list is no ImageFolder, DatasetFolder, ImageFiles, Subset or ConcatDataset of them'
     """
 
-    # For StatefulDataLoader: whether iterators write down how far they are, and where the newest does.
-    _keeps_progress = False
-    _progress: Progress | None = None
+    _keeps_progress = False  # a StatefulDataLoader's iterators write down how far they are
 
     def __init__(
         self,
@@ -137,20 +133,19 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         self.memory_format = memory_format
         self.cache = cache
         self.cache_bytes = cache_bytes
-        self._errors: list[SampleError] = []
-        self._epoch = -1  # of the newest iterator
+        self._record = Record(self._keeps_progress)
         vars(self).update(_OF_THIS_PROCESS)
 
     def _get_iterator(self) -> Any:
-        self._epoch += 1
-        mode = self._mode_seen = choose(self)
+        self._record.epoch += 1
+        self._record.statistics = Statistics()
+        mode = self._mode_seen = choose(self, frozen=self.num_workers > 0)
         resumed = self._take_state() if self._keeps_progress else None
         if mode.way is Way.native and not mode.in_workers:
-            self._statistics = Statistics()
             engine = engine_of(self._native_engine, self._thread_count())
             if engine is not self._native_engine:
                 self._native_engine, self._batch_memory = engine, BatchMemory()
-            return NativeIterator(self, mode, resumed, self._native_engine, self._batch_memory, self._statistics)
+            return NativeIterator(self, mode, resumed, self._native_engine, self._batch_memory)
         if mode.way is Way.native:
             return iterate_in_workers(self, mode, resumed)
         if self.dtype is not None or self.memory_format is not None or self.on_error != "raise":
@@ -185,13 +180,12 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         ``first_batch_seconds``, ``stages`` (seconds by stage, summed over the threads), ``fallbacks`` (samples that Pillow
         decoded) and ``errors`` (samples that failed). Only ``mode`` is filled where worker processes make the batches.
         """
-        statistics = self._statistics or Statistics()
-        return {"mode": self._mode_seen.name if self._mode_seen else None, **statistics.figures()}
+        return {"mode": self._mode_seen.name if self._mode_seen else None, **self._record.statistics.figures()}
 
     @property
     def errors(self) -> list[SampleError]:
         """The ledger of samples that failed since the loader was made: index, path, reason."""
-        return list(self._errors)
+        return list(self._record.errors)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), **_OF_THIS_PROCESS, "_errors": list(self._errors)}
+        return {**vars(self), **_OF_THIS_PROCESS, "_record": self._record.for_another_process()}

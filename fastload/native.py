@@ -12,13 +12,14 @@ import torch
 from torch.utils.data.dataloader import _BaseDataLoaderIter, default_collate
 
 from fastload import _core
-from fastload.errors import SampleError
+from fastload.errors import FastloadError, SampleError
 from fastload.generators import torch_state_from_json, torch_state_to_json
 from fastload.memory import BatchMemory
-from fastload.modes import Mode
+from fastload.modes import Mode, Way, choose
 from fastload.resume import KeepsProgress
-from fastload.samples import BatchSamples, pixel_limit
+from fastload.samples import BatchSamples, pixel_limit, stand_in_indices
 from fastload.statistics import Statistics
+from fastload.workers import fetch_in_caller
 
 if TYPE_CHECKING:
     from fastload.loader import DataLoader
@@ -41,6 +42,8 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
     used and nothing is read ahead.
     """
 
+    _workers: list[Any] = []  # there are no processes
+
     def __init__(
         self,
         loader: DataLoader[Any],
@@ -48,27 +51,24 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
         resumed: dict[str, Any] | None,
         engine: _core.Engine,
         memory: BatchMemory,
-        statistics: Statistics,
     ) -> None:
         self._begin(loader, resumed)
         super().__init__(loader)
-        assert mode.reading is not None and mode.reading.size is not None
         if self._num_workers == 0 and self._timeout != 0:
             raise AssertionError("_SingleProcessDataLoaderIter requires timeout == 0")
         if self._num_workers > 0 and loader.prefetch_factor <= 0:
             raise AssertionError("prefetch_factor must be greater than 0 for MultiProcessingDataLoaderIter")
-        self._mode = mode
+        if self._num_workers > 0:
+            loader.check_worker_number_rationality()
         self._engine = engine
-        self._statistics = statistics
+        # Without workers changes to the loader count at once. With them it may hold this iterator, so it is not held.
+        self._live = loader if self._num_workers == 0 else None
         self._on_error = loader.on_error
-        self._ledger = loader._errors
         self._length = len(loader.dataset)
-        self._has_targets = mode.located.leaves[0].has_targets if mode.located else False
-        self._seed = loader._index_seed if loader.rng == "index" else 0
-        self._epoch = loader._epoch
+        self._seed = loader._index_seed if loader.rng == "index" else self._base_seed
+        self._wanted_dtype = loader.dtype
         self._channels_last = loader.memory_format == torch.channels_last
-        self._dtype = loader.dtype or mode.reading.pixelwise.table.dtype
-        self._target = mode.reading.pixelwise.target("hwc" if self._channels_last else "chw", self._dtype)
+        self._adopt(mode)
         self._ahead = loader.prefetch_factor * self._num_workers if self._num_workers else 0
         self._memory = memory if BatchMemory.serves(pinned=self._pin_memory) else None
         self._jobs: deque[_Job] = deque()
@@ -79,6 +79,14 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
             self._reset(loader, first_iter=True)
         self._begun()
 
+    def _adopt(self, mode: Mode) -> None:
+        assert mode.located is not None and mode.reading is not None and mode.reading.size is not None
+        self._mode = mode
+        self._find, self._reading, self._size = mode.located.find, mode.reading, mode.reading.size
+        self._has_targets = mode.located.leaves[0].has_targets
+        self._dtype = self._wanted_dtype or mode.reading.pixelwise.table.dtype
+        self._target = mode.reading.pixelwise.target("hwc" if self._channels_last else "chw", self._dtype)
+
     def _reset(self, loader: DataLoader[Any], first_iter: bool = False) -> None:
         # As worker processes do, finish what was asked for: the emulated generators have moved on by just that much.
         while self._jobs:
@@ -87,8 +95,7 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
             self._left_behind(job)
         super()._reset(loader, first_iter)
         if not first_iter:
-            self._epoch = loader._epoch
-            self._statistics = loader._statistics = Statistics()
+            self._record.statistics = Statistics()
         self._sent = self._received = self._progress.next_worker if self._progress is not None else 0
         for _ in range(self._ahead):
             self._send_next()
@@ -110,9 +117,8 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
         self._jobs.append(self._send(indices, order))
 
     def _send(self, indices: Sequence[Any], order: _core.DrawOrder | None) -> _Job:
-        assert self._mode.reading is not None and self._mode.reading.size is not None
-        samples = BatchSamples(self._mode.located.find, indices, self._length)
-        height, width = self._mode.reading.size
+        samples = BatchSamples(self._find, indices, self._length)
+        height, width = self._size
         images = torch.empty(
             (len(samples.indices), self._target.channels, height, width),
             dtype=self._dtype,
@@ -123,13 +129,13 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
         batch = self._engine.submit(
             samples.sources,
             [index % 2**64 for index in samples.indices],
-            recipe=self._mode.reading.recipe,
+            recipe=self._reading.recipe,
             target=self._target,
             size=(height, width),
             out=_in_memory_order(images) if self._memory is None else self._memory.native,
             order=order,
             seed=self._seed % 2**64,
-            epoch=self._epoch,
+            epoch=self._record.epoch,
             stop_at_failure=self._on_error == "raise",
             max_pixels=pixel_limit(),
             load=samples.load,
@@ -137,12 +143,9 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
         return _Job(samples, images, batch)
 
     def _next_data(self) -> Any:
-        while True:
-            if self._memory is not None:
-                self._memory.reclaim(remember=self._ahead + 3)
-            data = self._next_from_workers() if self._num_workers else self._next_without_workers()
-            if data is not None:
-                return data
+        if self._memory is not None:
+            self._memory.reclaim(remember=self._ahead + 3)
+        return self._next_from_workers() if self._num_workers else self._next_without_workers()
 
     def _next_from_workers(self) -> Any:
         if not self._jobs:
@@ -165,6 +168,11 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
     def _next_without_workers(self) -> Any:
         indices = self._next_index()
         self._taken()
+        if self._live is not None and not self._mode.holds():  # the transforms were changed
+            mode = choose(self._live)
+            if mode.way is not Way.native or mode.in_workers:
+                return fetch_in_caller(self._live, mode, indices, self._pin_memory)
+            self._adopt(mode)
         if self._orders is None:
             job = self._send(indices, None)
             return self._deliver(job, self._wait(job))
@@ -183,24 +191,26 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
         return time.perf_counter() - began
 
     def _deliver(self, job: _Job, waited: float) -> Any:
-        """The collated batch; None when no sample of it is left; raises what the policy wants raised."""
-        failures = job.samples.failures(job.batch, self._mode.reading)
+        """The collated batch, or the error that the policy wants raised."""
+        failures = job.samples.failures(job.batch, self._reading)
         targets = job.samples.targets
-        self._statistics.add(job.batch, len(targets) - len(failures), len(failures), waited)
+        self._record.statistics.add(job.batch, len(targets) - len(failures), len(failures), waited)
         if failures:
             for slot in sorted(failures):
                 error = failures[slot]
-                self._ledger.append(SampleError(error.index, error.path, error.reason))
-            kept = [slot for slot in range(len(targets)) if slot not in failures]
-            if self._on_error == "raise" or (self._on_error == "replace" and not kept):
+                self._record.errors.append(SampleError(error.index, error.path, error.reason))
+            if self._on_error == "raise":
                 raise failures[min(failures)]
+            kept = [slot for slot in range(len(targets)) if slot not in failures]
             if not kept:
-                return None
-            images = self._finished(job)
-            if self._on_error == "skip":
-                images = images[kept]
+                image, target = self._stand_in(failures)
+                count = len(targets) if self._on_error == "replace" else 1
+                images, targets = image.repeat(count, 1, 1, 1), [target] * count
+            elif self._on_error == "skip":
+                images = self._finished(job)[kept]
                 targets = [targets[slot] for slot in kept]
             else:
+                images = self._finished(job)
                 for slot in failures:
                     stand_in = next((other for other in kept if other > slot), kept[0])
                     images[slot] = images[stand_in]
@@ -219,6 +229,19 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
         if self._pin_memory:
             collated = torch.utils.data._utils.pin_memory.pin_memory(collated)
         return [images, collated]
+
+    def _stand_in(self, failures: dict[int, FastloadError]) -> tuple[torch.Tensor, Any]:
+        """The next readable sample: no batch is ever empty, or ranks would take different numbers of steps."""
+        for index in stand_in_indices(list(failures.values()), self._length):
+            job = self._send([index], None)
+            self._wait(job)
+            if not job.samples.failures(job.batch, self._reading):
+                return self._finished(job), job.samples.targets[0]
+        raise failures[min(failures)]
+
+    def _shutdown_workers(self) -> None:
+        """Nothing further is made; what torch's iterators do on being dropped, and what some callers ask for."""
+        self._jobs.clear()
 
     def _finished(self, job: _Job) -> torch.Tensor:
         if self._memory is None or job.images.numel() == 0:

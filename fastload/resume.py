@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,6 +18,7 @@ from torch.utils.data import BatchSampler
 from torch.utils.data.distributed import DistributedSampler
 
 from fastload.generators import GeneratorStates, as_they_were
+from fastload.progress import Progress
 
 if TYPE_CHECKING:
     from fastload.loader import DataLoader
@@ -26,50 +27,91 @@ FORMAT = 1
 _FORMAT_KEY = "_fastload_format"
 
 
-class Progress:
-    """What is known of one epoch: kept up to date by its iterator, read by ``state_dict()``.
+@dataclass(frozen=True)
+class Sampling:
+    """What decides which samples come next.
 
     Attributes:
-        epoch: number of the epoch, from 0.
-        base_seed: of the workers; None until the sampler begins.
-        start: the generators when the sampler began; None until then.
-        batches, samples: how many the sampler gave for batches that are out of the loader, failed ones included.
-        yielded: batches that the consumer was given.
-        finished: whether the consumer has seen the end.
-        workers: for each worker that gave a batch, a function that gives what it needs to go on.
-        next_worker: whose turn it is, to be taken modulo their number.
-        sampler_state: of a sampler that keeps its own.
-        under_way: (samples, the sampler's state after them) of each batch between sampler and consumer.
+        rng: the loader's.
+        batch_sampler, sampler: the loader's; without batches the first is None.
+        own: the generators that the loader and these were given.
     """
 
-    def __init__(self, epoch: int) -> None:
-        self.epoch = epoch
-        self.base_seed: int | None = None
-        self.start: GeneratorStates | None = None
-        self.batches = self.samples = self.yielded = 0
-        self.finished = False
-        self.workers: dict[int, Callable[[], Any]] = {}
-        self.next_worker = 0
-        self.sampler_state: Any = None
-        self.under_way: deque[tuple[int, Any]] = deque()
+    rng: str
+    batch_sampler: Any
+    sampler: Any
+    own: list[torch.Generator]
 
     @classmethod
-    def loaded(cls, state: dict[str, Any]) -> Progress:
-        """Of the epoch in the middle of which ``state`` was taken."""
-        progress = cls(state["epoch"])
-        progress.base_seed = state["base_seed"]
-        progress.start = GeneratorStates.from_json(state["start"])
-        progress.batches, progress.samples = state["_sampler_iter_yielded"], state["samples"]
-        progress.yielded, progress.next_worker = state["_num_yielded"], state["next_worker"]
-        progress.sampler_state = state["sampler_state"]
-        progress.workers = {int(worker): lambda kept=kept: kept for worker, kept in state["workers"].items()}
-        return progress
+    def of(cls, loader: DataLoader[Any]) -> Sampling:
+        """As the loader has them now."""
+        sampler = getattr(loader.batch_sampler, "sampler", loader.sampler)
+        holders = (loader, loader.sampler, loader.batch_sampler, sampler)
+        generators = (getattr(holder, "generator", None) for holder in holders)
+        own = {id(generator): generator for generator in generators if isinstance(generator, torch.Generator)}
+        return cls(loader.rng, loader.batch_sampler, sampler, list(own.values()))
+
+    @property
+    def replicas(self) -> int:
+        """Ranks that share the data set."""
+        return getattr(self.sampler, "num_replicas", 1)
+
+    def state_keeper(self, iterator: Any = None) -> Any:
+        """What has state_dict() and load_state_dict() of its own; None if nothing has."""
+        candidates = (iterator, self.batch_sampler, self.sampler)
+        return next((c for c in candidates if hasattr(c, "state_dict") and hasattr(c, "load_state_dict")), None)
+
+    def rest_of_epoch(self, state: dict[str, Any]) -> Iterator[Any]:
+        """What has still to come. Leaves the loader's generators as they are then."""
+        if state["sampler_epoch"] is not None and hasattr(self.sampler, "set_epoch"):
+            self.sampler.set_epoch(state["sampler_epoch"])
+        GeneratorStates.from_json(state["start"]).restore(self.own)
+        index_sampler = self.sampler if self.batch_sampler is None else self.batch_sampler
+        if state["sampler_state"] is not None:
+            keeper = self.state_keeper()
+            if keeper is not None:
+                keeper.load_state_dict(state["sampler_state"])
+            rest = iter(index_sampler)
+            if keeper is None:
+                rest.load_state_dict(state["sampler_state"])
+            return rest
+        if self.rng == "index" and type(self.batch_sampler) is BatchSampler:
+            # Counted in samples, so that the batch size may change too.
+            batches = self.batch_sampler
+            return iter(BatchSampler(self._rest_of_samples(state), batches.batch_size, batches.drop_last))
+        return _after(iter(index_sampler), state["_sampler_iter_yielded"])
+
+    def _rest_of_samples(self, state: dict[str, Any]) -> Any:
+        sampler, given, replicas = self.sampler, state["samples"], state["num_replicas"]
+        if not isinstance(sampler, DistributedSampler) or sampler.num_replicas == replicas:
+            return _after(iter(sampler), given)
+        # Another number of ranks: what all of them together have still to give is dealt out anew.
+        whole = DistributedSampler(
+            sampler.dataset, num_replicas=1, rank=0, shuffle=sampler.shuffle, seed=sampler.seed, drop_last=False
+        )
+        whole.set_epoch(sampler.epoch)
+        rest = list(whole)[given * replicas :]
+        missing = -len(rest) % sampler.num_replicas
+        if sampler.drop_last:
+            del rest[len(rest) - (sampler.num_replicas - missing) % sampler.num_replicas :]
+        else:  # as DistributedSampler does, some twice, so that every rank has as many
+            rest += list(itertools.islice(itertools.cycle(rest), missing))
+        return rest[sampler.rank :: sampler.num_replicas]
+
+
+def _after(iterator: Iterator[Any], count: int) -> Iterator[Any]:
+    """Without its first ``count``; begun in any case, because what it draws it draws now."""
+    if count == 0:
+        return itertools.chain(list(itertools.islice(iterator, 1)), iterator)
+    for _ in itertools.islice(iterator, count):
+        pass
+    return iterator
 
 
 def state_of(loader: DataLoader[Any], progress: Progress | None) -> dict[str, Any]:
     """A fresh dictionary of plain Python values; JSON can hold it if it can hold the states of data set and sampler."""
-    sampler = _sampler(loader)
-    progress = progress or Progress(loader._epoch + 1)
+    sampling = Sampling.of(loader)
+    progress = progress or Progress(loader._record.epoch + 1)
     return {
         _FORMAT_KEY: FORMAT,
         "_num_yielded": progress.yielded,
@@ -78,10 +120,10 @@ def state_of(loader: DataLoader[Any], progress: Progress | None) -> dict[str, An
         "rng": loader.rng,
         "seed": loader._index_seed,
         "num_workers": loader.num_workers,
-        "num_replicas": getattr(sampler, "num_replicas", 1),
+        "num_replicas": sampling.replicas,
         "epoch": progress.epoch,
-        "sampler_epoch": getattr(sampler, "epoch", None),
-        "generators": GeneratorStates.now(own_generators(loader)).to_json(),
+        "sampler_epoch": getattr(sampling.sampler, "epoch", None),
+        "generators": GeneratorStates.now(sampling.own).to_json(),
         "base_seed": progress.base_seed,
         "start": progress.start.to_json() if progress.start is not None else None,
         "samples": progress.samples,
@@ -107,10 +149,9 @@ def check(state: dict[str, Any], loader: DataLoader[Any]) -> None:
         raise ValueError(f"the state was saved with rng={state['rng']!r}, but this loader has rng={loader.rng!r}")
     if not in_the_middle(state) or loader.rng == "index":
         return
-    replicas = getattr(_sampler(loader), "num_replicas", 1)
     for what, saved, here in (
         ("num_workers", state["num_workers"], loader.num_workers),
-        ("num_replicas", state["num_replicas"], replicas),
+        ("num_replicas", state["num_replicas"], Sampling.of(loader).replicas),
     ):
         if saved != here:
             raise AssertionError(
@@ -119,47 +160,53 @@ def check(state: dict[str, Any], loader: DataLoader[Any]) -> None:
             )
 
 
+def outliving(kept: Any) -> Any:
+    """What of a worker's state goes over into its next epoch; a stream begins anew."""
+    return {name: kept[name] for name in kept if name in ("generators", "dataset")} if isinstance(kept, dict) else kept
+
+
 class KeepsProgress:
     """Mixed into torch's iterators: writes down how far the epoch is, and begins where another one was left.
 
-    Does nothing for a loader whose ``_keeps_progress`` is false.
+    Does nothing where ``record.keeps_progress`` is false.
     """
 
     def _begin(self, loader: DataLoader[Any], resumed: dict[str, Any] | None) -> None:
         """To be called before torch's constructor, with the state to go on from if there is one."""
-        self._real_loader = loader
+        self._record, self._sampling = loader._record, Sampling.of(loader)
         self._resumed = resumed
         self._progress: Progress | None = None
         if self._resumed is not None:
-            self._as_before = GeneratorStates.now(own_generators(loader))
+            self._as_before = GeneratorStates.now(self._sampling.own)
         self._begin_epoch()
 
     def _begun(self) -> None:
         """To be called after torch's constructor."""
         # Without workers the coming batches are drawn from the process's own generators.
-        if self._resumed is not None and self._num_workers == 0 and self._real_loader.rng == "stock":  # type: ignore[attr-defined]
+        if self._resumed is not None and self._num_workers == 0 and self._sampling.rng == "stock":  # type: ignore[attr-defined]
             GeneratorStates.from_json(self._resumed["generators"]).restore()
 
     def _begin_epoch(self) -> None:
-        loader, before = self._real_loader, self._progress
-        if not loader._keeps_progress:
+        record, before = self._record, self._progress
+        if not record.keeps_progress:
             return
-        self._sampling = False
+        self._sampler_has_begun = False
         if self._resumed is not None and in_the_middle(self._resumed):
             self._progress = Progress.loaded(self._resumed)
         else:
-            self._progress = Progress(loader._epoch)
+            self._progress = Progress(record.epoch)
+            if before is None and self._resumed is not None:
+                before = Progress.loaded(self._resumed)
             if before is not None:  # workers that live on
-                self._progress.workers = before.workers
-            elif self._resumed is not None:
-                self._progress.workers = Progress.loaded(self._resumed).workers
-        loader._progress = self._progress
+                outlived = {worker: outliving(kept()) for worker, kept in before.workers.items()}
+                self._progress.workers = {worker: lambda kept=kept: kept for worker, kept in outlived.items()}
+        record.progress = self._progress
         self._note_generators()
 
     def _note_generators(self) -> None:
         """Before ``iter(sampler)``: some samplers draw right there."""
         if self._progress is not None:
-            self._at_iter = GeneratorStates.now(own_generators(self._real_loader))
+            self._at_iter = GeneratorStates.now(self._sampling.own)
 
     @property
     def _base_seed(self) -> int:
@@ -171,12 +218,12 @@ class KeepsProgress:
             self._kept_base_seed = drawn
         else:  # it was drawn when the first run began
             self._kept_base_seed = self._resumed["base_seed"]
-            self._as_before.restore(own_generators(self._real_loader))
+            self._as_before.restore(self._sampling.own)
 
     def _reset(self, loader: Any, first_iter: bool = False) -> None:
         if not first_iter:
             self._resumed = None
-            self._real_loader._epoch += 1
+            self._record.epoch += 1
             self._begin_epoch()
         self._note_generators()
         super()._reset(loader, first_iter)  # type: ignore[misc]
@@ -185,11 +232,11 @@ class KeepsProgress:
         progress = self._progress
         if progress is None:
             return super()._next_index()  # type: ignore[misc]
-        if not self._sampling:
-            self._sampling = True
+        if not self._sampler_has_begun:
+            self._sampler_has_begun = True
             self._begin_sampling(progress)
         indices = super()._next_index()  # type: ignore[misc]
-        keeper = _keeps_state(self._sampler_iter, self._index_sampler, _sampler(self._real_loader))  # type: ignore[has-type,attr-defined]
+        keeper = self._sampling.state_keeper(self._sampler_iter)  # type: ignore[has-type]
         count = len(indices) if self._auto_collation else 1  # type: ignore[attr-defined]
         progress.under_way.append((count, keeper.state_dict() if keeper is not None else None))
         return indices
@@ -197,7 +244,7 @@ class KeepsProgress:
     def _begin_sampling(self, progress: Progress) -> None:
         if self._resumed is not None and in_the_middle(self._resumed):
             with as_they_were():
-                self._sampler_iter = _rest_of_epoch(self._real_loader, self._resumed)
+                self._sampler_iter = self._sampling.rest_of_epoch(self._resumed)
             return
         progress.base_seed = self._base_seed
         if inspect.isgenerator(self._sampler_iter):  # nothing of it has run yet
@@ -223,71 +270,3 @@ class KeepsProgress:
         if self._progress is not None:
             self._progress.yielded += 1
         return data
-
-
-def own_generators(loader: DataLoader[Any]) -> list[torch.Generator]:
-    """The generators that the loader and its samplers were given."""
-    found: dict[int, torch.Generator] = {}
-    for holder in (loader, loader.sampler, loader.batch_sampler, _sampler(loader)):
-        generator = getattr(holder, "generator", None)
-        if isinstance(generator, torch.Generator):
-            found[id(generator)] = generator
-    return list(found.values())
-
-
-def _sampler(loader: DataLoader[Any]) -> Any:
-    """What gives single indices."""
-    return getattr(loader.batch_sampler, "sampler", loader.sampler)
-
-
-def _keeps_state(*candidates: Any) -> Any:
-    """The first that has state_dict() and load_state_dict()."""
-    return next((c for c in candidates if hasattr(c, "state_dict") and hasattr(c, "load_state_dict")), None)
-
-
-def _rest_of_epoch(loader: DataLoader[Any], state: dict[str, Any]) -> Iterator[Any]:
-    """What the sampler has still to give. Leaves the loader's generators as the sampler then leaves them."""
-    sampler = _sampler(loader)
-    if state["sampler_epoch"] is not None and hasattr(sampler, "set_epoch"):
-        sampler.set_epoch(state["sampler_epoch"])
-    GeneratorStates.from_json(state["start"]).restore(own_generators(loader))
-    if state["sampler_state"] is not None:
-        keeper = _keeps_state(loader._index_sampler, sampler)
-        if keeper is not None:
-            keeper.load_state_dict(state["sampler_state"])
-        rest = iter(loader._index_sampler)
-        if keeper is None:
-            rest.load_state_dict(state["sampler_state"])  # type: ignore[attr-defined]
-        return rest
-    if loader.rng == "index" and type(loader.batch_sampler) is BatchSampler:
-        # Counted in samples, so that the batch size may change too.
-        batches = loader.batch_sampler
-        return iter(BatchSampler(_rest_of_samples(sampler, state), batches.batch_size, batches.drop_last))
-    return _after(iter(loader._index_sampler), state["_sampler_iter_yielded"])
-
-
-def _rest_of_samples(sampler: Any, state: dict[str, Any]) -> Any:
-    given, replicas = state["samples"], state["num_replicas"]
-    if not isinstance(sampler, DistributedSampler) or sampler.num_replicas == replicas:
-        return _after(iter(sampler), given)
-    # Another number of ranks: what all of them together have still to give is dealt out anew.
-    whole = DistributedSampler(
-        sampler.dataset, num_replicas=1, rank=0, shuffle=sampler.shuffle, seed=sampler.seed, drop_last=False
-    )
-    whole.set_epoch(sampler.epoch)
-    rest = list(whole)[given * replicas :]
-    missing = -len(rest) % sampler.num_replicas
-    if sampler.drop_last:
-        del rest[len(rest) - (sampler.num_replicas - missing) % sampler.num_replicas :]
-    elif rest:  # as DistributedSampler does, some twice, so that every rank has as many
-        rest += list(itertools.islice(itertools.cycle(rest), missing))
-    return rest[sampler.rank :: sampler.num_replicas]
-
-
-def _after(iterator: Iterator[Any], count: int) -> Iterator[Any]:
-    """Without its first ``count``; begun in any case, because what it draws it draws now."""
-    if count == 0:
-        return itertools.chain(list(itertools.islice(iterator, 1)), iterator)
-    for _ in itertools.islice(iterator, count):
-        pass
-    return iterator

@@ -23,9 +23,7 @@ from fastload.datasets.locate import Located, locate
 from fastload.errors import DecodeError, FastloadError, ReadError, SampleError, sample_error
 from fastload.generators import GeneratorStates
 from fastload.items import Items
-
-# How far "skip" and "replace" look for a sample that can stand in for a batch without a readable one.
-STAND_INS_TRIED = 1000
+from fastload.samples import stand_in_indices
 
 
 class Place:
@@ -64,7 +62,7 @@ class Place:
         if get_worker_info() is not None:  # else they are the caller's
             state["generators"] = GeneratorStates.now()
         if _keeps_state(dataset):
-            state["dataset"] = dataset.state_dict()
+            state["dataset" if self.stream is None else "stream"] = dataset.state_dict()
         if self.stream is not None:
             state.update(self.stream.state())
         return state
@@ -180,13 +178,6 @@ class NativeSamples(Served):
             return _named(index, path, lambda: items.item(leaf, within, words))
 
 
-def stand_in_indices(failures: list[FastloadError], length: int) -> Iterator[int]:
-    """Where to look for a stand-in: on from the last that failed, for a while."""
-    last = max(error.index for error in failures)
-    for step in range(1, min(length, STAND_INS_TRIED + 1)):
-        yield (last + step) % length
-
-
 class ServedStream(IterableDataset):
     """An iterable-style data set that counts what it gives; other attributes are looked up there."""
 
@@ -201,12 +192,12 @@ class ServedStream(IterableDataset):
 
     def __iter__(self) -> Iterator[Any]:
         mine = self.place.arrived()
-        if "dataset" in mine:
-            self.dataset.load_state_dict(mine["dataset"])  # type: ignore[attr-defined]
+        if "stream" in mine:
+            self.dataset.load_state_dict(mine["stream"])  # type: ignore[attr-defined]
         stream = self.place.stream = _Stream(iter(self.dataset))
         if "iterator" in mine:
             stream.iterator.load_state_dict(mine["iterator"])  # type: ignore[attr-defined]
-        elif "dataset" not in mine:
+        elif "stream" not in mine:
             for _ in range(mine.get("taken", 0)):
                 next(stream, None)
         stream.taken = mine.get("taken", 0)

@@ -9,7 +9,7 @@ from torch.utils.data import IterDataPipe, MapDataPipe
 
 from fastload.generators import GeneratorStates
 from fastload.loader import DataLoader
-from fastload.resume import check, in_the_middle, own_generators, state_of
+from fastload.resume import Sampling, check, in_the_middle, state_of
 
 _T_co = TypeVar("_T_co", covariant=True)
 
@@ -53,7 +53,7 @@ class StatefulDataLoader(DataLoader[_T_co]):
         """
         if self._loaded is not None:
             return copy.deepcopy(self._loaded)
-        return state_of(self, self._progress)
+        return state_of(self, self._record.progress)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """The next iterator goes on from ``state_dict``; later ones begin anew. An empty one means a whole epoch.
@@ -67,7 +67,7 @@ class StatefulDataLoader(DataLoader[_T_co]):
         if state_dict:
             check(state_dict, self)
         self._iterator = None
-        self._progress = None
+        self._record.progress = None
         self._loaded = copy.deepcopy(state_dict) or None
 
     def _take_state(self) -> dict[str, Any] | None:
@@ -77,10 +77,10 @@ class StatefulDataLoader(DataLoader[_T_co]):
             return None
         check(state, self)  # num_workers may have been changed since
         self._loaded_seed = state["seed"]
-        self._epoch = state["epoch"] + state["_iterator_finished"]
+        self._record.epoch = state["epoch"] + state["_iterator_finished"]
         if in_the_middle(state):
             return state
-        GeneratorStates.from_json(state["generators"]).restore_own(own_generators(self))
+        GeneratorStates.from_json(state["generators"]).restore_own(Sampling.of(self).own)
         return state if state["workers"] and self.persistent_workers else None
 
     @property

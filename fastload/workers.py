@@ -10,20 +10,19 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch._utils import ExceptionWrapper
 from torch.utils.data import IterableDataset
-from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter, _SingleProcessDataLoaderIter
+from torch.utils.data.dataloader import _DatasetKind, _MultiProcessingDataLoaderIter, _SingleProcessDataLoaderIter
 
 from fastload.modes import Mode, Way
-from fastload.resume import KeepsProgress, Progress, in_the_middle
+from fastload.progress import Progress
+from fastload.record import Record
+from fastload.resume import KeepsProgress, in_the_middle, outliving
 from fastload.served import Collate, Collated, Indices, Initialise, NativeSamples, Place, Served, ServedStream, as_json
 
 if TYPE_CHECKING:
     from fastload.loader import DataLoader
-
-
-# What outlives an epoch in a worker that does.
-_OF_WORKERS = ("generators", "dataset")
 
 
 class _AsServed:
@@ -44,21 +43,13 @@ class _Delivers(KeepsProgress):
 
     def _next_index(self) -> Any:
         indices = super()._next_index()
-        if self._real_loader.rng == "index" and self._auto_collation:  # type: ignore[attr-defined]
-            return Indices(indices, self._real_loader._epoch)
+        if self._sampling.rng == "index" and self._auto_collation:  # type: ignore[attr-defined]
+            return Indices(indices, self._record.epoch)
         return indices
 
     def _note_place(self, data: Any) -> None:
         if self._progress is not None and isinstance(data, Collated) and data.left:
             self._progress.workers[data.worker] = lambda: as_json(data.left)  # type: ignore[arg-type]
-
-    def _unpacked(self, data: Any) -> Any:
-        if not isinstance(data, Collated):
-            return data
-        self._real_loader._errors.extend(data.failures)
-        if isinstance(data.batch, ExceptionWrapper):
-            data.batch.reraise()
-        return data.batch
 
 
 class _WorkersIterator(_Delivers, _MultiProcessingDataLoaderIter):
@@ -95,7 +86,7 @@ class _WorkersIterator(_Delivers, _MultiProcessingDataLoaderIter):
         return super()._process_data(data, *worker)
 
     def _next_data(self) -> Any:
-        return self._unpacked(super()._next_data())
+        return _unpacked(super()._next_data(), self._record)
 
 
 class _CallerIterator(_Delivers, _SingleProcessDataLoaderIter):
@@ -112,29 +103,49 @@ class _CallerIterator(_Delivers, _SingleProcessDataLoaderIter):
     def _next_data(self) -> Any:
         data = super()._next_data()
         self._note_place(data)
-        return self._unpacked(data)
+        return _unpacked(data, self._record)
 
 
 def iterate_in_workers(loader: DataLoader[Any], mode: Mode, resumed: dict[str, Any] | None) -> Any:
     """torch's own iterator: over native samples, or over the data set as it is, for a loader that keeps its progress."""
-    keeps = loader._keeps_progress
     kept = resumed["workers"] if resumed is not None else {}
-    if resumed is not None and not in_the_middle(resumed):  # workers that live on begin a new stream
-        kept = {worker: {name: mine[name] for name in mine if name in _OF_WORKERS} for worker, mine in kept.items()}
-    place = Place(keeps, kept)
+    if resumed is not None and not in_the_middle(resumed):
+        kept = {worker: outliving(mine) for worker, mine in kept.items()}
+    view = _as_served(loader, mode, Place(loader._record.keeps_progress, kept))
+    if loader.num_workers == 0:
+        return _CallerIterator(view, loader, resumed)
+    loader.check_worker_number_rationality()
+    if loader._record.keeps_progress and not getattr(loader, "in_order", True):
+        warnings.warn("with in_order=False the state of a loader may miss batches or hold some twice", stacklevel=4)
+    return _WorkersIterator(view, loader, resumed)
+
+
+def fetch_in_caller(loader: DataLoader[Any], mode: Mode, indices: Any, pin_memory: bool) -> Any:
+    """One batch of a loader without workers."""
+    view = _as_served(loader, mode, Place(False, {}))
+    fetcher = _DatasetKind.create_fetcher(loader._dataset_kind, view.dataset, True, view.collate_fn, loader.drop_last)
+    data = fetcher.fetch(Indices(indices, loader._record.epoch))
+    return _unpacked(torch.utils.data._utils.pin_memory.pin_memory(data) if pin_memory else data, loader._record)
+
+
+def _as_served(loader: DataLoader[Any], mode: Mode, place: Place) -> _AsServed:
+    dataset: Any
     if mode.way is Way.native:
         if loader.dtype is not None or loader.memory_format is not None:
             raise ValueError(f"dtype and memory_format need batches from native threads, but: {mode.reason}")
         if loader.on_error != "raise" and not loader._auto_collation:
             raise ValueError(f"on_error={loader.on_error!r} needs batches, but batch_size is None")
         seed = loader._index_seed if loader.rng == "index" else 0
-        dataset: Any = NativeSamples(loader.dataset, place, loader.rng, seed, loader.on_error)
+        dataset = NativeSamples(loader.dataset, place, loader.rng, seed, loader.on_error)
     else:
         dataset = (ServedStream if isinstance(loader.dataset, IterableDataset) else Served)(loader.dataset, place)
-    view = _AsServed(loader, dataset, carries=keeps or loader.on_error != "raise")
-    if loader.num_workers == 0:
-        return _CallerIterator(view, loader, resumed)
-    loader.check_worker_number_rationality()
-    if keeps and not getattr(loader, "in_order", True):
-        warnings.warn("with in_order=False the state of a loader may miss batches or hold some twice", stacklevel=4)
-    return _WorkersIterator(view, loader, resumed)
+    return _AsServed(loader, dataset, carries=place.keeps or loader.on_error != "raise")
+
+
+def _unpacked(data: Any, record: Record) -> Any:
+    if not isinstance(data, Collated):
+        return data
+    record.errors.extend(data.failures)
+    if isinstance(data.batch, ExceptionWrapper):
+        data.batch.reraise()
+    return data.batch
