@@ -6,6 +6,7 @@
 from fastload.datasets.files import ImageFiles
 from fastload.datasets.folder import ImageFolder
 from fastload.errors import DecodeError, FastloadError, ReadError, SampleError, TransformError
+from fastload.installation import install, uninstall
 from fastload.loader import DataLoader
 from fastload.stateful import StatefulDataLoader
 from fastload.version import __version__
@@ -21,4 +22,6 @@ __all__ = [
     "StatefulDataLoader",
     "TransformError",
     "__version__",
+    "install",
+    "uninstall",
 ]

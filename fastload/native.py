@@ -225,7 +225,7 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
             default_collate([])  # torch's error for an empty batch
         if not self._has_targets:
             return images
-        collated = default_collate(targets)
+        collated = default_collate(tuple(targets))  # as torch has it after transposing: text stays a tuple
         if self._pin_memory:
             collated = torch.utils.data._utils.pin_memory.pin_memory(collated)
         return [images, collated]
