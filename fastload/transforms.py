@@ -342,7 +342,7 @@ def _probe(values: Sequence[Transform], *, gray: bool) -> Pixelwise:
     return Pixelwise(
         plain.reshape(channels, 256).contiguous().clone(),
         type(probe),
-        channels == 3 and plain.stride() == (1, 3 * _PROBE_SIDE, 3),
+        plain.stride() == (1, channels * _PROBE_SIDE, channels),
         *moments,
     )
 

@@ -213,6 +213,27 @@ def test_the_process_ends_quietly(root, code):
     assert (ended.returncode, ended.stderr, ended.stdout) == (0, "", "")
 
 
+def test_a_loader_may_be_collected_by_one_of_its_own_threads(root):
+    """Python's collector runs wherever Python code runs, so also where a thread asks Pillow for pixels or for memory."""
+    code = """
+        import gc, threading, PIL.Image
+        data.samples = [(data.root + "/class0/zz.png", 0)] * 64
+        opened = PIL.Image.open
+        def collecting(*args):
+            if threading.current_thread() is not threading.main_thread():
+                gc.collect()
+            return opened(*args)
+        PIL.Image.open = collecting
+        gc.disable()
+        for _ in range(60):
+            loader = fastload.DataLoader(data, batch_size=8, num_workers=2)
+            cycle = [loader, iter(loader)]
+            cycle.append(cycle)
+    """
+    ended = in_a_process(textwrap.dedent(code), root)
+    assert (ended.returncode, ended.stderr, ended.stdout) == (0, "", "")
+
+
 def test_nothing_is_printed_about_damaged_files(root, tmp_path):
     data = bytearray((root / "class0" / "000.jpg").read_bytes())
     for at in range(400, len(data) - 2, 97):
