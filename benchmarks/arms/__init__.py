@@ -16,7 +16,7 @@ from typing import Any, Protocol
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SIDE, RESIZED = 224, 256
 
-NAMES = ("stock_pil", "stock_v2", "dali_cpu", "ffcv", "spdl", "fastload")
+NAMES = ("stock_pil", "stock_v2", "dali_cpu", "ffcv", "spdl", "stock_items", "fastload")
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,12 @@ class Arm:
 
     CLAIMS_EQUALITY = True
     LOADER = torch.utils.data.DataLoader
+    FOLDER = ImageFolder
 
     def __init__(self, options: Options) -> None:
         transform = T.Compose([*CROPS[options.workload], T.ToTensor(), T.Normalize(MEAN, STD)])
         self.loader = self.LOADER(
-            ImageFolder(options.data, transform),
+            self.FOLDER(options.data, transform),
             options.batch_size,
             shuffle=options.workload == "train",
             num_workers=options.workers,
