@@ -10,6 +10,7 @@ import torch
 import torch.utils.data
 from torch.utils.data import Dataset, Sampler
 
+from fastload.device import DeviceIterator, MovingIterator, Pinning, Place, checked_device
 from fastload.engines import engine_of, usable_cores
 from fastload.errors import SampleError
 from fastload.memory import BatchMemory
@@ -25,7 +26,13 @@ _POLICIES = ("raise", "skip", "replace")
 # torch grew these parameters one by one; older ones get those that they know.
 _TORCH_PARAMETERS = frozenset(inspect.signature(torch.utils.data.DataLoader.__init__).parameters)
 # Never part of a pickled or copied loader: threads, the memory that they fill, and what they have counted.
-_OF_THIS_PROCESS = {"_native_engine": None, "_batch_memory": None, "_statistics": None, "_mode_seen": None}
+_OF_THIS_PROCESS = {
+    "_native_engine": None,
+    "_batch_memory": None,
+    "_place": None,
+    "_statistics": None,
+    "_mode_seen": None,
+}
 
 
 class DataLoader(torch.utils.data.DataLoader[_T_co]):
@@ -43,7 +50,9 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         on_error: what an unreadable sample does. "raise": the batch's ``next()`` raises :class:`FastloadError`, the next one goes
             on with the following batch. "skip": the batch is smaller (one without any readable sample is left out).
             "replace": the next readable sample of the same batch takes the place, image and target.
-        device, decode, cache, cache_bytes: reserved; only the defaults are available in this version.
+        device: where batches arrive; None: where torch's loader leaves them. To a CUDA device the copy runs on a stream of its
+            own, and the batch is safe to use on the caller's current stream, to keep and to drop.
+        decode, cache, cache_bytes: reserved; only the defaults are available in this version.
         dtype: of the image batch; None: what the transform says.
         memory_format: of the image batch; None: contiguous.
 
@@ -113,7 +122,9 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
             raise ValueError(f"on_error should be one of {_POLICIES}, but got on_error={on_error!r}")
         if memory_format not in (None, torch.contiguous_format, torch.channels_last):
             raise ValueError(f"memory_format should be contiguous or channels_last, but got {memory_format!r}")
-        reserved = {"device": device, "cache": cache, "cache_bytes": cache_bytes}
+        if device is not None:
+            checked_device(device)
+        reserved = {"cache": cache, "cache_bytes": cache_bytes}
         for name, value in {**reserved, "decode": None if decode == "cpu" else decode}.items():
             if value is not None:
                 raise ValueError(f"{name}={value!r} is not available in this version; leave it out")
@@ -133,17 +144,33 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
     def _get_iterator(self) -> Any:
         self._epoch += 1
         mode = self._mode_seen = choose(self)
-        if mode.way is Way.native:
-            if mode.in_workers:
-                return iterate_in_workers(self, mode)
+        if mode.way is Way.native and not mode.in_workers:
             self._statistics = Statistics()
             engine = engine_of(self._native_engine, self._thread_count())
             if engine is not self._native_engine:
                 self._native_engine, self._batch_memory = engine, BatchMemory()
-            return NativeIterator(self, mode, self._native_engine, self._batch_memory, self._statistics)
+            parts = (self, mode, self._native_engine, self._batch_memory, self._statistics)
+            place = self._place_of_batches()
+            return NativeIterator(*parts) if place is None else DeviceIterator(*parts, place=place)
+        if mode.way is Way.native:
+            return self._moving(iterate_in_workers(self, mode))
         if self.dtype is not None or self.memory_format is not None or self.on_error != "raise":
             raise ValueError(f"dtype, memory_format and on_error need samples made natively, but: {mode.reason}")
-        return super()._get_iterator()
+        if self.device is None:
+            return super()._get_iterator()
+        return self._moving(torch.utils.data.DataLoader._get_iterator(Pinning(self)))  # type: ignore[arg-type]
+
+    def _moving(self, iterator: Any) -> Any:
+        place = self._place_of_batches()
+        return iterator if place is None else MovingIterator(iterator, place)
+
+    def _place_of_batches(self) -> Place | None:
+        if self.device is None:
+            return None
+        device = checked_device(self.device)
+        if self._place is None or not self._place.serves(device):
+            self._place = Place(device)
+        return self._place
 
     def _thread_count(self) -> int:
         if self.threads is not None:

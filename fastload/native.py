@@ -34,6 +34,7 @@ class _Job:
         self.samples = samples
         self.images = images
         self.batch = batch
+        self.upload: Any = None  # for a device: what was begun before the batch was asked for
 
 
 class NativeIterator(_BaseDataLoaderIter):
@@ -62,17 +63,23 @@ class NativeIterator(_BaseDataLoaderIter):
         self._has_targets = mode.located.leaves[0].has_targets if mode.located else False
         self._seed = index_seed(loader) if loader.rng == "index" else 0
         self._epoch = loader._epoch
-        self._channels_last = loader.memory_format == torch.channels_last
-        self._dtype = loader.dtype or mode.reading.pixelwise.table.dtype
-        self._target = mode.reading.pixelwise.target("hwc" if self._channels_last else "chw", self._dtype)
         self._ahead = loader.prefetch_factor * self._num_workers if self._num_workers else 0
-        self._memory = memory if BatchMemory.serves(pinned=self._pin_memory) else None
+        self._choose_output(loader, memory)
         self._jobs: deque[_Job] = deque()
         self._orders: list[_core.DrawOrder] | None = None
         if loader.rng == "stock":
             self._orders = [_order((self._base_seed + worker) & 0xFFFFFFFF) for worker in range(self._num_workers)]
         if self._num_workers > 0:
             self._reset(loader, first_iter=True)
+
+    def _choose_output(self, loader: DataLoader[Any], memory: BatchMemory) -> None:
+        """What the engine writes, and where."""
+        assert self._mode.reading is not None
+        pixelwise = self._mode.reading.pixelwise
+        self._channels_last = loader.memory_format == torch.channels_last
+        self._dtype = loader.dtype or pixelwise.table.dtype
+        self._target = pixelwise.target("hwc" if self._channels_last else "chw", self._dtype)
+        self._memory: Any = memory if BatchMemory.serves(pinned=self._pin_memory) else None
 
     def _reset(self, loader: DataLoader[Any], first_iter: bool = False) -> None:
         # As worker processes do, finish what was asked for: the emulated generators have moved on by just that much.
@@ -138,7 +145,12 @@ class NativeIterator(_BaseDataLoaderIter):
         waited = self._wait(self._jobs[0])
         job = self._jobs.popleft()
         self._send_next()
-        return self._deliver(job, waited)
+        data = self._deliver(job, waited)
+        self._look_ahead()
+        return data
+
+    def _look_ahead(self) -> None:
+        """Begins what can be begun with batches that were not asked for yet."""
 
     def _next_without_workers(self) -> Any:
         indices = self._next_index()
@@ -164,38 +176,38 @@ class NativeIterator(_BaseDataLoaderIter):
         failures = job.samples.failures(job.batch, self._mode.reading)
         targets = job.samples.targets
         self._statistics.add(job.batch, len(targets) - len(failures), len(failures), waited)
+        take: list[int] | None = None  # the slot of each sample; None: all in order
         if failures:
             for slot in sorted(failures):
                 error = failures[slot]
                 self._ledger.append(SampleError(error.index, error.path, error.reason))
-            kept = [slot for slot in range(len(targets)) if slot not in failures]
-            if self._on_error == "raise" or (self._on_error == "replace" and not kept):
+            take = [slot for slot in range(len(targets)) if slot not in failures]
+            if self._on_error == "raise" or (self._on_error == "replace" and not take):
                 raise failures[min(failures)]
-            if not kept:
+            if not take:
                 return None
-            images = self._finished(job)
-            if self._on_error == "skip":
-                images = images[kept]
-                targets = [targets[slot] for slot in kept]
-            else:
-                for slot in failures:
-                    stand_in = next((other for other in kept if other > slot), kept[0])
-                    images[slot] = images[stand_in]
-                    targets[slot] = targets[stand_in]
-            if self._channels_last:
-                images = images.contiguous(memory_format=torch.channels_last)
-            if self._pin_memory and not images.is_pinned():
-                images = images.pin_memory()
-        else:
-            images = self._finished(job)
+            if self._on_error == "replace":
+                kept = take
+                take = [next((other for other in kept if other >= slot), kept[0]) for slot in range(len(targets))]
+            targets = [targets[slot] for slot in take]
+        images = self._images(job, take)
         if not targets:
             default_collate([])  # torch's error for an empty batch
-        if not self._has_targets:
+        return [images, self._placed(default_collate(targets))] if self._has_targets else images
+
+    def _images(self, job: _Job, take: list[int] | None) -> torch.Tensor:
+        """The images of these slots, where the consumer wants them."""
+        images = self._finished(job)
+        if take is None:
             return images
-        collated = default_collate(targets)
-        if self._pin_memory:
-            collated = torch.utils.data._utils.pin_memory.pin_memory(collated)
-        return [images, collated]
+        images = images[take]
+        if self._channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        return images.pin_memory() if self._pin_memory else images
+
+    def _placed(self, collated: Any) -> Any:
+        """The targets, where the consumer wants them."""
+        return torch.utils.data._utils.pin_memory.pin_memory(collated) if self._pin_memory else collated
 
     def _finished(self, job: _Job) -> torch.Tensor:
         if self._memory is None or job.images.numel() == 0:

@@ -20,6 +20,7 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter, _SingleP
 
 from fastload import _core
 from fastload.datasets.locate import Located, locate
+from fastload.device import pins
 from fastload.errors import DecodeError, FastloadError, ReadError, SampleError, sample_error
 from fastload.items import Items
 from fastload.modes import Mode
@@ -225,6 +226,7 @@ def iterate_in_workers(loader: DataLoader[Any], mode: Mode) -> Any:
     if tolerant and not loader._auto_collation:
         raise ValueError(f"on_error={loader.on_error!r} needs batches, but batch_size is None")
     view = _WithSamples(loader, samples, _Collate(loader.collate_fn) if tolerant else loader.collate_fn)
+    view.pin_memory = loader.pin_memory or pins(loader.device)
     if loader.num_workers == 0:
         return _CallerIterator(view, loader)
     loader.check_worker_number_rationality()
