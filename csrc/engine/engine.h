@@ -25,6 +25,8 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   void submit(const std::shared_ptr<Batch>& batch);  // only while running()
+  // Of a batch that is done: decodes here what was left to another decoder. The batch is then done once more.
+  void take_back(const std::shared_ptr<Batch>& batch);
   // No further sample of the batch starts, and its draw order is closed. Samples that run go on to their end.
   void abandon(Batch& batch);
   // The same, and waits for those.
@@ -42,6 +44,10 @@ class Engine {
   void work();
   void run(Batch& batch, size_t slot, Lane& lane);
   Status run_stages(Batch& batch, size_t slot, Lane& lane);
+  Status run_again(Batch& batch, size_t slot, Lane& lane);
+  Status finish(Batch& batch, size_t slot, Lane& lane);
+  // Whether the drawn sample is left to another decoder; notes why, if not.
+  bool leaves(Batch& batch, size_t slot, Lane& lane);
   Status draw(Batch& batch, size_t slot, Status opened, Lane& lane);
   Status fall_back(Batch& batch, size_t slot, Status why, Lane& lane);
   void finish_samples(Batch& batch, size_t count);
