@@ -416,6 +416,7 @@ void bind_engine(py::module_& module) {
       .def(
           "take_back",
           [](Engine& made, const PyBatch& batch) {
+            if (!made.running()) throw py::value_error("this engine was stopped, or belongs to the parent process");
             if (!batch.batch().done()) throw py::value_error("the batch is not done");
             const py::gil_scoped_release unlocked;
             made.take_back(batch.shared());

@@ -7,12 +7,14 @@ from fastload.datasets.files import ImageFiles
 from fastload.datasets.folder import ImageFolder
 from fastload.errors import DecodeError, FastloadError, ReadError, SampleError, TransformError
 from fastload.loader import DataLoader
+from fastload.sharing import GpuDecode
 from fastload.version import __version__
 
 __all__ = [
     "DataLoader",
     "DecodeError",
     "FastloadError",
+    "GpuDecode",
     "ImageFiles",
     "ImageFolder",
     "ReadError",

@@ -91,20 +91,22 @@ def _resample(records, taps, numbers: tl.constexpr, block_rows: tl.constexpr, bl
     total = tl.full([block_rows, block_bytes], _ROUND, tl.int32)
     tap = 0
     if vertical:
-        start = tl.load(starts + y, mask=inside_y, other=0)
+        row = tl.load(starts + y, mask=inside_y, other=0)
         while tap < count:  # not a range: Triton's interpreter cannot count one with numpy 2.4
-            weight = tl.load(weights + y * count + tap, mask=inside_y, other=0)
-            here = inside & ((start + tap) < span)[:, None]
-            offset = (start + tap).to(tl.int64)[:, None] * source_stride + at[None, :]
-            total += tl.load(source + offset, mask=here, other=0).to(tl.int32) * weight[:, None]
+            of_row = tl.load(weights + y * count + tap, mask=inside_y, other=0)
+            bytes_below = source + row.to(tl.int64)[:, None] * source_stride + at[None, :]
+            total += tl.load(bytes_below, mask=inside & (row < span)[:, None], other=0).to(tl.int32) * of_row[:, None]
+            row += 1
             tap += 1
     else:
-        start = tl.load(starts + x, mask=inside_x, other=0)
+        column = tl.load(starts + x, mask=inside_x, other=0)
         while tap < count:
-            weight = tl.load(weights + x * count + tap, mask=inside_x, other=0)
-            here = inside & ((start + tap) < span)[None, :]
-            offset = y.to(tl.int64)[:, None] * source_stride + ((start + tap) * 3 + channel)[None, :]
-            total += tl.load(source + offset, mask=here, other=0).to(tl.int32) * weight[None, :]
+            of_column = tl.load(weights + x * count + tap, mask=inside_x, other=0)
+            bytes_beside = source + y.to(tl.int64)[:, None] * source_stride + (column * 3 + channel)[None, :]
+            total += (
+                tl.load(bytes_beside, mask=inside & (column < span)[None, :], other=0).to(tl.int32) * of_column[None, :]
+            )
+            column += 1
             tap += 1
     value = tl.minimum(tl.maximum(total >> _PRECISION_BITS, 0), 255).to(tl.uint8)
     to_y = tl.where(tl.load(record + 11) != 0, rows - 1 - y, y)
@@ -113,9 +115,7 @@ def _resample(records, taps, numbers: tl.constexpr, block_rows: tl.constexpr, bl
 
 
 def resample(records: torch.Tensor, taps: torch.Tensor, rows: int, columns: int) -> None:
-    """One pass over each of n images: records int64 [n, 12] (see ``ragged.records``), at most rows x columns pixels made of each."""
+    """One pass over each of n images: records int64 [n, 12] (see ``ragged.records``), of each at most rows x columns made."""
     count, numbers = records.shape
     grid = (count, triton.cdiv(rows, _RESAMPLE_ROWS), triton.cdiv(3 * columns, _RESAMPLE_BYTES))
-    _resample[grid](
-        records, taps, numbers=numbers, block_rows=_RESAMPLE_ROWS, block_bytes=_RESAMPLE_BYTES
-    )
+    _resample[grid](records, taps, numbers=numbers, block_rows=_RESAMPLE_ROWS, block_bytes=_RESAMPLE_BYTES)

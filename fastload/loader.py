@@ -16,6 +16,7 @@ from fastload.errors import SampleError
 from fastload.memory import BatchMemory
 from fastload.modes import Way, choose
 from fastload.native import NativeIterator
+from fastload.sharing import GpuDecode, SharingIterator, checked_decode, describe, sharing_of
 from fastload.statistics import Statistics
 from fastload.workers import iterate_in_workers
 
@@ -30,6 +31,8 @@ _OF_THIS_PROCESS = {
     "_native_engine": None,
     "_batch_memory": None,
     "_place": None,
+    "_sharing": None,
+    "_measured": None,
     "_statistics": None,
     "_mode_seen": None,
 }
@@ -52,7 +55,10 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
             "replace": the next readable sample of the same batch takes the place, image and target.
         device: where batches arrive; None: where torch's loader leaves them. To a CUDA device the copy runs on a stream of its
             own, and the batch is safe to use on the caller's current stream, to keep and to drop.
-        decode, cache, cache_bytes: reserved; only the defaults are available in this version.
+        decode: who decodes. "cpu": the engine. "gpu": the hardware decoder of a CUDA ``device`` (through NVIDIA DALI), where it
+            can. "hybrid": both at once, as much each as it manages. "auto": the fastest, by a short measurement. Windows, flips
+            and order are the same; pixels differ by a level or two where the GPU decoded. :class:`GpuDecode` has more settings.
+        cache, cache_bytes: reserved; only the defaults are available in this version.
         dtype: of the image batch; None: what the transform says.
         memory_format: of the image batch; None: contiguous.
 
@@ -88,7 +94,7 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         rng: str = "stock",
         on_error: str = "raise",
         device: torch.device | str | None = None,
-        decode: str = "cpu",
+        decode: str | GpuDecode = "cpu",
         dtype: torch.dtype | None = None,
         memory_format: torch.memory_format | None = None,
         cache: str | None = None,
@@ -122,10 +128,8 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
             raise ValueError(f"on_error should be one of {_POLICIES}, but got on_error={on_error!r}")
         if memory_format not in (None, torch.contiguous_format, torch.channels_last):
             raise ValueError(f"memory_format should be contiguous or channels_last, but got {memory_format!r}")
-        if device is not None:
-            checked_device(device)
-        reserved = {"cache": cache, "cache_bytes": cache_bytes}
-        for name, value in {**reserved, "decode": None if decode == "cpu" else decode}.items():
+        checked_decode(decode, checked_device(device) if device is not None else None)
+        for name, value in {"cache": cache, "cache_bytes": cache_bytes}.items():
             if value is not None:
                 raise ValueError(f"{name}={value!r} is not available in this version; leave it out")
         self.threads = threads
@@ -151,7 +155,12 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
                 self._native_engine, self._batch_memory = engine, BatchMemory()
             parts = (self, mode, self._native_engine, self._batch_memory, self._statistics)
             place = self._place_of_batches()
-            return NativeIterator(*parts) if place is None else DeviceIterator(*parts, place=place)
+            if place is None:
+                return NativeIterator(*parts)
+            sharing = sharing_of(self, mode, place, self._thread_count())
+            if sharing is None:
+                return DeviceIterator(*parts, place=place)
+            return SharingIterator(*parts, place=place, sharing=sharing)
         if mode.way is Way.native:
             return self._moving(iterate_in_workers(self, mode))
         if self.dtype is not None or self.memory_format is not None or self.on_error != "raise":
@@ -179,7 +188,8 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
 
     def explain(self) -> str:
         """Text that begins with ``native:`` or ``stock:``, then why, and which transforms run where."""
-        return choose(self).describe(self._thread_count())
+        mode = choose(self)
+        return "\n".join([mode.describe(self._thread_count()), *describe(self, mode)])
 
     def stats(self) -> dict[str, Any]:
         """Figures of the current or last epoch.
@@ -187,7 +197,9 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         ``mode`` ("native", "native in workers", "stock" or None before the first epoch), ``batches``, ``images``, ``seconds``
         (since the iterator was made, up to the last batch), ``images_per_second``, ``wait_seconds`` (of the consumer),
         ``first_batch_seconds``, ``stages`` (seconds by stage, summed over the threads), ``fallbacks`` (samples that Pillow
-        decoded) and ``errors`` (samples that failed). Only ``mode`` is filled where worker processes make the batches.
+        decoded), ``errors`` (samples that failed) and ``decoders`` (images that the "cpu" and the "gpu" decoded; "reasons" why
+        the CPU decoded some, for a loader that has the GPU; "refused": index, path and reason of those that DALI was given and
+        could not decode). Only ``mode`` is filled where worker processes make the batches.
         """
         statistics = self._statistics or Statistics()
         return {"mode": self._mode_seen.name if self._mode_seen else None, **statistics.figures()}

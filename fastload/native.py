@@ -79,6 +79,7 @@ class NativeIterator(_BaseDataLoaderIter):
         self._channels_last = loader.memory_format == torch.channels_last
         self._dtype = loader.dtype or pixelwise.table.dtype
         self._target = pixelwise.target("hwc" if self._channels_last else "chw", self._dtype)
+        self._share: _core.Share | None = None  # all images are decoded by the engine
         self._memory: Any = memory if BatchMemory.serves(pinned=self._pin_memory) else None
 
     def _reset(self, loader: DataLoader[Any], first_iter: bool = False) -> None:
@@ -128,6 +129,7 @@ class NativeIterator(_BaseDataLoaderIter):
             stop_at_failure=self._on_error == "raise",
             max_pixels=pixel_limit(),
             load=samples.load,
+            share=self._share,
         )
         return _Job(samples, images, batch)
 
