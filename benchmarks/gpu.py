@@ -30,10 +30,12 @@ ARMS = (
     "dali_fancy",
     "fastload_cpu",
     "fastload_gpu",
+    "fastload_gpu_windows",
     "fastload_hybrid",
+    "fastload_hybrid_windows",
     "fastload_auto",
 )
-SWEPT = ("dali", "dali_fancy", "fastload_gpu")
+SWEPT = ("dali", "dali_fancy", "fastload_gpu", "fastload_gpu_windows")
 TRAINED = ("synthetic", "stock_pil", "stock_v2", "dali", "fastload_cpu", "fastload_gpu", "fastload_hybrid")
 
 
@@ -107,8 +109,8 @@ def best_loads(given: dict[str, Any], arms: list[str], loads: tuple[float, ...])
         for load in loads:
             child = Child(arm, {**given, "load": load})
             if "unavailable" not in child.ready:
-                child.ask("epoch 0.25")
-                rates[load] = child.ask("epoch 0.5").get("images_per_second", 0.0)
+                child.ask("epoch 1")  # DALI's memory grows for a while
+                rates[load] = child.ask("epoch 1").get("images_per_second", 0.0)
             else:
                 print(f"{arm}: {child.ready['unavailable']}", flush=True)
             child.close()
@@ -131,7 +133,7 @@ def rounds(given: dict[str, Any], arms: list[str], loads: dict[str, float], coun
         check = {"unavailable": child.ready["unavailable"]} if "unavailable" in child.ready else child.ask("check")
         line(kind="check", arm=arm, **check)
         if check.get("ok"):
-            child.ask("epoch 0.25")
+            child.ask("epoch 1")
             children[arm] = child
         else:
             child.close()
@@ -227,6 +229,7 @@ def main() -> int:
     parser.add_argument("--train", nargs="*", default=["resnet50", "resnet18"], help="models; none: loading alone")
     parser.add_argument("--train-arms", nargs="*", default=list(TRAINED))
     parser.add_argument("--train-images", type=int, default=None, help="images a training; default: four epochs")
+    parser.add_argument("--checked-batches", type=int, default=32, help="compared with the CPU's pixels")
     parser.add_argument("--verbose", action="store_true", help="let the arms' processes print their errors")
     asked = parser.parse_args()
     count = QUICK_FILES if asked.quick else asked.files
@@ -236,6 +239,7 @@ def main() -> int:
         "batch_size": asked.batch_size,
         "workers": asked.workers,
         "train_images": asked.train_images or (count if asked.quick else 4 * count),
+        "checked_batches": asked.checked_batches,
         "verbose": asked.verbose,
         "load": None,
     }

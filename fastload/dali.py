@@ -59,8 +59,10 @@ class Images:
 class Ticket:
     """One batch in flight; holds the bytes that DALI reads."""
 
-    def __init__(self, encoded: Sequence[np.ndarray]) -> None:
+    def __init__(self, encoded: Sequence[np.ndarray], regions: np.ndarray) -> None:
         self.encoded = encoded
+        self.starts = np.ascontiguousarray(regions[:, 1::-1])  # DALI has height before width
+        self.shapes = np.ascontiguousarray(regions[:, :1:-1])
         self.images: Images | None = None
         self.error: str | None = None
 
@@ -70,35 +72,47 @@ class Ticket:
 
 
 class Decoder:
-    """A DALI pipeline with one operator.
+    """A DALI pipeline that decodes.
 
     Args:
         device_id: of the GPU; None: DALI's CPU backend.
         threads: of DALI's own; they parse, and decode what the hardware engine does not take.
         hw_decoder_load: the part of each batch that the hardware engine is given, if it can decode it.
         depth: batches in flight at most.
+        windows: decode the region of each image, not all of it.
     """
 
-    def __init__(self, *, device_id: int | None, threads: int, hw_decoder_load: float, depth: int) -> None:
+    def __init__(
+        self, *, device_id: int | None, threads: int, hw_decoder_load: float, depth: int, windows: bool = False
+    ) -> None:
         self.depth = depth
         self._device_id = device_id
         self._threads = threads
         self._hw_decoder_load = hw_decoder_load
+        self._windows = windows
         self._largest = 0
+        self._failed_in_a_row = 0
         self._pipeline: Any = None
         self._in_flight: deque[Ticket] = deque()
 
-    def submit(self, encoded: Sequence[np.ndarray]) -> Ticket:
-        """Begins to decode a batch of at least one file; each uint8 [bytes]."""
-        if len(encoded) > self._largest:
+    def submit(self, encoded: Sequence[np.ndarray], regions: np.ndarray, largest: int = 0) -> Ticket:
+        """Begins to decode a batch of at least one file: uint8 [bytes] each, regions int32 [n, 4] (x, y, width, height).
+
+        ``largest``: what other batches may have; one that is larger than any before costs a new pipeline.
+        """
+        largest = max(largest, len(encoded))
+        if largest > self._largest or self._failed_in_a_row > 1:
             self._drain()
-            self._pipeline, self._largest = None, len(encoded)
+            self._pipeline, self._largest, self._failed_in_a_row = None, max(largest, self._largest), 0
         if self._pipeline is None:
             self._pipeline = self._make(self._largest)
         while len(self._in_flight) >= self.depth:
             self._collect_one()
-        ticket = Ticket(encoded)
+        ticket = Ticket(encoded, regions)
         self._pipeline.feed_input("encoded", list(encoded))
+        if self._windows:
+            self._pipeline.feed_input("start", list(ticket.starts))
+            self._pipeline.feed_input("shape", list(ticket.shapes))
         self._pipeline._run_once()  # what DALI's own Proxy calls: schedule_run() would ask for several batches at first
         self._in_flight.append(ticket)
         return ticket
@@ -109,13 +123,13 @@ class Decoder:
             self._collect_one()
         return ticket
 
-    def culprits(self, encoded: Sequence[np.ndarray]) -> list[tuple[int, str]]:
+    def culprits(self, encoded: Sequence[np.ndarray], regions: np.ndarray) -> list[tuple[int, str]]:
         """Which of the files DALI cannot decode, and what it says of each: by halves."""
         found = []
         parts = [range(len(encoded))]
         while parts:
             part = parts.pop()
-            error = self.collect(self.submit([encoded[i] for i in part])).error
+            error = self.collect(self.submit([encoded[i] for i in part], regions[part.start : part.stop])).error
             if error is None:
                 continue
             if len(part) == 1:
@@ -133,8 +147,12 @@ class Decoder:
         try:
             (made,) = self._pipeline.outputs()
             ticket.images = Images(made)
+            self._failed_in_a_row = 0
+            if [shape[:2] for shape in ticket.images.shapes] != [tuple(shape) for shape in ticket.shapes.tolist()]:
+                ticket.error = "DALI gave images of another size"
         except (RuntimeError, StopIteration) as error:
             ticket.error = _last_line(error)
+            self._failed_in_a_row += 1
 
     def _make(self, batch_size: int) -> Any:
         try:
@@ -160,9 +178,15 @@ class Decoder:
         with pipeline:
             encoded = fn.external_source(name="encoded", no_copy=True, dtype=types.UINT8, ndim=1, batch=True)
             # adjust_orientation: torchvision's folders do not follow EXIF. affine: another process may have the same cores.
-            images = fn.decoders.image(
-                encoded, output_type=types.RGB, adjust_orientation=False, affine=False, **options
-            )
+            options |= {"output_type": types.RGB, "adjust_orientation": False, "affine": False}
+            if self._windows:
+                start, shape = (
+                    fn.external_source(name=name, no_copy=True, dtype=types.INT32, ndim=1, batch=True)
+                    for name in ("start", "shape")
+                )
+                images = fn.decoders.image_slice(encoded, start=start, shape=shape, axis_names="HW", **options)
+            else:
+                images = fn.decoders.image(encoded, **options)
             pipeline.set_outputs(images)
         pipeline.build()
         return pipeline

@@ -104,10 +104,13 @@ def test_the_resize_of_decoded_images_is_pillows(plan):
     expected, left = _deferred(PLANS[plan], encoded)
     assert len(left.encoded) == 8 and left.encoded[3].tobytes() == encoded[3]
     images = [torch.from_numpy(np.array(PIL.Image.open(io.BytesIO(data)).convert("RGB"))) for data in encoded]
-    assert left.shapes == [tuple(image.shape[:2]) for image in images]
-    out = torch.zeros(expected.shape, dtype=torch.uint8)
-    ragged.resize(images, left, out)
-    assert np.array_equal(out.numpy(), expected)
+    for windows in (False, True):
+        regions = left.regions(windows=windows)
+        parts = [image[y : y + h, x : x + w] for image, (x, y, w, h) in zip(images, regions, strict=True)]
+        assert [part.shape[:2] for part in parts] == [(h, w) for _, _, w, h in regions]
+        out = torch.zeros(expected.shape, dtype=torch.uint8)
+        ragged.resize(parts, regions, left, out)
+        assert np.array_equal(out.numpy(), expected)
 
 
 def test_the_resampling_kernel_equals_its_definition():
@@ -122,7 +125,9 @@ def test_the_resampling_kernel_equals_its_definition():
             expected, left = _deferred(PLANS[name], encoded)
             images = [torch.from_numpy(np.array(PIL.Image.open(io.BytesIO(data)).convert("RGB"))) for data in encoded]
             out = torch.zeros(expected.shape, dtype=torch.uint8)
-            assert ragged.resize_on_gpu([image.data_ptr() for image in images], left, out)
+            regions = left.regions(windows=name == "vertical_first")
+            parts = [image[y : y + h, x : x + w].contiguous() for image, (x, y, w, h) in zip(images, regions)]
+            assert ragged.resize_on_gpu([part.data_ptr() for part in parts], regions, left, out)
             assert np.array_equal(out.numpy(), expected) and expected.any(), name
         print("equal")
     """
@@ -149,6 +154,28 @@ def test_batches_are_those_of_the_cpu(root, how, workers, transform, options):
     assert sum(decoders["reasons"].values()) == decoders["cpu"] and decoders["refused"] == []
     if how == "gpu":
         assert decoders["reasons"] == {"progressive": 12, "colour": 1, "not a plain JPEG": 1}
+
+
+@needs_dali
+@pytest.mark.parametrize("transform", [TRAIN, EVALUATE], ids=["train", "evaluate"])
+def test_windows_alone_may_be_decoded(root, transform):
+    dataset = ImageFolder(root, transform)
+    ours, loader = epochs(dataset, num_workers=2, decode=gpu(windows=True))
+    assert_same(ours, epochs(dataset, num_workers=2)[0])
+    assert loader.stats()["decoders"]["gpu"] > 0
+
+
+@needs_dali
+def test_a_share_that_grows_makes_no_new_pipeline(root, monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        dali.Decoder, "_make", lambda self, size, make=dali.Decoder._make: made.append(size) or make(self, size)
+    )
+    loader = epochs(ImageFolder(root, TRAIN), count=1, num_workers=2, decode=gpu("hybrid"))[1]
+    for share in (0.2, 0.6, 1.0):
+        loader._sharing.share.of_batch = share
+        list(loader)
+    assert made == [6]
 
 
 @needs_dali
@@ -204,9 +231,9 @@ class Refusing(dali.Decoder):
 
     refused_size = 0
 
-    def submit(self, encoded):
+    def submit(self, encoded, *given):
         broken = np.frombuffer(b"\xff\xd8\xff\xe0broken", np.uint8)
-        return super().submit([broken if len(data) == self.refused_size else data for data in encoded])
+        return super().submit([broken if len(data) == self.refused_size else data for data in encoded], *given)
 
 
 @needs_dali
@@ -232,8 +259,8 @@ def test_what_dali_refuses_is_decoded_by_the_cpu_and_reported(root, monkeypatch)
 @needs_dali
 def test_every_file_refused(root, monkeypatch):
     class RefusesAll(dali.Decoder):
-        def submit(self, encoded):
-            return super().submit([np.frombuffer(b"\xff\xd8\xff\xe0broken", np.uint8)] * len(encoded))
+        def submit(self, encoded, *given):
+            return super().submit([np.frombuffer(b"\xff\xd8\xff\xe0broken", np.uint8)] * len(encoded), *given)
 
     monkeypatch.setattr(dali, "Decoder", RefusesAll)
     dataset = ImageFolder(root, EVALUATE)
@@ -273,6 +300,7 @@ def test_the_share_moves_towards_the_faster_decoder(root):
 @needs_dali
 def test_auto_measures_once_and_says_what_it_found(root, monkeypatch):
     monkeypatch.setattr("fastload.sharing._TIMED_SECONDS", 0.05)
+    monkeypatch.setattr("fastload.sharing._WARM_SECONDS", 0.05)
     dataset = ImageFolder(root, TRAIN)
     torch.manual_seed(3)
     loader = fastload.DataLoader(dataset, 6, shuffle=True, num_workers=2, device="cpu", decode=gpu("auto"))
