@@ -3,11 +3,11 @@
 >>> from fastload import DataLoader  # was: from torch.utils.data import DataLoader
 """
 
+from fastload.choice import GpuDecode
 from fastload.datasets.files import ImageFiles
 from fastload.datasets.folder import ImageFolder
 from fastload.errors import DecodeError, FastloadError, ReadError, SampleError, TransformError
 from fastload.loader import DataLoader
-from fastload.sharing import GpuDecode
 from fastload.version import __version__
 
 __all__ = [

@@ -10,13 +10,14 @@ import torch
 import torch.utils.data
 from torch.utils.data import Dataset, Sampler
 
+from fastload.choice import GpuDecode, checked_decode, describe, sharing_of
 from fastload.device import DeviceIterator, MovingIterator, Pinning, Place, checked_device
 from fastload.engines import engine_of, usable_cores
 from fastload.errors import SampleError
 from fastload.memory import BatchMemory
 from fastload.modes import Way, choose
 from fastload.native import NativeIterator
-from fastload.sharing import GpuDecode, SharingIterator, checked_decode, describe, sharing_of
+from fastload.sharing import SharingIterator
 from fastload.statistics import Statistics
 from fastload.workers import iterate_in_workers
 

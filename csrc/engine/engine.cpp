@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <new>
 
 namespace fastload::engine {
@@ -150,7 +151,7 @@ void Engine::work() {
       batch = pool_->queue.front();
       if (batch->started_ == 0 && batch->share) {
         const double share = batch->share->of_batch;
-        batch->to_leave_ = static_cast<size_t>(share * static_cast<double>(batch->samples.size()) + 0.5);
+        batch->to_leave_ = static_cast<size_t>(std::ceil(share * static_cast<double>(batch->samples.size())));
       }
       slot = batch->slot_of(batch->started_++);
       if (batch->started_ == batch->tasks()) pool_->queue.pop_front();
