@@ -10,7 +10,7 @@ JOBS := $(shell nproc)
 PHOTOS ?=
 CORE := $(shell find csrc tests/cpp -name '*.cpp' -o -name '*.h') CMakeLists.txt
 
-.PHONY: demo test install lint asan tsan check-arm clean
+.PHONY: demo test test-clients install lint asan tsan check-arm clean
 .DEFAULT_GOAL := test
 
 demo: install
@@ -20,6 +20,11 @@ demo: install
 test: install
 	@echo "== tests"
 	@$(BIN)/python -m pytest -q
+
+# The frameworks that people train with, on this loader.
+test-clients: install $(VENV)/.clients
+	@echo "== clients"
+	@$(BIN)/python -m pytest -q tests/clients
 
 install: $(VENV)/.installed
 
@@ -39,6 +44,13 @@ $(VENV)/.requirements: requirements/test.txt | build/.system
 $(VENV)/.installed: $(VENV)/.requirements $(CORE) setup.py pyproject.toml
 	@echo "== building fastload"
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+# Pinned beside all that the other tests use, so that no framework brings another torch.
+$(VENV)/.clients: requirements/test.txt pyproject.toml | $(VENV)/.installed
+	@echo "== installing the clients"
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation \
+		-r requirements/test.txt -e '.[clients]'
 	@touch $@
 
 lint: $(VENV)/.requirements

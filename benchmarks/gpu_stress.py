@@ -25,7 +25,7 @@ import torch
 import torchvision.transforms as T
 
 import fastload
-from fastload import device as fastload_device
+from fastload import destination
 
 IMAGES, SIDE, MOST_KEPT = 4096, 96, 24
 TRANSFORM = T.Compose([T.Resize((SIDE, SIDE)), T.PILToTensor()])
@@ -60,16 +60,16 @@ def take_away(part: str) -> None:
             tensor.record_stream(torch.cuda.current_stream(self.device))
             return tensor
 
-        fastload_device.Place.hand_over = hand_over  # type: ignore[method-assign]
+        destination.Destination.hand_over = hand_over  # type: ignore[method-assign]
     elif part == "record":
 
         def hand_over(self: Any, tensor: torch.Tensor, event: Any) -> torch.Tensor:
             torch.cuda.current_stream(self.device).wait_event(event)
             return tensor
 
-        fastload_device.Place.hand_over = hand_over  # type: ignore[method-assign]
+        destination.Destination.hand_over = hand_over  # type: ignore[method-assign]
     elif part == "staging":
-        fastload_device.Staging.give_after = lambda self, block, event: self.native.give(block)  # type: ignore[method-assign]
+        destination.Staging.give_after = lambda self, block, event: self.native.give(block)  # type: ignore[method-assign]
 
 
 def run(loader: Any, expected: torch.Tensor, weights: torch.Tensor, batches: int, seed: int) -> dict[str, Any]:

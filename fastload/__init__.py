@@ -7,7 +7,9 @@ from fastload.choice import GpuDecode
 from fastload.datasets.files import ImageFiles
 from fastload.datasets.folder import ImageFolder
 from fastload.errors import DecodeError, FastloadError, ReadError, SampleError, TransformError
+from fastload.installation import install, uninstall
 from fastload.loader import DataLoader
+from fastload.stateful import StatefulDataLoader
 from fastload.version import __version__
 
 __all__ = [
@@ -19,6 +21,9 @@ __all__ = [
     "ImageFolder",
     "ReadError",
     "SampleError",
+    "StatefulDataLoader",
     "TransformError",
     "__version__",
+    "install",
+    "uninstall",
 ]

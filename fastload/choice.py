@@ -17,7 +17,7 @@ from fastload import dali
 from fastload.modes import Mode, Way
 
 if TYPE_CHECKING:
-    from fastload.device import Place
+    from fastload.destination import Destination
     from fastload.loader import DataLoader
     from fastload.sharing import Sharing
 
@@ -91,10 +91,10 @@ def why_not(mode: Mode) -> str:
     return ""
 
 
-def sharing_of(loader: DataLoader[Any], mode: Mode, place: Place, threads: int) -> Sharing | None:
+def sharing_of(loader: DataLoader[Any], mode: Mode, destination: Destination, threads: int) -> Sharing | None:
     """Who decodes for an iterator that begins now; None: the engine alone. "auto" is measured here, once a loader."""
-    decode = checked_decode(loader.decode, place.device)
-    if decode is None or why_not(mode) or _why_unavailable(decode, place.device):
+    decode = checked_decode(loader.decode, destination.device)
+    if decode is None or why_not(mode) or _why_unavailable(decode, destination.device):
         return None
     if decode.how == "auto":
         if loader._measured is None:
@@ -104,8 +104,8 @@ def sharing_of(loader: DataLoader[Any], mode: Mode, place: Place, threads: int) 
             return None
     from fastload.sharing import Sharing
 
-    if loader._sharing is None or not loader._sharing.serves(decode, place):
-        loader._sharing = Sharing(decode, place, threads)
+    if loader._sharing is None or not loader._sharing.serves(decode, destination):
+        loader._sharing = Sharing(decode, destination, threads)
     return loader._sharing
 
 

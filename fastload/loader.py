@@ -11,12 +11,14 @@ import torch.utils.data
 from torch.utils.data import Dataset, Sampler
 
 from fastload.choice import GpuDecode, checked_decode, describe, sharing_of
-from fastload.device import DeviceIterator, MovingIterator, Pinning, Place, checked_device
+from fastload.destination import Destination, MovingIterator, Pinning, checked_device
+from fastload.device import DeviceIterator
 from fastload.engines import engine_of, usable_cores
 from fastload.errors import SampleError
 from fastload.memory import BatchMemory
 from fastload.modes import Way, choose
 from fastload.native import NativeIterator
+from fastload.record import Record
 from fastload.sharing import SharingIterator
 from fastload.statistics import Statistics
 from fastload.workers import iterate_in_workers
@@ -31,11 +33,10 @@ _TORCH_PARAMETERS = frozenset(inspect.signature(torch.utils.data.DataLoader.__in
 _OF_THIS_PROCESS = {
     "_native_engine": None,
     "_batch_memory": None,
-    "_place": None,
+    "_mode_seen": None,
+    "_destination": None,
     "_sharing": None,
     "_measured": None,
-    "_statistics": None,
-    "_mode_seen": None,
 }
 
 
@@ -52,7 +53,7 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         rng: "stock": the batches that torch's loader gives for the same seed and ``num_workers``. "index": the randomness of a
             sample depends on (seed, epoch, index) alone, whatever the threads, workers and batch size.
         on_error: what an unreadable sample does. "raise": the batch's ``next()`` raises :class:`FastloadError`, the next one goes
-            on with the following batch. "skip": the batch is smaller (one without any readable sample is left out).
+            on with the following batch. "skip": the batch is smaller.
             "replace": the next readable sample of the same batch takes the place, image and target.
         device: where batches arrive; None: where torch's loader leaves them. To a CUDA device the copy runs on a stream of its
             own, and the batch is safe to use on the caller's current stream, to keep and to drop.
@@ -70,6 +71,8 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         >>> loader.explain().splitlines()[0]
         'stock: the data set builtins.list is no ImageFolder, DatasetFolder, ImageFiles, Subset or ConcatDataset of them'
     """
+
+    _keeps_progress = False  # a StatefulDataLoader's iterators write down how far they are
 
     def __init__(
         self,
@@ -142,45 +145,56 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         self.memory_format = memory_format
         self.cache = cache
         self.cache_bytes = cache_bytes
-        self._errors: list[SampleError] = []
-        self._epoch = -1  # of the newest iterator
+        self._record = Record(self._keeps_progress)
         vars(self).update(_OF_THIS_PROCESS)
 
     def _get_iterator(self) -> Any:
-        self._epoch += 1
-        mode = self._mode_seen = choose(self)
+        self._record.epoch += 1
+        self._record.statistics = Statistics()
+        mode = self._mode_seen = choose(self, frozen=self.num_workers > 0)
+        resumed = self._take_state() if self._keeps_progress else None
         if mode.way is Way.native and not mode.in_workers:
-            self._statistics = Statistics()
             engine = engine_of(self._native_engine, self._thread_count())
             if engine is not self._native_engine:
                 self._native_engine, self._batch_memory = engine, BatchMemory()
-            parts = (self, mode, self._native_engine, self._batch_memory, self._statistics)
-            place = self._place_of_batches()
-            if place is None:
+            parts = (self, mode, resumed, self._native_engine, self._batch_memory)
+            destination = self._where()
+            if destination is None:
                 return NativeIterator(*parts)
-            sharing = sharing_of(self, mode, place, self._thread_count())
+            sharing = sharing_of(self, mode, destination, self._thread_count())
             if sharing is None:
-                return DeviceIterator(*parts, place=place)
-            return SharingIterator(*parts, place=place, sharing=sharing)
+                return DeviceIterator(*parts, destination=destination)
+            return SharingIterator(*parts, destination=destination, sharing=sharing)
         if mode.way is Way.native:
-            return self._moving(iterate_in_workers(self, mode))
+            return self._moving(iterate_in_workers(self, mode, resumed))
         if self.dtype is not None or self.memory_format is not None or self.on_error != "raise":
             raise ValueError(f"dtype, memory_format and on_error need samples made natively, but: {mode.reason}")
+        if self._keeps_progress:
+            return self._moving(iterate_in_workers(self, mode, resumed))
         if self.device is None:
             return super()._get_iterator()
         return self._moving(torch.utils.data.DataLoader._get_iterator(Pinning(self)))  # type: ignore[arg-type]
 
     def _moving(self, iterator: Any) -> Any:
-        place = self._place_of_batches()
-        return iterator if place is None else MovingIterator(iterator, place)
+        destination = self._where()
+        return iterator if destination is None else MovingIterator(iterator, destination)
 
-    def _place_of_batches(self) -> Place | None:
+    def _where(self) -> Destination | None:
         if self.device is None:
             return None
         device = checked_device(self.device)
-        if self._place is None or not self._place.serves(device):
-            self._place = Place(device)
-        return self._place
+        if self._destination is None or not self._destination.serves(device):
+            self._destination = Destination(device)
+        return self._destination
+
+    def _take_state(self) -> dict[str, Any] | None:
+        """What the next iterator goes on from."""
+        raise NotImplementedError("only a StatefulDataLoader keeps its progress")
+
+    @property
+    def _index_seed(self) -> int:
+        """The seed of ``rng="index"``: the one that the generator was seeded with. Draws nothing."""
+        return (self.generator or torch.default_generator).initial_seed()
 
     def _thread_count(self) -> int:
         if self.threads is not None:
@@ -202,13 +216,12 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         the CPU decoded some, for a loader that has the GPU; "refused": index, path and reason of those that DALI was given and
         could not decode). Only ``mode`` is filled where worker processes make the batches.
         """
-        statistics = self._statistics or Statistics()
-        return {"mode": self._mode_seen.name if self._mode_seen else None, **statistics.figures()}
+        return {"mode": self._mode_seen.name if self._mode_seen else None, **self._record.statistics.figures()}
 
     @property
     def errors(self) -> list[SampleError]:
         """The ledger of samples that failed since the loader was made: index, path, reason."""
-        return list(self._errors)
+        return list(self._record.errors)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), **_OF_THIS_PROCESS, "_errors": list(self._errors)}
+        return {**vars(self), **_OF_THIS_PROCESS, "_record": self._record.for_another_process()}

@@ -13,7 +13,7 @@ from torch.utils.data.dataloader import default_collate
 
 from fastload.datasets.leaf import Leaf, NotNative
 from fastload.datasets.locate import Located, locate
-from fastload.transforms import Reading, name_of, read
+from fastload.transforms import Reading, name_of, parts_of, read, same_objects
 
 if TYPE_CHECKING:
     from fastload.loader import DataLoader
@@ -36,6 +36,7 @@ class Mode:
         reason: why this and nothing faster; empty for native threads.
         located: where samples are; None for stock.
         reading: of the transforms of the first leaf; None for stock.
+        read_from: what the transforms were made of when they were read.
     """
 
     way: Way
@@ -43,6 +44,11 @@ class Mode:
     reason: str = ""
     located: Located | None = None
     reading: Reading | None = None
+    read_from: tuple[Any, ...] = ()
+
+    def holds(self) -> bool:
+        """Whether the transforms are still made of the very same objects."""
+        return self.located is not None and same_objects(self.read_from, _transforms_of(self.located))
 
     @property
     def name(self) -> str:
@@ -64,12 +70,12 @@ class Mode:
         return "\n".join(lines)
 
 
-def choose(loader: DataLoader[Any]) -> Mode:
-    """Reads the loader as it is now; iterators keep what they were made with."""
+def choose(loader: DataLoader[Any], *, frozen: bool = False) -> Mode:
+    """Reads the loader as it is now. ``frozen``: later changes to which files the data set names are not to be seen."""
     try:
         if isinstance(loader.dataset, IterableDataset):
             raise NotNative("the data set is iterable-style")
-        located = locate(loader.dataset)
+        located = locate(loader.dataset, frozen=frozen)
         readings = {id(leaf.dataset.transform): read(leaf.dataset.transform) for leaf in located.leaves}
         reading = readings[id(located.leaves[0].dataset.transform)]
         useless = next((r for r in readings.values() if not r.native), None)
@@ -78,7 +84,16 @@ def choose(loader: DataLoader[Any]) -> Mode:
     except NotNative as reason:
         return Mode(Way.stock, reason=str(reason))
     reason = _why_workers(loader, located.leaves, reading, len(readings))
-    return Mode(Way.native, bool(reason), reason, located, reading)
+    return Mode(Way.native, bool(reason), reason, located, reading, _transforms_of(located))
+
+
+def _transforms_of(located: Located) -> tuple[Any, ...]:
+    return tuple(
+        part
+        for leaf in located.leaves
+        for transform in (leaf.dataset.transform, leaf.dataset.target_transform)
+        for part in parts_of(transform)
+    )
 
 
 def _why_workers(loader: DataLoader[Any], leaves: list[Leaf], reading: Reading, recipes: int) -> str:

@@ -12,19 +12,17 @@ import torch
 from torch.utils.data.dataloader import _BaseDataLoaderIter, default_collate
 
 from fastload import _core
-from fastload.errors import SampleError
+from fastload.errors import FastloadError, SampleError
+from fastload.generators import torch_state_from_json, torch_state_to_json
 from fastload.memory import BatchMemory
-from fastload.modes import Mode
-from fastload.samples import BatchSamples, pixel_limit
+from fastload.modes import Mode, Way, choose
+from fastload.resume import KeepsProgress
+from fastload.samples import BatchSamples, pixel_limit, stand_in_indices
 from fastload.statistics import Statistics
+from fastload.workers import fetch_in_caller
 
 if TYPE_CHECKING:
     from fastload.loader import DataLoader
-
-
-def index_seed(loader: DataLoader[Any]) -> int:
-    """The seed of ``rng="index"``: the one that the generator was seeded with. Draws nothing."""
-    return (loader.generator or torch.default_generator).initial_seed()
 
 
 class _Job:
@@ -37,7 +35,7 @@ class _Job:
         self.upload: Any = None  # for a device: what was begun before the batch was asked for
 
 
-class NativeIterator(_BaseDataLoaderIter):
+class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
     """torch's iterator protocol over the engine.
 
     Draws from torch's generators exactly what torch's own iterators draw. With workers, batch k belongs to emulated worker
@@ -45,56 +43,71 @@ class NativeIterator(_BaseDataLoaderIter):
     used and nothing is read ahead.
     """
 
+    _workers: list[Any] = []  # there are no processes
+
     def __init__(
-        self, loader: DataLoader[Any], mode: Mode, engine: _core.Engine, memory: BatchMemory, statistics: Statistics
+        self,
+        loader: DataLoader[Any],
+        mode: Mode,
+        resumed: dict[str, Any] | None,
+        engine: _core.Engine,
+        memory: BatchMemory,
     ) -> None:
+        self._begin(loader, resumed)
         super().__init__(loader)
-        assert mode.reading is not None and mode.reading.size is not None
         if self._num_workers == 0 and self._timeout != 0:
             raise AssertionError("_SingleProcessDataLoaderIter requires timeout == 0")
         if self._num_workers > 0 and loader.prefetch_factor <= 0:
             raise AssertionError("prefetch_factor must be greater than 0 for MultiProcessingDataLoaderIter")
-        self._mode = mode
+        if self._num_workers > 0:
+            loader.check_worker_number_rationality()
         self._engine = engine
-        self._statistics = statistics
+        # Without workers changes to the loader count at once. With them it may hold this iterator, so it is not held.
+        self._live = loader if self._num_workers == 0 else None
         self._on_error = loader.on_error
-        self._ledger = loader._errors
         self._length = len(loader.dataset)
-        self._has_targets = mode.located.leaves[0].has_targets if mode.located else False
-        self._seed = index_seed(loader) if loader.rng == "index" else 0
-        self._epoch = loader._epoch
+        self._seed = loader._index_seed if loader.rng == "index" else self._base_seed
+        self._wanted_dtype = loader.dtype
+        self._channels_last = loader.memory_format == torch.channels_last
         self._ahead = loader.prefetch_factor * self._num_workers if self._num_workers else 0
-        self._choose_output(loader, memory)
+        self._memory: Any = memory if BatchMemory.serves(pinned=self._pin_memory) else None
+        self._share: _core.Share | None = None  # no other decoder
+        self._adopt(mode)
         self._jobs: deque[_Job] = deque()
         self._orders: list[_core.DrawOrder] | None = None
         if loader.rng == "stock":
-            self._orders = [_order((self._base_seed + worker) & 0xFFFFFFFF) for worker in range(self._num_workers)]
+            self._orders = [self._order_of(worker) for worker in range(self._num_workers)]
         if self._num_workers > 0:
             self._reset(loader, first_iter=True)
+        self._begun()
 
-    def _choose_output(self, loader: DataLoader[Any], memory: BatchMemory) -> None:
-        """What the engine writes, and where."""
-        assert self._mode.reading is not None
-        pixelwise = self._mode.reading.pixelwise
-        self._channels_last = loader.memory_format == torch.channels_last
-        self._dtype = loader.dtype or pixelwise.table.dtype
-        self._target = pixelwise.target("hwc" if self._channels_last else "chw", self._dtype)
-        self._share: _core.Share | None = None  # all images are decoded by the engine
-        self._memory: Any = memory if BatchMemory.serves(pinned=self._pin_memory) else None
+    def _adopt(self, mode: Mode) -> None:
+        assert mode.located is not None and mode.reading is not None and mode.reading.size is not None
+        self._mode = mode
+        self._find, self._reading, self._size = mode.located.find, mode.reading, mode.reading.size
+        self._has_targets = mode.located.leaves[0].has_targets
+        self._dtype = self._wanted_dtype or mode.reading.pixelwise.table.dtype
+        self._target = mode.reading.pixelwise.target("hwc" if self._channels_last else "chw", self._dtype)
 
     def _reset(self, loader: DataLoader[Any], first_iter: bool = False) -> None:
         # As worker processes do, finish what was asked for: the emulated generators have moved on by just that much.
-        for job in self._jobs:
+        while self._jobs:
+            job = self._jobs.popleft()
             job.batch.wait()
-        self._jobs.clear()
+            self._left_behind(job)
         super()._reset(loader, first_iter)
         if not first_iter:
-            loader._epoch += 1
-            self._epoch = loader._epoch
-            self._statistics = loader._statistics = Statistics()
-        self._sent = 0
+            self._record.statistics = Statistics()
+        self._sent = self._received = self._progress.next_worker if self._progress is not None else 0
         for _ in range(self._ahead):
             self._send_next()
+
+    def _order_of(self, worker: int) -> _core.DrawOrder:
+        """The generator that this worker's process would have."""
+        kept = self._progress.workers.get(worker) if self._progress is not None else None
+        if kept is None:
+            return _core.DrawOrder(_core.Mt19937((self._base_seed + worker) & 0xFFFFFFFF))
+        return _core.DrawOrder(_core.Mt19937.from_torch(torch_state_from_json(kept()).numpy()))
 
     def _send_next(self) -> None:
         try:
@@ -106,9 +119,8 @@ class NativeIterator(_BaseDataLoaderIter):
         self._jobs.append(self._send(indices, order))
 
     def _send(self, indices: Sequence[Any], order: _core.DrawOrder | None) -> _Job:
-        assert self._mode.reading is not None and self._mode.reading.size is not None
-        samples = BatchSamples(self._mode.located.find, indices, self._length)
-        height, width = self._mode.reading.size
+        samples = BatchSamples(self._find, indices, self._length)
+        height, width = self._size
         images = torch.empty(
             (len(samples.indices), self._target.channels, height, width),
             dtype=self._dtype,
@@ -119,13 +131,13 @@ class NativeIterator(_BaseDataLoaderIter):
         batch = self._engine.submit(
             samples.sources,
             [index % 2**64 for index in samples.indices],
-            recipe=self._mode.reading.recipe,
+            recipe=self._reading.recipe,
             target=self._target,
             size=(height, width),
             out=_in_memory_order(images) if self._memory is None else self._memory.native,
             order=order,
             seed=self._seed % 2**64,
-            epoch=self._epoch,
+            epoch=self._record.epoch,
             stop_at_failure=self._on_error == "raise",
             max_pixels=pixel_limit(),
             load=samples.load,
@@ -134,18 +146,16 @@ class NativeIterator(_BaseDataLoaderIter):
         return _Job(samples, images, batch)
 
     def _next_data(self) -> Any:
-        while True:
-            if self._memory is not None:
-                self._memory.reclaim(remember=self._ahead + 3)
-            data = self._next_from_workers() if self._num_workers else self._next_without_workers()
-            if data is not None:
-                return data
+        if self._memory is not None:
+            self._memory.reclaim(remember=self._ahead + 3)
+        return self._next_from_workers() if self._num_workers else self._next_without_workers()
 
     def _next_from_workers(self) -> Any:
         if not self._jobs:
             raise StopIteration
         waited = self._wait(self._jobs[0])
         job = self._jobs.popleft()
+        self._left_behind(job)
         self._send_next()
         data = self._deliver(job, waited)
         self._look_ahead()
@@ -154,8 +164,23 @@ class NativeIterator(_BaseDataLoaderIter):
     def _look_ahead(self) -> None:
         """Begins what can be begun with batches that were not asked for yet."""
 
+    def _left_behind(self, job: _Job) -> None:
+        """Notes where the worker's generator is after this batch."""
+        worker = self._received % self._num_workers
+        self._received += 1
+        self._taken(worker)
+        if self._progress is not None and self._orders is not None and job.samples.indices:
+            after = job.batch.generator_after
+            self._progress.workers[worker] = lambda: _as_json(after)
+
     def _next_without_workers(self) -> Any:
         indices = self._next_index()
+        self._taken()
+        if self._live is not None and not self._mode.holds():  # the transforms were changed
+            mode = choose(self._live)
+            if mode.way is not Way.native or mode.in_workers:
+                return self._moved(fetch_in_caller(self._live, mode, indices, self._pin_memory))
+            self._adopt(mode)
         if self._orders is None:
             job = self._send(indices, None)
             return self._deliver(job, self._wait(job))
@@ -173,43 +198,68 @@ class NativeIterator(_BaseDataLoaderIter):
             raise RuntimeError(f"DataLoader timed out after {self._timeout} seconds")
         return time.perf_counter() - began
 
+    def _complete(self, job: _Job) -> float:
+        """Waits for all images of the batch, whoever decodes them; the seconds."""
+        return self._wait(job)
+
     def _deliver(self, job: _Job, waited: float) -> Any:
-        """The collated batch; None when no sample of it is left; raises what the policy wants raised."""
-        failures = job.samples.failures(job.batch, self._mode.reading)
+        """The collated batch, or the error that the policy wants raised."""
+        failures = job.samples.failures(job.batch, self._reading)
         targets = job.samples.targets
-        self._statistics.add(job.batch, len(targets) - len(failures), len(failures), waited)
-        take: list[int] | None = None  # the slot of each sample; None: all in order
+        self._record.statistics.add(job.batch, len(targets) - len(failures), len(failures), waited)
         if failures:
             for slot in sorted(failures):
                 error = failures[slot]
-                self._ledger.append(SampleError(error.index, error.path, error.reason))
-            take = [slot for slot in range(len(targets)) if slot not in failures]
-            if self._on_error == "raise" or (self._on_error == "replace" and not take):
+                self._record.errors.append(SampleError(error.index, error.path, error.reason))
+            if self._on_error == "raise":
                 raise failures[min(failures)]
-            if not take:
-                return None
-            if self._on_error == "replace":
-                kept = take
-                take = [next((other for other in kept if other >= slot), kept[0]) for slot in range(len(targets))]
-            targets = [targets[slot] for slot in take]
-        images = self._images(job, take)
+            kept = [slot for slot in range(len(targets)) if slot not in failures]
+            if not kept:
+                image, target = self._stand_in(failures)
+                count = len(targets) if self._on_error == "replace" else 1
+                images, targets = image.repeat(count, 1, 1, 1), [target] * count
+            else:
+                take = kept
+                if self._on_error == "replace":
+                    take = [next((other for other in kept if other >= slot), kept[0]) for slot in range(len(targets))]
+                images = self._images(job, take)
+                targets = [targets[slot] for slot in take]
+            if self._channels_last:
+                images = images.contiguous(memory_format=torch.channels_last)
+            if self._pin_memory and not images.is_pinned():
+                images = images.pin_memory()
+        else:
+            images = self._images(job)
         if not targets:
             default_collate([])  # torch's error for an empty batch
-        return [images, self._placed(default_collate(targets))] if self._has_targets else images
-
-    def _images(self, job: _Job, take: list[int] | None) -> torch.Tensor:
-        """The images of these slots, where the consumer wants them."""
-        images = self._finished(job)
-        if take is None:
+        if not self._has_targets:
             return images
-        images = images[take]
-        if self._channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
-        return images.pin_memory() if self._pin_memory else images
+        collated = default_collate(tuple(targets))  # as torch has it after transposing: text stays a tuple
+        if self._pin_memory:
+            collated = torch.utils.data._utils.pin_memory.pin_memory(collated)
+        return [images, self._moved(collated)]
 
-    def _placed(self, collated: Any) -> Any:
-        """The targets, where the consumer wants them."""
-        return torch.utils.data._utils.pin_memory.pin_memory(collated) if self._pin_memory else collated
+    def _images(self, job: _Job, take: list[int] | None = None) -> torch.Tensor:
+        """The images of these slots, None: of all, where the consumer wants them."""
+        images = self._finished(job)
+        return images if take is None else images[take]
+
+    def _moved(self, data: Any) -> Any:
+        """What was made on the CPU, where the consumer wants it."""
+        return data
+
+    def _stand_in(self, failures: dict[int, FastloadError]) -> tuple[torch.Tensor, Any]:
+        """The next readable sample: no batch is ever empty, or ranks would take different numbers of steps."""
+        for index in stand_in_indices(list(failures.values()), self._length):
+            job = self._send([index], None)
+            self._complete(job)
+            if not job.samples.failures(job.batch, self._reading):
+                return self._images(job), job.samples.targets[0]
+        raise failures[min(failures)]
+
+    def _shutdown_workers(self) -> None:
+        """Nothing further is made; what torch's iterators do on being dropped, and what some callers ask for."""
+        self._jobs.clear()
 
     def _finished(self, job: _Job) -> torch.Tensor:
         if self._memory is None or job.images.numel() == 0:
@@ -222,5 +272,7 @@ def _in_memory_order(images: torch.Tensor) -> np.ndarray:
     return (flat if flat.is_contiguous() else images).view(torch.uint8).numpy()
 
 
-def _order(seed: int) -> _core.DrawOrder:
-    return _core.DrawOrder(_core.Mt19937(seed))
+def _as_json(generator: _core.Mt19937) -> str:
+    state = torch.Generator().get_state()
+    generator.export_torch(state.numpy())
+    return torch_state_to_json(state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,20 @@ from fastload.transforms import Reading
 
 # Pillow raises above twice its limit and warns above it; from the limit on it is asked.
 _NO_PIXEL_LIMIT = 0
+# How far "skip" and "replace" look for a sample that can stand in for a batch without a readable one.
+_STAND_INS_TRIED = 1000
 
 
 def pixel_limit() -> int:
     """Pillow's limit as it is now; larger images are left to Pillow, which warns or refuses."""
     return PIL.Image.MAX_IMAGE_PIXELS or _NO_PIXEL_LIMIT
+
+
+def stand_in_indices(failures: list[FastloadError], length: int) -> Iterator[int]:
+    """Where to look for a stand-in: on from the last that failed, for a while."""
+    last = max(error.index for error in failures)
+    for step in range(1, min(length, _STAND_INS_TRIED + 1)):
+        yield (last + step) % length
 
 
 class BatchSamples:

@@ -17,7 +17,9 @@ import torch
 from fastload import _core, dali, ragged
 from fastload.balance import Balance
 from fastload.choice import GpuDecode
-from fastload.device import DeviceIterator, Place, Upload
+from fastload.destination import Destination
+from fastload.device import DeviceIterator, Upload
+from fastload.modes import Mode
 
 if TYPE_CHECKING:
     from fastload.loader import DataLoader
@@ -33,16 +35,16 @@ _MOST_COPIES = 16
 class Sharing:
     """What one loader keeps for all its epochs: the decoder, the share and what was found out."""
 
-    def __init__(self, decode: GpuDecode, place: Place, threads: int) -> None:
+    def __init__(self, decode: GpuDecode, destination: Destination, threads: int) -> None:
         self.decode = decode
-        self.place = place
+        self.destination = destination
         self.share = _core.Share()
         hybrid = decode.how == "hybrid"
         self.balance = Balance() if hybrid else None
         self.share.of_batch = self.balance.share if self.balance else 1.0
         load = decode.hw_decoder_load if decode.hw_decoder_load is not None else (1.0 if hybrid else 0.65)
         self.decoder = dali.Decoder(
-            device_id=place.device.index if decode.backend == "gpu" else None,
+            device_id=destination.device.index if decode.backend == "gpu" else None,
             threads=decode.threads or (2 if hybrid else threads),
             hw_decoder_load=load,
             depth=_DEPTH,
@@ -51,8 +53,8 @@ class Sharing:
         self.refused: dict[int, str] = {}  # by index in the data set
         self._held: deque[tuple[torch.cuda.Event, Any]] = deque()
 
-    def serves(self, decode: GpuDecode, place: Place) -> bool:
-        return decode == self.decode and place is self.place
+    def serves(self, decode: GpuDecode, destination: Destination) -> bool:
+        return decode == self.decode and destination is self.destination
 
     def hold(self, event: torch.cuda.Event | None, what: Any) -> None:
         """Keeps decoded images until the kernels that read them are over."""
@@ -65,14 +67,14 @@ class Sharing:
 class SharingIterator(DeviceIterator):
     """Native batches on a device, some of their images decoded there."""
 
-    def __init__(self, loader: DataLoader[Any], *given: Any, place: Place, sharing: Sharing) -> None:
+    def __init__(self, loader: DataLoader[Any], *given: Any, destination: Destination, sharing: Sharing) -> None:
         self._sharing = sharing
-        super().__init__(loader, *given, place=place)
+        super().__init__(loader, *given, destination=destination)
 
-    def _choose_output(self, loader: DataLoader[Any], memory: Any) -> None:
-        super()._choose_output(loader, memory)
+    def _adopt(self, mode: Mode) -> None:
+        super()._adopt(mode)
         self._share = self._sharing.share
-        if self._sharing.decode.how == "hybrid":
+        if self._sharing.balance is not None:
             self._ahead = min(self._ahead, _MOST_AHEAD)
 
     def _next_from_workers(self) -> Any:
@@ -82,16 +84,24 @@ class SharingIterator(DeviceIterator):
         waited = 0.0
         for job in list(self._jobs)[: _DEPTH - 1]:
             waited += self._wait(job)
-            self._begin(job)
+            self._hand_to_dali(job)
         job = self._jobs.popleft()
+        self._left_behind(job)
         self._send_next()
         return self._deliver(job, waited)
 
+    def _complete(self, job: Any) -> float:
+        waited = self._wait(job)
+        self._hand_to_dali(job)
+        self._collect(job)
+        return waited
+
     def _deliver(self, job: Any, waited: float) -> Any:
-        self._begin(job)
+        self._hand_to_dali(job)
         began = time.perf_counter()
         self._collect(job)
         ended = time.perf_counter()
+        self._record.statistics.add_decoders(len(job.upload.slots), job.batch.kept)
         if self._sharing.balance is not None:
             self._weigh(job, self._sharing.balance, waited, began, ended)
         return super()._deliver(job, waited + ended - began)
@@ -111,14 +121,14 @@ class SharingIterator(DeviceIterator):
         )
         self._sharing.share.of_batch = balance.share
 
-    def _begin(self, job: Any) -> None:
+    def _hand_to_dali(self, job: Any) -> None:
         """Hands what the engine left to DALI."""
         if job.upload is not None:
             return
         job.upload = left = _Left()
         if self._on_error == "raise" and job.batch.failures:
             return
-        taps = torch.empty(job.batch.deferred_taps, dtype=torch.int32, pin_memory=self._place.stream is not None)
+        taps = torch.empty(job.batch.deferred_taps, dtype=torch.int32, pin_memory=self._destination.stream is not None)
         if len(taps) == 0:
             return
         samples, passes, encoded = job.batch.deferred(taps.numpy())
@@ -130,15 +140,12 @@ class SharingIterator(DeviceIterator):
     def _collect(self, job: Any) -> None:
         """Waits for DALI; takes back what it refused."""
         left: _Left = job.upload
-        gpu = 0
         if left.ticket is not None and left.deferred is not None:
             ticket = self._sharing.decoder.collect(left.ticket)
             if ticket.error is None:
                 left.images = ticket.images
-                gpu = len(left.deferred.encoded)
             else:
                 self._take_back(job, left.deferred, left.regions)
-        self._statistics.add_decoders(gpu, job.batch.kept)
 
     def _take_back(self, job: Any, deferred: ragged.Deferred, regions: np.ndarray) -> None:
         self._engine.take_back(job.batch)
@@ -148,31 +155,31 @@ class SharingIterator(DeviceIterator):
             for number, reason in self._sharing.decoder.culprits(deferred.encoded, regions):
                 index, path = job.samples.indices[slots[number]], job.samples.paths[slots[number]]
                 refused[index] = reason
-                self._statistics.refuse(index, path, reason)
+                self._record.statistics.refuse(index, path, reason)
         self._wait(job)
 
     def _look_ahead(self) -> None:
         """Copies are begun when a batch is asked for: by then its other part has been decoded."""
 
-    def _images(self, job: Any, take: list[int] | None) -> torch.Tensor:
+    def _images(self, job: Any, take: list[int] | None = None) -> torch.Tensor:
         upload = self._assemble(job, job.upload, take)
-        return self._place.hand_over(upload.images, upload.event)
+        return self._destination.hand_over(upload.images, upload.event)
 
     def _assemble(self, job: Any, left: _Left, take: list[int] | None) -> Upload:
         count, channels, height, width = job.images.shape
         block = job.batch.take_block()
-        place = self._place
-        with place.on_stream():
-            pixels = torch.empty((count, height, width, channels), dtype=torch.uint8, device=place.device)
+        destination = self._destination
+        with destination.on_stream():
+            pixels = torch.empty((count, height, width, channels), dtype=torch.uint8, device=destination.device)
             if block >= 0:
-                host = place.staging.memory(block).view(count, height, width, channels)
+                host = destination.staging.memory(block).view(count, height, width, channels)
                 for start, end in _runs(count, left.slots):
-                    pixels[start:end].copy_(host[start:end], non_blocking=place.stream is not None)
-                place.staging.give_after(block, place.event())
+                    pixels[start:end].copy_(host[start:end], non_blocking=destination.stream is not None)
+                destination.staging.give_after(block, destination.event())
             if left.images is not None and left.deferred is not None:
                 self._resize(left.images, left.regions, left.deferred, pixels)
             images = self._finish(pixels, self._slots(take))
-        event = place.event()
+        event = destination.event()
         self._sharing.hold(event, left)
         return Upload(images, event)
 

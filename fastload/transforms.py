@@ -135,6 +135,21 @@ def read(transform: Transform | None) -> Reading:
     return Reading(recipe, chain.pixelwise, chain.size, flat[:taken], flat[taken:], tail_reason)
 
 
+def parts_of(transform: Any) -> Iterator[Any]:
+    """The transform, its attributes and, within lists and dictionaries, those of the transforms inside it."""
+    yield transform
+    for value in getattr(transform, "__dict__", {}).values():
+        yield value
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+        for part in inner:
+            yield from parts_of(part)
+
+
+def same_objects(some: Sequence[Any], others: Sequence[Any]) -> bool:
+    """Whether two sequences hold the very same objects."""
+    return len(some) == len(others) and all(a is b for a, b in zip(some, others, strict=True))
+
+
 def name_of(transform: Transform) -> str:
     """The transform's name, or its type's."""
     return getattr(transform, "__name__", type(transform).__name__)
@@ -327,7 +342,7 @@ def _probe(values: Sequence[Transform], *, gray: bool) -> Pixelwise:
     return Pixelwise(
         plain.reshape(channels, 256).contiguous().clone(),
         type(probe),
-        channels == 3 and plain.stride() == (1, 3 * _PROBE_SIDE, 3),
+        plain.stride() == (1, channels * _PROBE_SIDE, channels),
         *moments,
     )
 

@@ -156,7 +156,7 @@ def test_containers_keep_their_kind():
             self.note = "kept"
 
     data = Own([("a", torch.zeros(1)), ("b", (torch.ones(1), range(2), b"raw", None))])
-    moved = fastload.device.map_tensors(data, lambda tensor: tensor + 1)
+    moved = fastload.destination.map_tensors(data, lambda tensor: tensor + 1)
     assert type(moved) is Own and moved.note == "kept" and moved["a"].item() == 1
     assert moved["b"][0].item() == 2 and moved["b"][1:] == ([0, 1], b"raw", None)
     assert data["a"].item() == 0

@@ -23,7 +23,23 @@ Status without_throwing(StageFn stage) {
 
 }  // namespace
 
+// What the threads work on. They own it together with the engine, which may end before one of them does.
 struct Engine::Pool {
+  Pool(image::Simd simd, Fallback fallback) : simd(simd), fallback(std::move(fallback)) {}
+
+  void work();
+  void run(Batch& batch, size_t slot, Lane& lane);
+  Status run_stages(Batch& batch, size_t slot, Lane& lane);
+  Status run_again(Batch& batch, size_t slot, Lane& lane);
+  static Status finish(Batch& batch, size_t slot, Lane& lane);
+  // Whether the drawn sample is left to another decoder; notes why, if not.
+  static bool leaves(Batch& batch, size_t slot, Lane& lane);
+  static Status draw(Batch& batch, size_t slot, Status opened, Lane& lane);
+  Status fall_back(Batch& batch, size_t slot, Status why, Lane& lane);
+  static void finish_samples(Batch& batch, size_t count);
+
+  const image::Simd simd;
+  const Fallback fallback;
   std::mutex mutex;
   std::condition_variable work_or_stop;
   std::deque<std::shared_ptr<Batch>> queue;  // batches with samples that have not started
@@ -32,18 +48,20 @@ struct Engine::Pool {
 };
 
 Engine::Engine(int threads, image::Simd simd, Fallback fallback)
-    : thread_count_(threads), simd_(simd), fallback_(std::move(fallback)), pid_(getpid()), pool_(new Pool) {
+    : thread_count_(threads), pid_(getpid()), pool_(std::make_shared<Pool>(simd, std::move(fallback))) {
   pool_->threads.reserve(static_cast<size_t>(threads));
   for (int i = 0; i < threads; ++i) {
-    pool_->threads.emplace_back([this] { work(); });
+    pool_->threads.emplace_back([pool = pool_] { pool->work(); });
     pthread_setname_np(pool_->threads.back().native_handle(), "fastload");
   }
 }
 
 Engine::~Engine() {
-  if (is_forked_copy()) return;  // leaks the pool: its locks may be held by threads that do not exist here
-  stop();
-  delete pool_;
+  if (is_forked_copy()) {
+    new std::shared_ptr<Pool>(pool_);  // never destroyed: its locks may be held by threads that do not exist here
+  } else {
+    stop();
+  }
 }
 
 void Engine::stop() {
@@ -57,8 +75,12 @@ void Engine::stop() {
     threads.swap(pool_->threads);
   }
   pool_->work_or_stop.notify_all();
-  for (const auto& batch : queue) cancel(*batch);
-  for (std::thread& thread : threads) thread.join();
+  for (const auto& batch : queue) abandon(*batch);
+  // A thread cannot wait for itself, nor for those that wait for its turn to pass.
+  const bool by_own_thread = std::any_of(threads.begin(), threads.end(), [](const std::thread& thread) {
+    return thread.get_id() == std::this_thread::get_id();
+  });
+  for (std::thread& thread : threads) by_own_thread ? thread.detach() : thread.join();
 }
 
 bool Engine::running() const {
@@ -121,7 +143,7 @@ void Engine::abandon(Batch& batch) {
       batch.started_ = batch.tasks();
       const std::shared_ptr<Batch> keep = *entry;  // the caller's reference may be the queue's
       queue.erase(entry);
-      finish_samples(batch, dropped);
+      Pool::finish_samples(batch, dropped);
     }
   }
 }
@@ -132,35 +154,35 @@ void Engine::cancel(Batch& batch) {
   batch.finished_.wait(lock, [&] { return batch.remaining_ == 0; });
 }
 
-void Engine::finish_samples(Batch& batch, size_t count) {
+void Engine::Pool::finish_samples(Batch& batch, size_t count) {
   const std::lock_guard<std::mutex> lock(batch.mutex_);
   batch.remaining_ -= count;
   // Under the lock: a waiter that sees zero may destroy the batch at once.
   if (batch.remaining_ == 0) batch.finished_.notify_all();
 }
 
-void Engine::work() {
-  Lane lane(simd_);
+void Engine::Pool::work() {
+  Lane lane(simd);
   for (;;) {
     std::shared_ptr<Batch> batch;
     size_t slot = 0;
     {
-      std::unique_lock<std::mutex> lock(pool_->mutex);
-      pool_->work_or_stop.wait(lock, [&] { return pool_->stopping || !pool_->queue.empty(); });
-      if (pool_->stopping) return;
-      batch = pool_->queue.front();
+      std::unique_lock<std::mutex> lock(mutex);
+      work_or_stop.wait(lock, [&] { return stopping || !queue.empty(); });
+      if (stopping) return;
+      batch = queue.front();
       if (batch->started_ == 0 && batch->share) {
         const double share = batch->share->of_batch;
         batch->to_leave_ = static_cast<size_t>(std::ceil(share * static_cast<double>(batch->samples.size())));
       }
       slot = batch->slot_of(batch->started_++);
-      if (batch->started_ == batch->tasks()) pool_->queue.pop_front();
+      if (batch->started_ == batch->tasks()) queue.pop_front();
     }
     run(*batch, slot, lane);
   }
 }
 
-void Engine::run(Batch& batch, size_t slot, Lane& lane) {
+void Engine::Pool::run(Batch& batch, size_t slot, Lane& lane) {
   lane.times() = StageTimes{};
   const Status status = run_stages(batch, slot, lane);
   {
@@ -171,18 +193,18 @@ void Engine::run(Batch& batch, size_t slot, Lane& lane) {
   finish_samples(batch, 1);
 }
 
-Status Engine::fall_back(Batch& batch, size_t slot, Status why, Lane& lane) {
-  if (!fallback_ || batch.cancelled_) return why;
+Status Engine::Pool::fall_back(Batch& batch, size_t slot, Status why, Lane& lane) {
+  if (!fallback || batch.cancelled_) return why;
   const StageClock clock(&lane.times(), Stage::fallback);
   {
     const std::lock_guard<std::mutex> lock(batch.mutex_);
     ++batch.fallbacks;
   }
-  return without_throwing([&] { return fallback_(batch, slot, why, &lane); });
+  return without_throwing([&] { return fallback(batch, slot, why, &lane); });
 }
 
 // Draws in the sample's turn. A sample that failed passes its turn on, and in a batch that stops at failures all later ones do.
-Status Engine::draw(Batch& batch, size_t slot, Status opened, Lane& lane) {
+Status Engine::Pool::draw(Batch& batch, size_t slot, Status opened, Lane& lane) {
   if (!batch.order) {
     if (!opened.ok()) return opened;
     random::Philox generator(batch.seed, batch.epoch, batch.samples[slot].index);
@@ -206,7 +228,7 @@ Status Engine::draw(Batch& batch, size_t slot, Status opened, Lane& lane) {
   return status;
 }
 
-bool Engine::leaves(Batch& batch, size_t slot, Lane& lane) {
+bool Engine::Pool::leaves(Batch& batch, size_t slot, Lane& lane) {
   Keep why = lane.why_kept();
   if (slot >= batch.to_leave_) why = Keep::balance;
   if (why == Keep::none && !lane.defer(&batch.deferred[slot])) why = Keep::transforms;
@@ -214,7 +236,7 @@ bool Engine::leaves(Batch& batch, size_t slot, Lane& lane) {
   return why == Keep::none;
 }
 
-Status Engine::finish(Batch& batch, size_t slot, Lane& lane) {
+Status Engine::Pool::finish(Batch& batch, size_t slot, Lane& lane) {
   return without_throwing([&]() -> Status {
     uint8_t* out = batch.output();
     if (out == nullptr) return {Code::too_large, "no memory for the batch"};
@@ -223,7 +245,7 @@ Status Engine::finish(Batch& batch, size_t slot, Lane& lane) {
   });
 }
 
-Status Engine::run_again(Batch& batch, size_t slot, Lane& lane) {
+Status Engine::Pool::run_again(Batch& batch, size_t slot, Lane& lane) {
   Deferred& deferred = batch.deferred[slot];
   deferred.pending = false;
   batch.kept[slot] = Keep::refused;
@@ -239,7 +261,7 @@ Status Engine::run_again(Batch& batch, size_t slot, Lane& lane) {
   return status.ok() ? finish(batch, slot, lane) : status;
 }
 
-Status Engine::run_stages(Batch& batch, size_t slot, Lane& lane) {
+Status Engine::Pool::run_stages(Batch& batch, size_t slot, Lane& lane) {
   if (!batch.again_.empty()) return run_again(batch, slot, lane);
   Status status = {Code::cancelled, "cancelled"};
   if (!batch.cancelled_ && !(batch.stop_at_failure && batch.failed_)) {

@@ -20,7 +20,8 @@ using Fallback = std::function<Status(const Batch& batch, size_t slot, Status wh
 class Engine {
  public:
   Engine(int threads, image::Simd simd, Fallback fallback);
-  ~Engine();  // stop(), if that was not done
+  // stop(), if that was not done. It may run on one of the engine's own threads, when a Fallback lets go of the last owner.
+  ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
@@ -31,7 +32,8 @@ class Engine {
   void abandon(Batch& batch);
   // The same, and waits for those.
   void cancel(Batch& batch);
-  // Cancels what is queued, waits for what runs, ends the threads. In a forked child, where they do not exist, does nothing.
+  // Cancels what is queued, waits for what runs, ends the threads. Called by one of them it waits for nothing: they end when
+  // they are through. In a forked child, where they do not exist, does nothing.
   void stop();
 
   int threads() const { return thread_count_; }
@@ -41,23 +43,9 @@ class Engine {
  private:
   struct Pool;
 
-  void work();
-  void run(Batch& batch, size_t slot, Lane& lane);
-  Status run_stages(Batch& batch, size_t slot, Lane& lane);
-  Status run_again(Batch& batch, size_t slot, Lane& lane);
-  Status finish(Batch& batch, size_t slot, Lane& lane);
-  // Whether the drawn sample is left to another decoder; notes why, if not.
-  bool leaves(Batch& batch, size_t slot, Lane& lane);
-  Status draw(Batch& batch, size_t slot, Status opened, Lane& lane);
-  Status fall_back(Batch& batch, size_t slot, Status why, Lane& lane);
-  void finish_samples(Batch& batch, size_t count);
-
   const int thread_count_;
-  const image::Simd simd_;
-  const Fallback fallback_;
   const int pid_;
-  // On the heap so that a forked child can leave locks and threads untouched.
-  Pool* pool_;
+  const std::shared_ptr<Pool> pool_;
 };
 
 }  // namespace fastload::engine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +16,19 @@ class NotNative(Exception):
 
 @dataclass(frozen=True)
 class Leaf:
-    """A data set that names files: ``samples[i]`` is ``(path, target)``."""
+    """A data set that names files: ``samples[i]`` is ``(path, target)``.
+
+    Attributes:
+        frozen: the samples as they were; None: they are read live, since users filter and replace them.
+    """
 
     dataset: Any
     has_targets: bool
+    frozen: Sequence[tuple[str, Any]] | None = None
 
     def sample(self, index: int) -> tuple[str, Any]:
-        """Path and target, read live: users filter and replace ``samples``."""
-        path, target = self.dataset.samples[index]
+        """Path and target."""
+        path, target = (self.dataset.samples if self.frozen is None else self.frozen)[index]
         return path, target
 
     def load(self, path: str) -> Any:
@@ -30,11 +36,14 @@ class Leaf:
         return self.dataset.loader(path)
 
 
-def leaf_of(dataset: Any) -> Leaf:
+def leaf_of(dataset: Any, *, frozen: bool = False) -> Leaf:
     """The data set as a leaf, if its files are opened as torchvision opens them; raises NotNative if not."""
     name = f"{type(dataset).__module__}.{type(dataset).__qualname__}"
     if dataset.loader not in (default_loader, pil_loader):
         raise NotNative(f"the data set {name} has a loader of its own")
     if dataset.loader is default_loader and torchvision.get_image_backend() != "PIL":
         raise NotNative(f"torchvision's image backend is {torchvision.get_image_backend()}")
-    return Leaf(dataset, getattr(dataset, "has_targets", True))
+    samples = None
+    if frozen:
+        samples = list(dataset.samples) if isinstance(dataset.samples, list) else dataset.samples
+    return Leaf(dataset, getattr(dataset, "has_targets", True), samples)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,20 +25,24 @@ class Located:
     find: Find
 
 
-def locate(dataset: Dataset) -> Located:
-    """Raises NotNative, with the reason, for data sets whose samples this package cannot make itself."""
+def locate(dataset: Dataset, *, frozen: bool = False) -> Located:
+    """Raises NotNative, with the reason, for data sets whose samples this package cannot make itself.
+
+    ``frozen``: which files there are, and which of them a subset names, stays as it is now, as in a worker's copy of a data set.
+    """
     if type(dataset) is Subset:
-        inner = locate(dataset.dataset)
-        indices = dataset.indices
+        inner = locate(dataset.dataset, frozen=frozen)
+        if not frozen:
+            return Located(inner.leaves, lambda index: inner.find(dataset.indices[index]))
+        indices = copy.copy(dataset.indices)
         return Located(inner.leaves, lambda index: inner.find(indices[index]))
     if type(dataset) is ConcatDataset:
-        return _locate_concat(dataset)
-    leaf = _leaf(dataset)
+        return _locate_concat(dataset, [locate(part, frozen=frozen) for part in dataset.datasets])
+    leaf = _leaf(dataset, frozen=frozen)
     return Located([leaf], lambda index: (leaf, index))
 
 
-def _locate_concat(dataset: ConcatDataset) -> Located:
-    parts = [locate(part) for part in dataset.datasets]
+def _locate_concat(dataset: ConcatDataset, parts: list[Located]) -> Located:
     ends = dataset.cumulative_sizes
 
     def find(index: int) -> tuple[Leaf, int]:
@@ -51,7 +56,7 @@ def _locate_concat(dataset: ConcatDataset) -> Located:
     return Located([leaf for part in parts for leaf in part.leaves], find)
 
 
-def _leaf(dataset: Dataset) -> Leaf:
+def _leaf(dataset: Dataset, *, frozen: bool) -> Leaf:
     kind = type(dataset)
     name = f"{kind.__module__}.{kind.__qualname__}"
     if getattr(kind, "__getitem__", None) not in (DatasetFolder.__getitem__, ImageFiles.__getitem__):
@@ -60,4 +65,4 @@ def _leaf(dataset: Dataset) -> Leaf:
         )
     if getattr(kind, "__getitems__", None) not in (None, ImageFolder.__getitems__, ImageFiles.__getitems__):
         raise NotNative(f"the data set {name} defines __getitems__")
-    return leaf_of(dataset)
+    return leaf_of(dataset, frozen=frozen)

@@ -1,0 +1,100 @@
+"""The random generators of a process, read and put back."""
+
+from __future__ import annotations
+
+import base64
+import random
+from collections.abc import Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+_PYTHON_VERSION = 3  # of random.getstate()
+
+
+class GeneratorStates:
+    """torch's default CPU generator, Python's ``random``, numpy's legacy generator, and any torch generators beside them."""
+
+    def __init__(self, shared: tuple[torch.Tensor, Any, dict[str, Any]], own: list[torch.Tensor]) -> None:
+        self._torch, self._python, self._numpy = shared
+        self._own = own
+
+    @classmethod
+    def now(cls, own: Sequence[torch.Generator] = ()) -> GeneratorStates:
+        """As they are; ``own`` are the generators that belong to a loader."""
+        shared = torch.get_rng_state(), random.getstate(), np.random.get_state(legacy=False)
+        return cls(shared, [generator.get_state() for generator in own])  # type: ignore[arg-type]
+
+    def restore(self, own: Sequence[torch.Generator] = ()) -> None:
+        """Puts the shared ones back, and as many of ``own`` as were read."""
+        torch.set_rng_state(self._torch)
+        random.setstate(self._python)
+        np.random.set_state(self._numpy)
+        self.restore_own(own)
+
+    def restore_own(self, own: Sequence[torch.Generator]) -> None:
+        """Puts back the loader's generators alone."""
+        for generator, state in zip(own, self._own, strict=False):
+            generator.set_state(state)
+
+    def to_json(self) -> dict[str, Any]:
+        """Text and numbers: about 14 kB, and 7 kB for each generator in ``own``."""
+        version, words, gauss = self._python
+        assert version == _PYTHON_VERSION
+        numpy = self._numpy["state"]
+        return {
+            "torch": torch_state_to_json(self._torch),
+            "python": [_text(np.array(words, np.uint32)), gauss],
+            "numpy": [
+                _text(numpy["key"]),
+                int(numpy["pos"]),
+                int(self._numpy["has_gauss"]),
+                float(self._numpy["gauss"]),
+            ],
+            "own": [torch_state_to_json(state) for state in self._own],
+        }
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> GeneratorStates:
+        """The reverse of :meth:`to_json`."""
+        words, gauss = saved["python"]
+        python = _PYTHON_VERSION, tuple(_words(words).tolist()), gauss
+        key, pos, has_gauss, cached = saved["numpy"]
+        numpy = {
+            "bit_generator": "MT19937",
+            "state": {"key": _words(key), "pos": pos},
+            "has_gauss": has_gauss,
+            "gauss": cached,
+        }
+        own = [torch_state_from_json(state) for state in saved["own"]]
+        return cls((torch_state_from_json(saved["torch"]), python, numpy), own)
+
+
+@contextmanager
+def as_they_were() -> Any:
+    """Whatever is drawn inside, the shared generators are as before afterwards."""
+    states = GeneratorStates.now()
+    try:
+        yield
+    finally:
+        states.restore()
+
+
+def torch_state_to_json(state: torch.Tensor) -> str:
+    """The bytes of ``torch.get_rng_state()`` as text."""
+    return _text(state.numpy())
+
+
+def torch_state_from_json(text: str) -> torch.Tensor:
+    """The reverse of :func:`torch_state_to_json`."""
+    return torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.uint8)
+
+
+def _text(array: np.ndarray) -> str:
+    return base64.b64encode(array.tobytes()).decode("ascii")
+
+
+def _words(text: str) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(text), np.uint32).copy()

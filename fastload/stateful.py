@@ -1,0 +1,88 @@
+"""``StatefulDataLoader``: a loader that can say where it is and go on from there."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, TypeVar
+
+from torch.utils.data import IterDataPipe, MapDataPipe
+
+from fastload.generators import GeneratorStates
+from fastload.loader import DataLoader
+from fastload.resume import Sampling, check, in_the_middle, state_of
+
+_T_co = TypeVar("_T_co", covariant=True)
+
+
+class StatefulDataLoader(DataLoader[_T_co]):
+    """:class:`DataLoader` with ``state_dict()`` and ``load_state_dict()``, of torchdata's meaning, for any data set.
+
+    A loader that loads a state gives the batches that the other one had still to give, bit for bit: the random numbers of
+    transforms go on too, in workers and without. The state is some tens of kilobytes, whatever the size of the data set, costs
+    well under a millisecond, and is valid before an epoch, in the middle and at its end; at the end, the next epoch is a whole
+    one. With ``rng="index"`` it may be loaded with another number of workers, threads or ranks (of a ``DistributedSampler``), or
+    another batch size; every sample of the epoch is still given once.
+
+    Python code keeps its part of the bargain by drawing from torch's, Python's or numpy's generators. A data set, an iterator of
+    an iterable-style one, or a sampler that has ``state_dict`` and ``load_state_dict`` itself is asked for its own state.
+    ``in_order=False`` makes no promise.
+
+    Where batches are drawn from the process's own generators (``num_workers=0`` and ``rng="stock"``), going on in the middle of
+    an epoch puts these back; otherwise they are left alone. The epochs after the resumed one are those of the first run if the
+    loader has a ``generator``, or if torch's default generator is restored, as training scripts do.
+
+    Example:
+        >>> loader = StatefulDataLoader(range(8), batch_size=2)
+        >>> iterator = iter(loader)
+        >>> next(iterator), next(iterator)
+        (tensor([0, 1]), tensor([2, 3]))
+        >>> again = StatefulDataLoader(range(8), batch_size=2)
+        >>> again.load_state_dict(loader.state_dict())
+        >>> list(again)
+        [tensor([4, 5]), tensor([6, 7])]
+    """
+
+    _keeps_progress = True
+    _loaded: dict[str, Any] | None = None
+    _loaded_seed: int | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the newest iterator is: what the consumer was given counts, not what was read ahead.
+
+        A fresh dictionary of plain values. JSON can hold it if it can hold the states of the data set and the sampler.
+        """
+        if self._loaded is not None:
+            return copy.deepcopy(self._loaded)
+        return state_of(self, self._record.progress)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The next iterator goes on from ``state_dict``; later ones begin anew. An empty one means a whole epoch.
+
+        Raises:
+            ValueError: not a state of this class, or one of another ``rng``.
+            AssertionError: with ``rng="stock"``, another number of workers or ranks.
+        """
+        if isinstance(self.dataset, (IterDataPipe, MapDataPipe)):
+            raise NotImplementedError("DataPipes keep no state; use a data set")
+        if state_dict:
+            check(state_dict, self)
+        self._iterator = None
+        self._record.progress = None
+        self._loaded = copy.deepcopy(state_dict) or None
+
+    def _take_state(self) -> dict[str, Any] | None:
+        """What the next iterator goes on from; None for a new epoch with new workers."""
+        state, self._loaded = self._loaded, None
+        if state is None:
+            return None
+        check(state, self)  # num_workers may have been changed since
+        self._loaded_seed = state["seed"]
+        self._record.epoch = state["epoch"] + state["_iterator_finished"]
+        if in_the_middle(state):
+            return state
+        GeneratorStates.from_json(state["generators"]).restore_own(Sampling.of(self).own)
+        return state if state["workers"] and self.persistent_workers else None
+
+    @property
+    def _index_seed(self) -> int:
+        return super()._index_seed if self._loaded_seed is None else self._loaded_seed
