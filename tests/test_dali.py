@@ -366,3 +366,64 @@ def test_dali_and_triton_are_not_imported_before_they_are_used():
         check=True,
     )
     assert "nvidia" not in done.stdout and "fastload.dali" in done.stdout and "fastload.kernels" not in done.stdout
+
+
+@needs_dali
+@pytest.mark.parametrize("how", ["cpu", "gpu", "hybrid"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_epoch_is_resumed_with_any_decoder(root, how, workers):
+    def make():
+        decode = how if how == "cpu" else gpu(how)
+        return fastload.StatefulDataLoader(
+            ImageFolder(root, TRAIN), 4, shuffle=True, num_workers=workers, device="cpu", decode=decode
+        )
+
+    torch.manual_seed(0)
+    first = make()
+    iterator = iter(first)
+    for _ in range(3):
+        next(iterator)
+    state = first.state_dict()
+    rest = list(iterator)
+    second = make()
+    second.load_state_dict(state)
+    assert_same(list(second), rest)
+
+
+@needs_dali
+def test_transforms_that_are_changed_without_workers_count_at_once(root):
+    def run(decode):
+        torch.manual_seed(0)
+        dataset = ImageFolder(root, TRAIN)
+        loader = fastload.DataLoader(dataset, 8, device="cpu", decode=decode)
+        iterator = iter(loader)
+        seen = [next(iterator)]
+        for transform in (
+            EVALUATE,
+            v1.Compose([v1.Grayscale(), v1.Resize((9, 9)), v1.ToTensor()]),
+            v1.Compose([TRAIN, torch.neg]),
+        ):
+            dataset.transform = transform
+            seen.append(next(iterator))
+        return seen
+
+    assert_same(run(gpu()), run("cpu"))
+    assert [tuple(images.shape[1:]) for images, _ in run(gpu())] == [(3, 32, 32), (3, 32, 32), (1, 9, 9), (3, 32, 32)]
+
+
+@needs_dali
+@pytest.mark.parametrize("policy", ["skip", "replace"])
+def test_a_batch_without_any_readable_sample(root, tmp_path, policy):
+    dataset = ImageFolder(root, TRAIN)
+    for at in range(4):
+        broken = tmp_path / f"{at}.jpg"
+        broken.write_bytes(b"no image")
+        dataset.samples[at] = (str(broken), 1)
+
+    def run(decode):
+        torch.manual_seed(0)
+        return list(
+            fastload.DataLoader(dataset, 4, num_workers=1, on_error=policy, device="cpu", decode=decode, rng="index")
+        )
+
+    assert_same(run(gpu()), run("cpu"))
