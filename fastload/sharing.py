@@ -45,7 +45,7 @@ class Sharing:
         load = decode.hw_decoder_load if decode.hw_decoder_load is not None else (1.0 if hybrid else 0.65)
         self.decoder = dali.Decoder(
             device_id=destination.device.index if decode.backend == "gpu" else None,
-            threads=decode.threads or (2 if hybrid else threads),
+            threads=decode.threads or (4 if hybrid else threads),
             hw_decoder_load=load,
             depth=_DEPTH,
             windows=decode.windows,
