@@ -226,9 +226,13 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--arms", nargs="*", default=list(ARMS))
     parser.add_argument("--loads", nargs="*", type=float, default=list(LOADS), help="hw_decoder_load to sweep")
+    parser.add_argument(
+        "--best", nargs="*", default=[], metavar="ARM=LOAD", help="in the place of a sweep, for these arms: dali=0.65"
+    )
     parser.add_argument("--train", nargs="*", default=["resnet50", "resnet18"], help="models; none: loading alone")
     parser.add_argument("--train-arms", nargs="*", default=list(TRAINED))
     parser.add_argument("--train-images", type=int, default=None, help="images a training; default: four epochs")
+    parser.add_argument("--sweep-only", action="store_true")
     parser.add_argument("--checked-batches", type=int, default=32, help="compared with the CPU's pixels")
     parser.add_argument("--verbose", action="store_true", help="let the arms' processes print their errors")
     asked = parser.parse_args()
@@ -244,7 +248,11 @@ def main() -> int:
         "load": None,
     }
     line(kind="machine", files=count, batch_size=asked.batch_size, workers=asked.workers, **machine())
-    loads = best_loads(given, [*asked.arms], tuple(asked.loads)) if asked.loads else {}
+    known = {arm: float(load) for arm, load in (pair.split("=") for pair in asked.best)}
+    swept = [arm for arm in asked.arms if arm not in known] if asked.loads else []
+    loads = {**best_loads(given, swept, tuple(asked.loads)), **known}
+    if asked.sweep_only:
+        return 0
     loaded = rounds(given, asked.arms, loads, turns)
     trained = training(given, asked.train_arms, loads, asked.train)
     if loaded:

@@ -303,6 +303,12 @@ class synthetic(Arm):
             yield images, targets
 
 
+def nvjpeg() -> list[str]:
+    """Which of the machine's libraries were loaded: their speed and rounding differ by release."""
+    with open("/proc/self/maps") as maps:
+        return sorted({line.split()[-1] for line in maps if "libnvjpeg.so" in line})
+
+
 def cpu_seconds() -> float:
     usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
@@ -419,7 +425,7 @@ def main() -> None:
         command, *rest = text.split()
         try:
             if command == "check":
-                answer = arm.check()
+                answer = {**arm.check(), "nvjpeg": nvjpeg()}
             elif command == "epoch":
                 answer = run_epoch(arm, float(rest[0]), images)
             else:

@@ -95,6 +95,9 @@ class Decoder:
         self._pipeline: Any = None
         self._in_flight: deque[Ticket] = deque()
 
+    def __del__(self) -> None:
+        self._pipeline = None  # before the tickets, whose bytes it may be reading
+
     def submit(self, encoded: Sequence[np.ndarray], regions: np.ndarray, largest: int = 0) -> Ticket:
         """Begins to decode a batch of at least one file: uint8 [bytes] each, regions int32 [n, 4] (x, y, width, height).
 

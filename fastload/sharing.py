@@ -56,6 +56,10 @@ class Sharing:
     def serves(self, decode: GpuDecode, destination: Destination) -> bool:
         return decode == self.decode and destination is self.destination
 
+    def __del__(self) -> None:
+        for event, _ in self._held:
+            event.synchronize()
+
     def hold(self, event: torch.cuda.Event | None, what: Any) -> None:
         """Keeps decoded images until the kernels that read them are over."""
         while self._held and self._held[0][0].query():
