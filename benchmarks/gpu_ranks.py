@@ -1,7 +1,7 @@
 """One process a GPU: ``torchrun --nproc-per-node 2 -m benchmarks.gpu_ranks --data DIR``.
 
-Each rank loads its part of an ImageFolder on to its own GPU and checks that every batch is there, that no other GPU was touched, that
-all ranks together saw every image, and that training and validation loaders can be used in turn. Prints speeds.
+Each rank loads its part of an ImageFolder on to its own GPU and checks that every batch is there, that no other GPU was touched,
+that all ranks together saw every image, and that training and validation loaders can be used in turn. Prints speeds.
 """
 
 from __future__ import annotations
