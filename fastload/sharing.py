@@ -42,11 +42,10 @@ class Sharing:
         hybrid = decode.how == "hybrid"
         self.balance = Balance() if hybrid else None
         self.share.of_batch = self.balance.share if self.balance else 1.0
-        load = decode.hw_decoder_load if decode.hw_decoder_load is not None else (1.0 if hybrid else 0.65)
         self.decoder = dali.Decoder(
             device_id=destination.device.index if decode.backend == "gpu" else None,
             threads=decode.threads or (4 if hybrid else threads),
-            hw_decoder_load=load,
+            hw_decoder_load=1.0 if decode.hw_decoder_load is None else decode.hw_decoder_load,
             depth=_DEPTH,
             windows=decode.windows,
         )
