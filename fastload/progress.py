@@ -16,7 +16,8 @@ class Progress:
         epoch: number of the epoch, from 0.
         base_seed: of the workers; None until the sampler begins.
         start: the generators when the sampler began; None until then.
-        batches, samples: how many the sampler gave for batches that are out of the loader, failed ones included.
+        batches: how many the sampler gave that are out of the loader, failed ones included.
+        samples: how many that are, of all ranks together.
         yielded: batches that the consumer was given.
         finished: whether the consumer has seen the end.
         workers: for each worker that gave a batch, a function that gives what it needs to go on.

@@ -82,21 +82,19 @@ class Sampling:
         return _after(iter(index_sampler), state["_sampler_iter_yielded"])
 
     def _rest_of_samples(self, state: dict[str, Any]) -> Any:
-        sampler, given, replicas = self.sampler, state["samples"], state["num_replicas"]
-        if not isinstance(sampler, DistributedSampler) or sampler.num_replicas == replicas:
-            return _after(iter(sampler), given)
+        sampler, given, ranks = self.sampler, state["samples"], self.replicas
+        if not isinstance(sampler, DistributedSampler) or (ranks == state["num_replicas"] and given % ranks == 0):
+            return _after(iter(sampler), given // ranks)
         # Another number of ranks: what all of them together have still to give is dealt out anew.
-        whole = DistributedSampler(
-            sampler.dataset, num_replicas=1, rank=0, shuffle=sampler.shuffle, seed=sampler.seed, drop_last=False
-        )
+        whole = DistributedSampler(sampler.dataset, 1, 0, sampler.shuffle, sampler.seed)
         whole.set_epoch(sampler.epoch)
-        rest = list(whole)[given * replicas :]
-        missing = -len(rest) % sampler.num_replicas
+        rest = list(whole)[given:]
+        missing = -len(rest) % ranks
         if sampler.drop_last:
-            del rest[len(rest) - (sampler.num_replicas - missing) % sampler.num_replicas :]
+            del rest[len(rest) - (ranks - missing) % ranks :]
         else:  # as DistributedSampler does, some twice, so that every rank has as many
             rest += list(itertools.islice(itertools.cycle(rest), missing))
-        return rest[sampler.rank :: sampler.num_replicas]
+        return rest[sampler.rank :: ranks]
 
 
 def _after(iterator: Iterator[Any], count: int) -> Iterator[Any]:
@@ -257,7 +255,7 @@ class KeepsProgress:
         if progress is not None and progress.under_way:
             samples, progress.sampler_state = progress.under_way.popleft()
             progress.batches += 1
-            progress.samples += samples
+            progress.samples += samples * self._sampling.replicas
             progress.next_worker = worker + 1
 
     def __next__(self) -> Any:

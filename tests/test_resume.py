@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import random
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 import torchvision.transforms as v1
 from torch.utils.data import BatchSampler, Dataset, IterableDataset, RandomSampler, Sampler, Subset, get_worker_info
+from torch.utils.data.distributed import DistributedSampler
 from torchvision.datasets import ImageFolder
 
 import fastload
@@ -322,6 +324,33 @@ def test_with_counter_based_randomness_the_number_of_workers_may_change(root, tr
     third.load_state_dict(state)
     images = torch.cat([images for images, _ in given + list(third)])
     assert same(images, torch.cat([images for images, _ in given + rest])) and len(images) == 36
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_the_number_of_ranks_may_change_again_and_again(root, drop_last):
+    """All ranks in this process: 36 samples, 2 ranks take 12 of them, then 3 take 12, then 3 take 6, then 5 the rest."""
+    dataset = ImageFolder(root, NATIVE)
+    dataset.samples = [(path, index) for index, (path, _) in enumerate(dataset.samples)]
+    state, seen = {}, []
+    for ranks, batches, batch_size in [(2, 2, 3), (3, 2, 2), (3, 1, 2), (5, None, 2)]:
+        states = []
+        for rank in range(ranks):
+            sampler = DistributedSampler(dataset, ranks, rank, seed=8, drop_last=drop_last)
+            sampler.set_epoch(3)
+            loader = fastload.StatefulDataLoader(
+                dataset, batch_size, sampler=sampler, num_workers=rank % 2, rng="index"
+            )
+            loader.load_state_dict(state)
+            iterator = iter(loader)
+            for _, targets in itertools.islice(iterator, batches):
+                seen += targets.tolist()
+            states.append(through_json(loader.state_dict()))
+            if batches is None:
+                assert len(list(loader)) == -(-(36 // ranks if drop_last else -(-36 // ranks)) // batch_size)
+        state = states[-1]
+        assert state["samples"] == states[0]["samples"]
+    assert len(seen) == (35 if drop_last else 40)  # 6 are left for 5 ranks
+    assert len(set(seen)) == (35 if drop_last else 36)
 
 
 def test_states_of_another_kind_are_refused(root):

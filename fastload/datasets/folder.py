@@ -24,15 +24,16 @@ class ImageFolder(GivesLists, torchvision.datasets.ImageFolder):
     @staticmethod
     def make_dataset(  # type: ignore[override]
         directory: str,
-        class_to_idx: dict[str, int] | None = None,
+        class_to_idx: dict[str, int],
         extensions: str | tuple[str, ...] | None = None,
         is_valid_file: Callable[[str], bool] | None = None,
         allow_empty: bool = False,
     ) -> SampleTable | list[tuple[str, int]]:
         """``(path, target)`` of every image file, class by class, as torchvision lists them."""
         walk = torchvision.datasets.folder.make_dataset
-        if not class_to_idx:
-            return walk(directory, class_to_idx, extensions, is_valid_file, allow_empty)
+        if not class_to_idx:  # torchvision's errors
+            plain = torchvision.datasets.DatasetFolder.make_dataset
+            return plain(directory, class_to_idx, extensions, is_valid_file, allow_empty)
         empty: dict[str, int] = {}
 
         def samples() -> Any:

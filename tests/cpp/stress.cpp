@@ -8,6 +8,8 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <memory>
+#include <mutex>
 #include <random>
 #include <string>
 #include <vector>
@@ -183,6 +185,38 @@ void interrupt(Stress& stress, uint32_t seed) {
   }
 }
 
+// The last owner of an engine lets go of it within a call from one of its threads.
+void end_from_within(Stress& stress, uint32_t seed) {
+  struct Owner {
+    std::mutex mutex;
+    std::unique_ptr<engine::Engine> engine;
+    std::unique_ptr<engine::Engine> take() {
+      const std::lock_guard<std::mutex> lock(mutex);
+      return std::move(engine);
+    }
+  };
+  const auto owner = std::make_shared<Owner>();
+  const engine::Fallback drop = [owner](const engine::Batch&, size_t, Status why, engine::Lane*) {
+    owner->take();
+    return why;
+  };
+  owner->engine = std::make_unique<engine::Engine>(3, image::best_simd(), drop);
+  const auto order = std::make_shared<engine::DrawOrder>(random::Mt19937(seed));
+  std::vector<Work> submitted;
+  for (uint32_t i = 0; i < 10; ++i) {
+    Work work = stress.make(seed * 16 + i, i % 2 == 0 ? order : nullptr, true);
+    const std::lock_guard<std::mutex> lock(owner->mutex);
+    if (!owner->engine) break;
+    owner->engine->submit(work.batch);
+    submitted.push_back(std::move(work));
+  }
+  for (Work& work : submitted) {
+    while (!work.batch->wait(1000)) {
+    }
+  }
+  owner->take();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -200,6 +234,7 @@ int main(int argc, char** argv) {
       return 1;
     }
     interrupt(stress, round);
+    end_from_within(stress, round);
   } while (std::chrono::steady_clock::now() < end);
   std::printf("%u rounds\n", round);
   return 0;

@@ -1,0 +1,166 @@
+"""Hundreds of loaders made, used for a while and dropped: nothing is left of them, and nothing hangs."""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import re
+import signal
+import time
+import traceback
+from pathlib import Path
+
+import pytest
+import torch
+import torch.utils.data
+import torchvision.transforms as v1
+from torchvision.datasets import ImageFolder
+
+import fastload
+from images import picture, write_folder
+
+CYCLES = 200
+BREAKS = 1000
+EVERY_FORK = 20  # cycles
+
+NATIVE = [v1.RandomResizedCrop(16), v1.RandomHorizontalFlip(), v1.ToTensor()]
+TRANSFORMS = {
+    "native threads": NATIVE,
+    "native samples in workers": [*NATIVE, v1.RandomErasing(1.0)],
+    "stock": [v1.ColorJitter(0.1), *NATIVE],
+}
+EXPLAINED = {
+    "native threads": "threads of this process",
+    "native samples in workers": "in torch's workers",
+    "stock": "stock: ",
+}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = write_folder(tmp_path_factory.mktemp("folder"), classes=2, images=9, largest=60)
+    picture(0, 40, 40).save(root / "class0" / "001.png")  # Pillow decodes it, which wants Python's lock in the threads
+    (root / "class1" / "damaged.jpg").write_bytes((root / "class1" / "001.jpg").read_bytes()[:400])
+    return root
+
+
+BATCHES = 10  # of 2 of the 20 images
+
+
+def make(root, mode: str, **options):
+    if mode == "torch's loader over our data set":
+        data = fastload.ImageFolder(root, v1.Compose(NATIVE))
+        return torch.utils.data.DataLoader(data, batch_size=2, **options)
+    loader = fastload.DataLoader(ImageFolder(root, v1.Compose(TRANSFORMS[mode])), batch_size=2, **options)
+    assert EXPLAINED[mode] in loader.explain()
+    return loader
+
+
+def take(iterator, most: int) -> int:
+    """How many batches, or errors in their place, there were."""
+    for taken in range(most):
+        try:
+            next(iterator)
+        except StopIteration:
+            return taken
+        except OSError as error:  # the damaged image
+            traceback.clear_frames(error.__traceback__)  # torch's, from a worker, hold themselves and the iterator
+    return most
+
+
+def use_in_a_fork(loader) -> None:
+    """The child, too, gets all batches, and leaves without a word."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            signal.alarm(60)
+            status = 0 if take(iter(loader), BATCHES + 1) == BATCHES else 2
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def live_and_die(root, mode: str, number: int) -> None:
+    """One loader's life: how it is used and in what order its parts are dropped depends on the number."""
+    chance = random.Random(number)
+    forks = number % EVERY_FORK == EVERY_FORK - 1
+    num_workers = chance.randrange(3)
+    persistent = num_workers > 0 and not forks and chance.random() < 0.5  # a child cannot have its parent's workers
+    loader = make(root, mode, num_workers=num_workers, persistent_workers=persistent, shuffle=True)
+    iterators = [iter(loader) for _ in range(chance.choice([1, 1, 1, 2]))]
+    for iterator in iterators:
+        take(iterator, chance.randrange(BATCHES + 2))
+    if forks:
+        use_in_a_fork(loader)
+    if chance.random() < 0.5:
+        del loader
+    del iterators, iterator
+
+
+def segments() -> set[str]:
+    """Shared memory of this process, or of one that is no more: nobody else will remove it."""
+    found = set()
+    for name in os.listdir("/dev/shm"):
+        owner = re.match(r"torch_(\d+)_", name)
+        if owner and (int(owner[1]) == os.getpid() or not Path("/proc", owner[1]).exists()):
+            found.add(name)
+    return found
+
+
+def belongings() -> dict[str, int]:
+    gc.collect()
+    children = [Path("/proc/self/task", task, "children") for task in os.listdir("/proc/self/task")]
+    return {
+        "threads": len(children),
+        "files": len(os.listdir("/proc/self/fd")),
+        "children": sum(len(path.read_text().split()) for path in children if path.exists()),
+    }
+
+
+def assert_no_more_than(before: dict[str, int]) -> None:
+    """Threads and processes that were told to end are given a moment to do so."""
+    give_up = time.monotonic() + 10
+    while any(belongings()[name] > count for name, count in before.items()) and time.monotonic() < give_up:
+        time.sleep(0.05)
+    after = belongings()
+    assert all(after[name] <= count for name, count in before.items()), (before, after)
+
+
+@pytest.mark.timeout(240, method="thread")
+@pytest.mark.parametrize("mode", [*TRANSFORMS, "torch's loader over our data set"])
+def test_nothing_is_left_of_many_loaders(root, mode):
+    for number in range(EVERY_FORK):  # what Python and torch start once and keep
+        live_and_die(root, mode, number)
+    before, segments_before = belongings(), segments()
+    for number in range(CYCLES):
+        live_and_die(root, mode, number)
+    assert_no_more_than(before)
+    assert segments() <= segments_before
+
+
+@pytest.mark.timeout(240, method="thread")
+def test_no_early_break_hangs(root):
+    """Loaders kept and loaders made anew, with samples under way that Pillow decodes, or that fail, or that wait for their turn."""
+    chance = random.Random(0)
+    before = belongings()
+    loader, breaks = None, 0
+    while breaks < BREAKS:
+        if loader is None or chance.random() < 0.3:
+            num_workers = chance.randint(0, 4)
+            loader = make(
+                root,
+                "native threads",
+                num_workers=num_workers,
+                threads=chance.randint(1, 4),
+                prefetch_factor=chance.randint(1, 4) if num_workers else None,
+                persistent_workers=num_workers > 0 and chance.random() < 0.5,
+                shuffle=True,
+            )
+        position = chance.randrange(BATCHES)
+        assert take(iter(loader), position) == position
+        breaks += 1
+    assert take(iter(loader), BATCHES + 1) == BATCHES
+    del loader
+    assert_no_more_than(before)
