@@ -111,11 +111,96 @@ class PyBatch {
   }
 
   const engine::Batch& batch() const { return *batch_; }
+  const std::shared_ptr<engine::Batch>& shared() const { return batch_; }
 
  private:
   std::shared_ptr<engine::Engine> engine_;
   std::shared_ptr<engine::Batch> batch_;
 };
+
+// The numbers of one deferred sample, and of each of its two passes, as rows of int32.
+constexpr py::ssize_t kSampleNumbers = 7;  // slot, image width and height, window x and y, flips
+constexpr py::ssize_t kPassNumbers = 6;  // vertical, lines, span, outputs, taps, where its starts lie, then its weights
+
+const char* const kKeepNames[static_cast<int>(engine::Keep::count)] = {
+    "none",     "balance",   "not a plain JPEG", "progressive", "colour",
+    "sampling", "cut short", "too large",        "transforms",  "refused"};
+
+// {reason: how many samples were decoded here for it}.
+py::dict kept_here(const engine::Batch& batch) {
+  int64_t counts[static_cast<int>(engine::Keep::count)] = {};
+  for (const engine::Keep why : batch.kept) ++counts[static_cast<int>(why)];
+  py::dict named;
+  for (int why = 1; why < static_cast<int>(engine::Keep::count); ++why) {
+    if (counts[why] > 0) named[kKeepNames[why]] = counts[why];
+  }
+  return named;
+}
+
+std::vector<size_t> pending_slots(const engine::Batch& batch) {
+  std::vector<size_t> slots;
+  for (size_t slot = 0; slot < batch.deferred.size(); ++slot) {
+    if (batch.deferred[slot].pending) slots.push_back(slot);
+  }
+  return slots;
+}
+
+int64_t count_taps(const engine::Batch& batch) {
+  size_t count = 0;
+  for (const engine::Deferred& deferred : batch.deferred) {
+    if (!deferred.pending) continue;
+    for (const recipe::AxisPass& pass : deferred.passes) count += pass.starts.size() + pass.weights.size();
+  }
+  return static_cast<int64_t>(count);
+}
+
+// Copies the taps behind one another and notes where; the caller holds no lock of Python's.
+void write_passes(const engine::Batch& batch, const std::vector<size_t>& slots, int32_t* numbers, int32_t* taps) {
+  int32_t at = 0;
+  for (const size_t slot : slots) {
+    for (const recipe::AxisPass& pass : batch.deferred[slot].passes) {
+      const int32_t row[kPassNumbers] = {pass.vertical, pass.lines, pass.span, pass.outputs, pass.taps, at};
+      std::memcpy(numbers, row, sizeof row);
+      numbers += kPassNumbers;
+      for (const std::vector<int32_t>* part : {&pass.starts, &pass.weights}) {
+        std::memcpy(taps + at, part->data(), part->size() * sizeof(int32_t));
+        at += static_cast<int32_t>(part->size());
+      }
+    }
+  }
+}
+
+// (samples [n, 7], passes [n, 2, 6], encoded: n uint8 arrays); the taps go to `taps`.
+py::tuple deferred(const std::shared_ptr<engine::Batch>& batch, py::array_t<int32_t, py::array::c_style> taps) {
+  if (!batch->done()) throw py::value_error("the batch is not done");
+  if (taps.size() != count_taps(*batch)) throw py::value_error("taps has not deferred_taps elements");
+  const std::vector<size_t> slots = pending_slots(*batch);
+  const auto count = static_cast<py::ssize_t>(slots.size());
+  py::array_t<int32_t> samples({count, kSampleNumbers});
+  py::array_t<int32_t> passes({count, py::ssize_t{2}, kPassNumbers});
+  py::list encoded;
+  // Whoever holds one of the arrays holds the batch.
+  const py::capsule owner(new std::shared_ptr<engine::Batch>(batch),
+                          [](void* held) { delete static_cast<std::shared_ptr<engine::Batch>*>(held); });
+  int32_t* row = samples.mutable_data();
+  for (const size_t slot : slots) {
+    const engine::Deferred& one = batch->deferred[slot];
+    const recipe::Plan& plan = one.plan;
+    const int32_t numbers[kSampleNumbers] = {
+        static_cast<int32_t>(slot), one.width,         one.height, plan.window.x, plan.window.y,
+        plan.flip_horizontal,       plan.flip_vertical};
+    std::memcpy(row, numbers, sizeof numbers);
+    row += kSampleNumbers;
+    encoded.append(py::array_t<uint8_t>(static_cast<py::ssize_t>(one.size), one.bytes.get(), owner));
+  }
+  int32_t* const numbers = passes.mutable_data();
+  int32_t* const values = taps.mutable_data();
+  {
+    const py::gil_scoped_release unlocked;
+    write_passes(*batch, slots, numbers, values);
+  }
+  return py::make_tuple(samples, passes, encoded);
+}
 
 // Pixels of any uint8 [height, width, 3] array into the lane.
 bool adopt_array(const py::object& object, engine::Lane* lane) {
@@ -212,7 +297,8 @@ std::unique_ptr<PyBatch> submit(const std::shared_ptr<engine::Engine>& owner, co
                                 const std::vector<uint64_t>& indices, const std::shared_ptr<recipe::Recipe>& recipe,
                                 const std::shared_ptr<engine::Target>& target, std::array<int32_t, 2> size,
                                 const py::object& out, const py::object& order, uint64_t seed, uint32_t epoch,
-                                bool stop_at_failure, int64_t max_pixels, const py::object& load) {
+                                bool stop_at_failure, int64_t max_pixels, const py::object& load,
+                                const std::shared_ptr<engine::Share>& share) {
   if (!owner->running()) throw py::value_error("this engine was stopped, or belongs to the parent process");
   if (size[0] < 1 || size[1] < 1) throw py::value_error("size is (height, width), both positive");
   auto batch = std::make_shared<engine::Batch>();
@@ -234,6 +320,7 @@ std::unique_ptr<PyBatch> submit(const std::shared_ptr<engine::Engine>& owner, co
   batch->stop_at_failure = stop_at_failure;
   batch->seed = seed;
   batch->epoch = epoch;
+  batch->share = share;
   if (!order.is_none()) batch->order = order.cast<std::shared_ptr<engine::DrawOrder>>();
   auto made = std::make_unique<PyBatch>(owner, batch);
   {
@@ -325,7 +412,16 @@ void bind_engine(py::module_& module) {
            py::arg("threads"))
       .def("submit", &submit, py::arg("sources"), py::arg("indices"), py::kw_only(), py::arg("recipe"),
            py::arg("target"), py::arg("size"), py::arg("out"), py::arg("order"), py::arg("seed"), py::arg("epoch"),
-           py::arg("stop_at_failure"), py::arg("max_pixels"), py::arg("load"))
+           py::arg("stop_at_failure"), py::arg("max_pixels"), py::arg("load"), py::arg("share") = nullptr)
+      .def(
+          "take_back",
+          [](Engine& made, const PyBatch& batch) {
+            if (!made.running()) throw py::value_error("this engine was stopped, or belongs to the parent process");
+            if (!batch.batch().done()) throw py::value_error("the batch is not done");
+            const py::gil_scoped_release unlocked;
+            made.take_back(batch.shared());
+          },
+          py::arg("batch"), "Decodes here what the batch left to another decoder; the batch is then done once more.")
       .def("stop", &Engine::stop, py::call_guard<py::gil_scoped_release>(),
            "Ends the threads; batches under way are cancelled.")
       .def_property_readonly("is_forked_copy", &Engine::is_forked_copy,
@@ -335,6 +431,15 @@ void bind_engine(py::module_& module) {
       module, "BatchMemory", "Blocks of memory for batches, taken when a batch is first written.")
       .def(py::init(&make_memory), py::arg("grow"))
       .def("give", &engine::BatchMemory::give, py::arg("id"), "Block `id` is nobody's again.");
+  py::class_<engine::Share, std::shared_ptr<engine::Share>>(
+      module, "Share", "Which part of each batch is left to another decoder: its first samples.")
+      .def(py::init<>())
+      .def_property(
+          "of_batch", [](const engine::Share& share) { return share.of_batch.load(); },
+          [](engine::Share& share, double part) {
+            if (!(part >= 0.0 && part <= 1.0)) throw py::value_error("a share lies between 0 and 1");
+            share.of_batch = part;
+          });
   py::class_<PyBatch>(module, "Batch", "A batch under way.")
       .def("take_block", &PyBatch::take_block,
            "The id of the block that holds the images, -1 if none was needed; it is the caller's to give back.")
@@ -344,6 +449,17 @@ void bind_engine(py::module_& module) {
       .def_property_readonly(
           "generator_after", [](const PyBatch& b) { return b.batch().generator_after; },
           "A copy of the order's generator as this batch left it; read it when done.")
+      .def_property_readonly("deferred_taps", [](const PyBatch& b) { return count_taps(b.batch()); })
+      .def(
+          "deferred",
+          [](const PyBatch& b, const py::array_t<int32_t, py::array::c_style>& taps) {
+            return deferred(b.shared(), taps);
+          },
+          py::arg("taps"),
+          "What was left to another decoder: (samples, passes, encoded); fills `taps` (int32, deferred_taps elements).")
+      .def_property_readonly(
+          "kept", [](const PyBatch& b) { return kept_here(b.batch()); },
+          "{reason: samples decoded here for it}, where there is another decoder.")
       .def_property_readonly("fallbacks", [](const PyBatch& b) { return b.batch().fallbacks; })
       .def_property_readonly("stage_seconds", [](const PyBatch& b) { return stage_seconds(b.batch().times); });
   py::class_<Reader>(module, "Reader", "One sample at a time on the calling thread.")

@@ -3,6 +3,7 @@
 >>> from fastload import DataLoader  # was: from torch.utils.data import DataLoader
 """
 
+from fastload.choice import GpuDecode
 from fastload.datasets.files import ImageFiles
 from fastload.datasets.folder import ImageFolder
 from fastload.errors import DecodeError, FastloadError, ReadError, SampleError, TransformError
@@ -15,6 +16,7 @@ __all__ = [
     "DataLoader",
     "DecodeError",
     "FastloadError",
+    "GpuDecode",
     "ImageFiles",
     "ImageFolder",
     "ReadError",

@@ -32,6 +32,7 @@ class _Job:
         self.samples = samples
         self.images = images
         self.batch = batch
+        self.upload: Any = None  # for a device: what was begun before the batch was asked for
 
 
 class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
@@ -68,9 +69,10 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
         self._seed = loader._index_seed if loader.rng == "index" else self._base_seed
         self._wanted_dtype = loader.dtype
         self._channels_last = loader.memory_format == torch.channels_last
-        self._adopt(mode)
         self._ahead = loader.prefetch_factor * self._num_workers if self._num_workers else 0
-        self._memory = memory if BatchMemory.serves(pinned=self._pin_memory) else None
+        self._memory: Any = memory if BatchMemory.serves(pinned=self._pin_memory) else None
+        self._share: _core.Share | None = None  # no other decoder
+        self._adopt(mode)
         self._jobs: deque[_Job] = deque()
         self._orders: list[_core.DrawOrder] | None = None
         if loader.rng == "stock":
@@ -139,6 +141,7 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
             stop_at_failure=self._on_error == "raise",
             max_pixels=pixel_limit(),
             load=samples.load,
+            share=self._share,
         )
         return _Job(samples, images, batch)
 
@@ -154,7 +157,12 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
         job = self._jobs.popleft()
         self._left_behind(job)
         self._send_next()
-        return self._deliver(job, waited)
+        data = self._deliver(job, waited)
+        self._look_ahead()
+        return data
+
+    def _look_ahead(self) -> None:
+        """Begins what can be begun with batches that were not asked for yet."""
 
     def _left_behind(self, job: _Job) -> None:
         """Notes where the worker's generator is after this batch."""
@@ -171,7 +179,7 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
         if self._live is not None and not self._mode.holds():  # the transforms were changed
             mode = choose(self._live)
             if mode.way is not Way.native or mode.in_workers:
-                return fetch_in_caller(self._live, mode, indices, self._pin_memory)
+                return self._moved(fetch_in_caller(self._live, mode, indices, self._pin_memory))
             self._adopt(mode)
         if self._orders is None:
             job = self._send(indices, None)
@@ -190,6 +198,10 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
             raise RuntimeError(f"DataLoader timed out after {self._timeout} seconds")
         return time.perf_counter() - began
 
+    def _complete(self, job: _Job) -> float:
+        """Waits for all images of the batch, whoever decodes them; the seconds."""
+        return self._wait(job)
+
     def _deliver(self, job: _Job, waited: float) -> Any:
         """The collated batch, or the error that the policy wants raised."""
         failures = job.samples.failures(job.batch, self._reading)
@@ -206,21 +218,18 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
                 image, target = self._stand_in(failures)
                 count = len(targets) if self._on_error == "replace" else 1
                 images, targets = image.repeat(count, 1, 1, 1), [target] * count
-            elif self._on_error == "skip":
-                images = self._finished(job)[kept]
-                targets = [targets[slot] for slot in kept]
             else:
-                images = self._finished(job)
-                for slot in failures:
-                    stand_in = next((other for other in kept if other > slot), kept[0])
-                    images[slot] = images[stand_in]
-                    targets[slot] = targets[stand_in]
+                take = kept
+                if self._on_error == "replace":
+                    take = [next((other for other in kept if other >= slot), kept[0]) for slot in range(len(targets))]
+                images = self._images(job, take)
+                targets = [targets[slot] for slot in take]
             if self._channels_last:
                 images = images.contiguous(memory_format=torch.channels_last)
             if self._pin_memory and not images.is_pinned():
                 images = images.pin_memory()
         else:
-            images = self._finished(job)
+            images = self._images(job)
         if not targets:
             default_collate([])  # torch's error for an empty batch
         if not self._has_targets:
@@ -228,15 +237,24 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
         collated = default_collate(tuple(targets))  # as torch has it after transposing: text stays a tuple
         if self._pin_memory:
             collated = torch.utils.data._utils.pin_memory.pin_memory(collated)
-        return [images, collated]
+        return [images, self._moved(collated)]
+
+    def _images(self, job: _Job, take: list[int] | None = None) -> torch.Tensor:
+        """The images of these slots, None: of all, where the consumer wants them."""
+        images = self._finished(job)
+        return images if take is None else images[take]
+
+    def _moved(self, data: Any) -> Any:
+        """What was made on the CPU, where the consumer wants it."""
+        return data
 
     def _stand_in(self, failures: dict[int, FastloadError]) -> tuple[torch.Tensor, Any]:
         """The next readable sample: no batch is ever empty, or ranks would take different numbers of steps."""
         for index in stand_in_indices(list(failures.values()), self._length):
             job = self._send([index], None)
-            self._wait(job)
+            self._complete(job)
             if not job.samples.failures(job.batch, self._reading):
-                return self._finished(job), job.samples.targets[0]
+                return self._images(job), job.samples.targets[0]
         raise failures[min(failures)]
 
     def _shutdown_workers(self) -> None:

@@ -18,6 +18,9 @@ class Statistics:
         self._batches = self._images = self._errors = self._fallbacks = 0
         self._waited = 0.0
         self._stages: dict[str, float] = {}
+        self._on_gpu = 0
+        self._reasons: dict[str, int] = {}
+        self._refused: list[tuple[int, str | None, str]] = []
 
     def add(self, batch: _core.Batch, images: int, errors: int, waited: float) -> None:
         """One delivered batch."""
@@ -32,6 +35,16 @@ class Statistics:
         for stage, seconds in batch.stage_seconds.items():
             self._stages[stage] = self._stages.get(stage, 0.0) + seconds
 
+    def add_decoders(self, gpu: int, reasons: dict[str, int]) -> None:
+        """How many images of a batch the GPU decoded, and why the CPU had the others."""
+        self._on_gpu += gpu
+        for reason, count in reasons.items():
+            self._reasons[reason] = self._reasons.get(reason, 0) + count
+
+    def refuse(self, index: int, path: str | None, reason: str) -> None:
+        """An image that the GPU's decoder was given and could not decode."""
+        self._refused.append((index, path, reason))
+
     def figures(self) -> dict[str, Any]:
         """A fresh dictionary; see ``DataLoader.stats``."""
         seconds = self._last - self._began
@@ -45,4 +58,10 @@ class Statistics:
             "stages": dict(self._stages),
             "fallbacks": self._fallbacks,
             "errors": self._errors,
+            "decoders": {
+                "cpu": self._images - self._on_gpu,
+                "gpu": self._on_gpu,
+                "reasons": dict(self._reasons),
+                "refused": list(self._refused),
+            },
         }

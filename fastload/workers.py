@@ -15,6 +15,7 @@ from torch._utils import ExceptionWrapper
 from torch.utils.data import IterableDataset
 from torch.utils.data.dataloader import _DatasetKind, _MultiProcessingDataLoaderIter, _SingleProcessDataLoaderIter
 
+from fastload.destination import pins
 from fastload.modes import Mode, Way
 from fastload.progress import Progress
 from fastload.record import Record
@@ -112,6 +113,7 @@ def iterate_in_workers(loader: DataLoader[Any], mode: Mode, resumed: dict[str, A
     if resumed is not None and not in_the_middle(resumed):
         kept = {worker: outliving(mine) for worker, mine in kept.items()}
     view = _as_served(loader, mode, Place(loader._record.keeps_progress, kept))
+    view.pin_memory = loader.pin_memory or pins(loader.device)
     if loader.num_workers == 0:
         return _CallerIterator(view, loader, resumed)
     loader.check_worker_number_rationality()

@@ -49,7 +49,7 @@ def test_every_public_attribute_is_a_parameter(root):
         {"threads": True},
         {"rng": "numpy"},
         {"on_error": "ignore"},
-        {"device": "cuda"},
+        {"device": "gpu"},
         {"decode": "gpu"},
         {"cache": "encoded"},
         {"cache_bytes": 5},

@@ -72,7 +72,10 @@ struct Batch {
   StageTimes times;
   int64_t fallbacks = 0;
   random::Mt19937 generator_after;  // of `order`, once the batch's last sample has drawn: where a resumed run goes on
-  int block = BatchMemory::kNone;   // of `memory`, once taken; goes back with the batch unless the caller resets it
+  std::shared_ptr<const Share> share;  // null: all samples are decoded here
+  std::vector<Deferred> deferred;      // with a share, by slot: the samples that were left to another decoder
+  std::vector<Keep> kept;              // … and why each of the others was not
+  int block = BatchMemory::kNone;      // of `memory`, once taken; goes back with the batch unless the caller resets it
 
   Batch() = default;
   ~Batch();
@@ -87,12 +90,16 @@ struct Batch {
   friend class Engine;
   // `out`, taken if need be. Null: out of memory.
   uint8_t* output();
+  size_t tasks() const { return again_.empty() ? samples.size() : again_.size(); }
+  size_t slot_of(size_t task) const { return again_.empty() ? task : again_[task]; }
 
   mutable std::mutex mutex_;
   std::mutex memory_mutex_;  // apart: it is held while Python's lock is waited for
   std::condition_variable finished_;
-  size_t started_ = 0;    // guarded by the engine's queue lock
-  size_t remaining_ = 0;  // guarded by mutex_
+  size_t started_ = 0;         // tasks; guarded by the engine's queue lock, as the next two
+  size_t to_leave_ = 0;        // samples, from the first, that are for the other decoder
+  std::vector<size_t> again_;  // slots that were taken back; empty: every slot is a task
+  size_t remaining_ = 0;       // guarded by mutex_
   std::atomic<bool> failed_{false};
   std::atomic<bool> cancelled_{false};
 };

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <new>
 
 namespace fastload::engine {
@@ -29,6 +30,10 @@ struct Engine::Pool {
   void work();
   void run(Batch& batch, size_t slot, Lane& lane);
   Status run_stages(Batch& batch, size_t slot, Lane& lane);
+  Status run_again(Batch& batch, size_t slot, Lane& lane);
+  static Status finish(Batch& batch, size_t slot, Lane& lane);
+  // Whether the drawn sample is left to another decoder; notes why, if not.
+  static bool leaves(Batch& batch, size_t slot, Lane& lane);
   static Status draw(Batch& batch, size_t slot, Status opened, Lane& lane);
   Status fall_back(Batch& batch, size_t slot, Status why, Lane& lane);
   static void finish_samples(Batch& batch, size_t count);
@@ -90,11 +95,34 @@ void Engine::submit(const std::shared_ptr<Batch>& batch) {
   const size_t count = batch->samples.size();
   batch->outcomes.assign(count, Outcome{});
   batch->remaining_ = count;
+  if (batch->share) {
+    batch->deferred.resize(count);
+    batch->kept.assign(count, Keep::none);
+  }
   if (batch->order) batch->first_turn = batch->order->reserve(count);
   if (count == 0) return;
   {
     const std::lock_guard<std::mutex> lock(pool_->mutex);
     pool_->queue.push_back(batch);
+  }
+  pool_->work_or_stop.notify_all();
+}
+
+void Engine::take_back(const std::shared_ptr<Batch>& batch) {
+  std::vector<size_t> slots;
+  for (size_t slot = 0; slot < batch->deferred.size(); ++slot) {
+    if (batch->deferred[slot].pending) slots.push_back(slot);
+  }
+  if (slots.empty()) return;
+  {
+    const std::lock_guard<std::mutex> lock(batch->mutex_);
+    batch->remaining_ = slots.size();
+  }
+  {
+    const std::lock_guard<std::mutex> lock(pool_->mutex);
+    batch->again_ = std::move(slots);
+    batch->started_ = 0;
+    pool_->queue.push_front(batch);  // nobody waits for a turn in it, and its consumer waits already
   }
   pool_->work_or_stop.notify_all();
 }
@@ -109,10 +137,10 @@ void Engine::abandon(Batch& batch) {
     const auto entry = std::find_if(queue.begin(), queue.end(),
                                     [&](const std::shared_ptr<Batch>& other) { return other.get() == &batch; });
     if (entry != queue.end()) {
-      for (size_t slot = batch.started_; slot < batch.samples.size(); ++slot)
-        batch.outcomes[slot].code = Code::cancelled;
-      dropped = batch.samples.size() - batch.started_;
-      batch.started_ = batch.samples.size();
+      for (size_t task = batch.started_; task < batch.tasks(); ++task)
+        batch.outcomes[batch.slot_of(task)].code = Code::cancelled;
+      dropped = batch.tasks() - batch.started_;
+      batch.started_ = batch.tasks();
       const std::shared_ptr<Batch> keep = *entry;  // the caller's reference may be the queue's
       queue.erase(entry);
       Pool::finish_samples(batch, dropped);
@@ -143,8 +171,12 @@ void Engine::Pool::work() {
       work_or_stop.wait(lock, [&] { return stopping || !queue.empty(); });
       if (stopping) return;
       batch = queue.front();
-      slot = batch->started_++;
-      if (batch->started_ == batch->samples.size()) queue.pop_front();
+      if (batch->started_ == 0 && batch->share) {
+        const double share = batch->share->of_batch;
+        batch->to_leave_ = static_cast<size_t>(std::ceil(share * static_cast<double>(batch->samples.size())));
+      }
+      slot = batch->slot_of(batch->started_++);
+      if (batch->started_ == batch->tasks()) queue.pop_front();
     }
     run(*batch, slot, lane);
   }
@@ -196,7 +228,41 @@ Status Engine::Pool::draw(Batch& batch, size_t slot, Status opened, Lane& lane) 
   return status;
 }
 
+bool Engine::Pool::leaves(Batch& batch, size_t slot, Lane& lane) {
+  Keep why = lane.why_kept();
+  if (slot >= batch.to_leave_) why = Keep::balance;
+  if (why == Keep::none && !lane.defer(&batch.deferred[slot])) why = Keep::transforms;
+  batch.kept[slot] = why;
+  return why == Keep::none;
+}
+
+Status Engine::Pool::finish(Batch& batch, size_t slot, Lane& lane) {
+  return without_throwing([&]() -> Status {
+    uint8_t* out = batch.output();
+    if (out == nullptr) return {Code::too_large, "no memory for the batch"};
+    lane.finish(*batch.target, out + slot * batch.sample_bytes);
+    return {};
+  });
+}
+
+Status Engine::Pool::run_again(Batch& batch, size_t slot, Lane& lane) {
+  Deferred& deferred = batch.deferred[slot];
+  deferred.pending = false;
+  batch.kept[slot] = Keep::refused;
+  io::Source source;
+  source.kind = io::SourceKind::memory;
+  source.memory = {deferred.bytes.get(), deferred.size};
+  Status status = without_throwing([&] { return lane.open(source, batch.max_pixels); });
+  if (!status.ok()) status = fall_back(batch, slot, status, lane);
+  if (!status.ok()) return status;
+  lane.use(deferred.plan);
+  status = without_throwing([&] { return lane.decode(); });
+  if (!status.ok()) status = fall_back(batch, slot, status, lane);
+  return status.ok() ? finish(batch, slot, lane) : status;
+}
+
 Status Engine::Pool::run_stages(Batch& batch, size_t slot, Lane& lane) {
+  if (!batch.again_.empty()) return run_again(batch, slot, lane);
   Status status = {Code::cancelled, "cancelled"};
   if (!batch.cancelled_ && !(batch.stop_at_failure && batch.failed_)) {
     status = without_throwing([&] { return lane.open(batch.samples[slot].source, batch.max_pixels); });
@@ -204,22 +270,24 @@ Status Engine::Pool::run_stages(Batch& batch, size_t slot, Lane& lane) {
   }
   status = draw(batch, slot, status, lane);
   if (!status.ok()) return status;
+  const recipe::Plan& plan = lane.plan();
+  const bool fits = plan.width == batch.out_width && plan.height == batch.out_height;
+  if (fits && batch.share) {
+    bool left = false;
+    status = without_throwing([&]() -> Status {
+      left = leaves(batch, slot, lane);
+      return {};
+    });
+    if (left || !status.ok()) return status;
+  }
   status = without_throwing([&] { return lane.decode(); });
   if (!status.ok()) {
     status = fall_back(batch, slot, status, lane);
     if (!status.ok()) batch.failed_ = true;
     if (!status.ok()) return status;
   }
-  const recipe::Plan& plan = lane.plan();
-  if (plan.width != batch.out_width || plan.height != batch.out_height) {
-    return {Code::transform, "the transforms give another size than the batch has"};
-  }
-  return without_throwing([&]() -> Status {
-    uint8_t* out = batch.output();
-    if (out == nullptr) return {Code::too_large, "no memory for the batch"};
-    lane.finish(*batch.target, out + slot * batch.sample_bytes);
-    return {};
-  });
+  if (!fits) return {Code::transform, "the transforms give another size than the batch has"};
+  return finish(batch, slot, lane);
 }
 
 }  // namespace fastload::engine

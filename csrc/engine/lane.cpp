@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 
 #include "image/colour.h"
@@ -51,22 +52,21 @@ Pixels PixelBuffer::image(int32_t width, int32_t height) {
 Lane::Lane(image::Simd simd) : simd_(simd), resampler_(simd) {}
 
 Status Lane::open(const io::Source& source, int64_t max_pixels) {
-  whole_ = false;
-  ByteSpan bytes;
+  whole_ = adopted_ = false;
   {
     const StageClock clock(&times_, Stage::read);
-    const Status status = file_.read(source, &bytes);
+    const Status status = file_.read(source, &bytes_);
     if (!status.ok()) return status;
   }
-  jpeg::Header header;
+  header_ = jpeg::Header{};
   {
     const StageClock clock(&times_, Stage::header);
-    const Status status = jpeg_.open(bytes, max_pixels, &header);
+    const Status status = jpeg_.open(bytes_, max_pixels, &header_);
     if (!status.ok()) return status;
   }
-  width_ = header.width;
-  height_ = header.height;
-  if (header.ends_well) return {};
+  width_ = header_.width;
+  height_ = header_.height;
+  if (header_.ends_well) return {};
   const StageClock clock(&times_, Stage::decode);
   const Box all = {0, 0, width_, height_};
   pixels_ = {decoded_.reserve(jpeg_.required_bytes(all)), 0, 0, 0};
@@ -79,7 +79,7 @@ Pixels Lane::adopt(int32_t width, int32_t height) {
   jpeg_.close();
   width_ = width;
   height_ = height;
-  whole_ = true;
+  whole_ = adopted_ = true;
   pixels_ = decoded_.image(width, height);
   return pixels_;
 }
@@ -87,6 +87,30 @@ Pixels Lane::adopt(int32_t width, int32_t height) {
 Status Lane::draw(const recipe::Recipe& recipe, random::Generator& generator) {
   const StageClock clock(&times_, Stage::draw);
   return recipe::draw(recipe, generator, width_, height_, &plan_);
+}
+
+Keep Lane::why_kept() const {
+  if (adopted_) return Keep::not_plain;
+  if (header_.several_scans) return Keep::progressive;
+  if (!header_.is_ycc) return Keep::colour;
+  if (!header_.common_sampling) return Keep::sampling;
+  if (whole_) return Keep::cut;
+  if (static_cast<int64_t>(width_) * height_ > kMaxDeferredPixels) return Keep::large;
+  return Keep::none;
+}
+
+bool Lane::defer(Deferred* out) {
+  const StageClock clock(&times_, Stage::draw);
+  if (!recipe::two_passes(plan_, &taps_, out->passes)) return false;
+  out->bytes.reset(new uint8_t[bytes_.size]);
+  std::memcpy(out->bytes.get(), bytes_.data, bytes_.size);
+  out->size = bytes_.size;
+  out->width = width_;
+  out->height = height_;
+  out->plan = plan_;
+  out->pending = true;
+  jpeg_.close();
+  return true;
 }
 
 Status Lane::decode() {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "engine/deferred.h"
 #include "image/pack.h"
 #include "image/resample.h"
 #include "io/source.h"
@@ -76,6 +77,13 @@ class Lane {
 
   Status draw(const recipe::Recipe& recipe, random::Generator& generator);
 
+  // Why the drawn sample cannot be left to another decoder; Keep::none if it can.
+  Keep why_kept() const;
+  // The drawn sample for another decoder; false where its plan is not two passes.
+  bool defer(Deferred* out);
+  // In the place of draw(), for a sample that was deferred once and is open again.
+  void use(const recipe::Plan& plan) { plan_ = plan; }
+
   // Decodes what the plan needs. A failure here may be answered by adopt() and another decode(), which then does nothing.
   Status decode();
 
@@ -92,6 +100,9 @@ class Lane {
 
   const image::Simd simd_;
   io::FileBuffer file_;
+  ByteSpan bytes_;
+  jpeg::Header header_;
+  image::Taps taps_;
   jpeg::Session jpeg_;
   image::Resampler resampler_;
   PixelBuffer decoded_;
@@ -100,7 +111,8 @@ class Lane {
 
   int32_t width_ = 0;
   int32_t height_ = 0;
-  bool whole_ = false;  // pixels_ is the whole image
+  bool whole_ = false;    // pixels_ is the whole image
+  bool adopted_ = false;  // it is another decoder's
   Pixels pixels_;
   recipe::Plan plan_;
 };

@@ -49,6 +49,7 @@ struct Session::State {
   Status fail();
 
   bool is_complete() const;
+  bool has_common_sampling() const;
   bool upsamples_as_pillows() const;
   Columns columns(Box window) const;
   void read_rows(int32_t first_column, const Pixels& out);
@@ -87,6 +88,15 @@ bool Session::State::upsamples_as_pillows() const {
   return true;
 }
 
+bool Session::State::has_common_sampling() const {
+  const jpeg_decompress_struct& libjpeg = codec.libjpeg;
+  if (libjpeg.num_components == 1) return true;
+  for (int i = 1; i < libjpeg.num_components; ++i) {
+    if (libjpeg.comp_info[i].h_samp_factor != 1 || libjpeg.comp_info[i].v_samp_factor != 1) return false;
+  }
+  return libjpeg.max_h_samp_factor <= 2 && libjpeg.max_v_samp_factor <= 2;
+}
+
 Columns Session::State::columns(Box window) const {
   const int32_t image_width = static_cast<int32_t>(codec.libjpeg.image_width);
   const int32_t unit = DCTSIZE * codec.libjpeg.max_h_samp_factor;
@@ -109,9 +119,12 @@ Status Session::State::open(ByteSpan bytes, size_t scan, int64_t max_pixels, Hea
   }
   if (!upsamples_as_pillows()) codec.give_up(Code::not_native, "this libjpeg upsamples columns in its own way");
   const int components = libjpeg.num_components;
+  header->is_ycc = libjpeg.jpeg_color_space == JCS_GRAYSCALE || libjpeg.jpeg_color_space == JCS_YCbCr;
+  header->common_sampling = has_common_sampling();
   libjpeg.out_color_space = components == 4 ? JCS_CMYK : components == 3 ? JCS_EXT_RGBX : JCS_GRAYSCALE;
   jpeg_start_decompress(&libjpeg);  // reads every scan of several, and of one scan nothing but its tables
-  if (jpeg_has_multiple_scans(&libjpeg)) {
+  header->several_scans = jpeg_has_multiple_scans(&libjpeg) != 0;
+  if (header->several_scans) {
     if (!is_complete()) codec.give_up(Code::not_native, "the scans leave coefficients out");
     ends_well = true;
   } else {

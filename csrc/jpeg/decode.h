@@ -23,6 +23,9 @@ struct Header {
   // and a window may be decoded without looking at the rest. Otherwise only a window of all rows can be decoded: its
   // end was cut, and whether there is enough left shows at the last row.
   bool ends_well = false;
+  bool several_scans = false;    // progressive, or components apart
+  bool is_ycc = false;           // gray, or luminance and chroma
+  bool common_sampling = false;  // of chroma: 4:4:4, 4:4:0, 4:2:2 or 4:2:0
 };
 
 // Against small files that keep a decoder busy for long; progressive files have about ten scans.

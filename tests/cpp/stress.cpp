@@ -118,7 +118,13 @@ Status answer(const engine::Batch& batch, size_t slot, Status why, engine::Lane*
   return {};
 }
 
-// A chain of batches on one draw order, with one thread and with many: the same bytes and the same outcomes.
+void wait_for(const Work& work) {
+  while (!work.batch->wait(1000)) {
+  }
+}
+
+// A chain of batches on one draw order, with one thread, and with many that leave some samples to another decoder, which gives them
+// all back: the same bytes and the same outcomes.
 bool equal_to_one_thread(Stress& stress, uint32_t seed) {
   std::vector<std::vector<Work>> runs;
   for (const int threads : {1, 5}) {
@@ -127,11 +133,17 @@ bool equal_to_one_thread(Stress& stress, uint32_t seed) {
     runs.emplace_back();
     for (uint32_t i = 0; i < 8; ++i) {
       runs.back().push_back(stress.make(seed * 8 + i, order, i % 2 == 0));
+      if (threads > 1 && i % 4 != 0) {
+        const auto share = std::make_shared<engine::Share>();
+        share->of_batch = (i % 4 - 1) / 2.0;
+        runs.back().back().batch->share = share;
+      }
       engine.submit(runs.back().back().batch);
     }
     for (Work& work : runs.back()) {
-      while (!work.batch->wait(1000)) {
-      }
+      wait_for(work);
+      engine.take_back(work.batch);
+      wait_for(work);
     }
   }
   for (size_t i = 0; i < runs[0].size(); ++i) {
@@ -155,9 +167,13 @@ void interrupt(Stress& stress, uint32_t seed) {
   const auto second = std::make_shared<engine::DrawOrder>(random::Mt19937(seed + 1));
   for (uint32_t i = 0; i < 10; ++i) {
     works.push_back(stress.make(seed * 16 + i, i % 3 == 0 ? nullptr : i % 3 == 1 ? first : second, true));
+    if (dice() % 2 == 0) works.back().batch->share = std::make_shared<engine::Share>();
     engine.submit(works.back().batch);
   }
   usleep(dice() % 2000);
+  for (const Work& work : works) {
+    if (work.batch->done()) engine.take_back(work.batch);
+  }
   switch (dice() % 3) {
     case 0:
       for (Work& work : works) engine.cancel(*work.batch);

@@ -1,0 +1,47 @@
+// engine/deferred.h: a sample that is left to another decoder (a GPU): its bytes, its plan, and the passes that make it of the
+// decoded image. It can be taken back and decoded here, with the same plan.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "recipe/separable.h"
+
+namespace fastload::engine {
+
+// Why a sample was decoded here although there is another decoder.
+enum class Keep : uint8_t {
+  none,         // it was not
+  balance,      // it was not the other's turn
+  not_plain,    // not a plain JPEG, or damaged
+  progressive,  // or in several scans
+  colour,       // CMYK, or not coded as luminance and chroma
+  sampling,     // chroma at a resolution that hardware does not know
+  cut,          // the file ends before its image does
+  large,        // more pixels than kMaxDeferredPixels
+  transforms,   // more than crops and one resize
+  refused,      // taken back
+  count
+};
+
+// 200 MB of decoded pixels; the GPU holds several batches of images at once.
+constexpr int64_t kMaxDeferredPixels = int64_t{1} << 26;
+
+struct Deferred {
+  std::unique_ptr<uint8_t[]> bytes;
+  size_t size = 0;
+  int32_t width = 0;  // of the image
+  int32_t height = 0;
+  recipe::Plan plan;
+  recipe::AxisPass passes[2];
+  bool pending = false;  // nobody but the other decoder has it
+};
+
+// Which part of each batch is left to the other decoder; may change at any time, and counts for batches that start later.
+struct Share {
+  std::atomic<double> of_batch{1.0};
+};
+
+}  // namespace fastload::engine

@@ -1,0 +1,82 @@
+"""Native batches that arrive on a device: the engine leaves uint8, the rest is done there.
+
+See Note [who may touch a batch when] in destination.py.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from fastload.destination import Destination, map_tensors
+from fastload.finish import Finish, bytes_target
+from fastload.modes import Mode
+from fastload.native import NativeIterator
+
+if TYPE_CHECKING:
+    from fastload.loader import DataLoader
+
+# Batches whose copies are begun before they are asked for, if their images are there. One hides the copy behind the consumer's
+# work; the second is for a consumer that took long.
+_UPLOADS_AHEAD = 2
+
+
+class Upload:
+    """Images on their way: the tensor, and the event behind it."""
+
+    def __init__(self, images: torch.Tensor, event: torch.cuda.Event | None) -> None:
+        self.images = images
+        self.event = event
+
+
+class DeviceIterator(NativeIterator):
+    """Native batches on a device."""
+
+    def __init__(self, loader: DataLoader[Any], *given: Any, destination: Destination) -> None:
+        self._destination = destination
+        super().__init__(loader, *given)
+
+    def _adopt(self, mode: Mode) -> None:
+        super()._adopt(mode)
+        with self._destination.on_stream():
+            self._finish = Finish(
+                self._reading.pixelwise,
+                self._dtype,
+                channels_last=self._channels_last,
+                device=self._destination.device,
+            )
+        self._target = bytes_target(self._finish.channels)
+        self._dtype = torch.uint8
+        self._memory = self._destination.staging
+        self._pin_memory = False
+
+    def _look_ahead(self) -> None:
+        for job in list(self._jobs)[:_UPLOADS_AHEAD]:
+            if job.upload is None and job.batch.done and not job.batch.failures:
+                job.upload = self._upload(job, None)
+
+    def _images(self, job: Any, take: list[int] | None = None) -> torch.Tensor:
+        upload = job.upload or self._upload(job, take)
+        return self._destination.hand_over(upload.images, upload.event)
+
+    def _moved(self, data: Any) -> Any:
+        pinned = map_tensors(data, torch.Tensor.pin_memory) if self._destination.stream is not None else data
+        return self._destination.move(pinned)
+
+    def _upload(self, job: Any, take: list[int] | None) -> Upload:
+        count, channels, height, width = job.images.shape
+        destination, block = self._destination, job.batch.take_block()
+        with destination.on_stream():
+            if block < 0:  # no samples
+                pixels = torch.empty((0, height, width, channels), dtype=torch.uint8, device=destination.device)
+            else:
+                pixels = destination.copy(destination.staging.memory(block).view(count, height, width, channels))
+                copied = destination.event()
+            images = self._finish(pixels, self._slots(take))
+        if block >= 0:  # not before: where there is no stream, the copy may be the memory itself
+            destination.staging.give_after(block, copied)
+        return Upload(images, destination.event())
+
+    def _slots(self, take: list[int] | None) -> torch.Tensor | None:
+        return None if take is None else self._destination.copy(torch.tensor(take, dtype=torch.int32))

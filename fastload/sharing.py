@@ -1,0 +1,228 @@
+"""Batches whose images two decoders share: the engine's threads, and the GPU's hardware through DALI.
+
+The engine opens, draws and orders every sample, so windows, flips, order and errors are its own. The first images of each batch are
+left to the GPU if its decoder can take them; the bytes go to DALI, the decoded images through fastload's own resize into the batch.
+What DALI refuses is taken back and decoded by the engine, with the window that was drawn.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from fastload import _core, dali, ragged
+from fastload.balance import Balance
+from fastload.choice import GpuDecode
+from fastload.destination import Destination
+from fastload.device import DeviceIterator, Upload
+from fastload.modes import Mode
+
+if TYPE_CHECKING:
+    from fastload.loader import DataLoader
+
+# Batches that DALI has at a time: what it overlaps inside needs two, one more is being asked for, one is being handed to it.
+_DEPTH = 4
+# Beyond this the engine would leave so far behind what the balance says now that it swings.
+_MOST_AHEAD = 8
+# Runs of images that the CPU decoded; more than these are copied as the whole batch.
+_MOST_COPIES = 16
+
+
+class Sharing:
+    """What one loader keeps for all its epochs: the decoder, the share and what was found out."""
+
+    def __init__(self, decode: GpuDecode, destination: Destination, threads: int) -> None:
+        self.decode = decode
+        self.destination = destination
+        self.share = _core.Share()
+        hybrid = decode.how == "hybrid"
+        self.balance = Balance() if hybrid else None
+        self.share.of_batch = self.balance.share if self.balance else 1.0
+        self.decoder = dali.Decoder(
+            device_id=destination.device.index if decode.backend == "gpu" else None,
+            threads=decode.threads or (4 if hybrid else threads),
+            hw_decoder_load=1.0 if decode.hw_decoder_load is None else decode.hw_decoder_load,
+            depth=_DEPTH,
+            windows=decode.windows,
+        )
+        self.refused: dict[int, str] = {}  # by index in the data set
+        self._held: deque[tuple[torch.cuda.Event, Any]] = deque()
+
+    def serves(self, decode: GpuDecode, destination: Destination) -> bool:
+        return decode == self.decode and destination is self.destination
+
+    def __del__(self) -> None:
+        for event, _ in self._held:
+            event.synchronize()
+
+    def hold(self, event: torch.cuda.Event | None, what: Any) -> None:
+        """Keeps decoded images until the kernels that read them are over."""
+        while self._held and self._held[0][0].query():
+            self._held.popleft()
+        if event is not None:
+            self._held.append((event, what))
+
+
+class SharingIterator(DeviceIterator):
+    """Native batches on a device, some of their images decoded there."""
+
+    def __init__(self, loader: DataLoader[Any], *given: Any, destination: Destination, sharing: Sharing) -> None:
+        self._sharing = sharing
+        super().__init__(loader, *given, destination=destination)
+
+    def _adopt(self, mode: Mode) -> None:
+        super()._adopt(mode)
+        self._share = self._sharing.share
+        if self._sharing.balance is not None:
+            self._ahead = min(self._ahead, _MOST_AHEAD)
+
+    def _next_from_workers(self) -> Any:
+        if not self._jobs:
+            raise StopIteration
+        # The batch after this one must be on its way through DALI before this one is waited for, or the two decoders take turns.
+        waited = 0.0
+        for job in list(self._jobs)[: _DEPTH - 1]:
+            waited += self._wait(job)
+            self._hand_to_dali(job)
+        job = self._jobs.popleft()
+        self._left_behind(job)
+        self._send_next()
+        return self._deliver(job, waited)
+
+    def _complete(self, job: Any) -> float:
+        waited = self._wait(job)
+        self._hand_to_dali(job)
+        self._collect(job)
+        return waited
+
+    def _deliver(self, job: Any, waited: float) -> Any:
+        self._hand_to_dali(job)
+        began = time.perf_counter()
+        self._collect(job)
+        ended = time.perf_counter()
+        self._record.statistics.add_decoders(len(job.upload.slots), job.batch.kept)
+        if self._sharing.balance is not None:
+            self._weigh(job, self._sharing.balance, waited, began, ended)
+        return super()._deliver(job, waited + ended - began)
+
+    def _weigh(self, job: Any, balance: Balance, waited_for_cpu: float, began: float, ended: float) -> None:
+        left: _Left = job.upload
+        gpu_images = len(left.slots)
+        stages = job.batch.stage_seconds
+        balance.add(
+            cpu_images=len(job.samples.indices) - gpu_images,
+            cpu_seconds=(sum(stages.values()) - stages["turn"]) / self._engine.threads,
+            gpu_images=gpu_images,
+            begun=left.begun,
+            ended=ended,
+            waited_for_cpu=waited_for_cpu,
+            waited_for_gpu=ended - began,
+        )
+        self._sharing.share.of_batch = balance.share
+
+    def _hand_to_dali(self, job: Any) -> None:
+        """Hands what the engine left to DALI."""
+        if job.upload is not None:
+            return
+        job.upload = left = _Left()
+        if self._on_error == "raise" and job.batch.failures:
+            return
+        taps = torch.empty(job.batch.deferred_taps, dtype=torch.int32, pin_memory=self._destination.stream is not None)
+        if len(taps) == 0:
+            return
+        samples, passes, encoded = job.batch.deferred(taps.numpy())
+        left.deferred = ragged.Deferred(samples, passes, taps, encoded)
+        left.regions = left.deferred.regions(windows=self._sharing.decode.windows)
+        left.ticket = self._sharing.decoder.submit(encoded, left.regions, len(job.samples.indices))
+        left.begun = time.perf_counter()  # not before: the first time, DALI is set up
+
+    def _collect(self, job: Any) -> None:
+        """Waits for DALI; takes back what it refused."""
+        left: _Left = job.upload
+        if left.ticket is not None and left.deferred is not None:
+            ticket = self._sharing.decoder.collect(left.ticket)
+            if ticket.error is None:
+                left.images = ticket.images
+            else:
+                self._take_back(job, left.deferred, left.regions)
+
+    def _take_back(self, job: Any, deferred: ragged.Deferred, regions: np.ndarray) -> None:
+        self._engine.take_back(job.batch)
+        slots = deferred.samples[:, ragged.SLOT]
+        refused = self._sharing.refused
+        if not any(job.samples.indices[slot] in refused for slot in slots):
+            for number, reason in self._sharing.decoder.culprits(deferred.encoded, regions):
+                index, path = job.samples.indices[slots[number]], job.samples.paths[slots[number]]
+                refused[index] = reason
+                self._record.statistics.refuse(index, path, reason)
+        self._wait(job)
+
+    def _look_ahead(self) -> None:
+        """Copies are begun when a batch is asked for: by then its other part has been decoded."""
+
+    def _images(self, job: Any, take: list[int] | None = None) -> torch.Tensor:
+        upload = self._assemble(job, job.upload, take)
+        return self._destination.hand_over(upload.images, upload.event)
+
+    def _assemble(self, job: Any, left: _Left, take: list[int] | None) -> Upload:
+        count, channels, height, width = job.images.shape
+        block = job.batch.take_block()
+        destination = self._destination
+        with destination.on_stream():
+            pixels = torch.empty((count, height, width, channels), dtype=torch.uint8, device=destination.device)
+            if block >= 0:
+                host = destination.staging.memory(block).view(count, height, width, channels)
+                for start, end in _runs(count, left.slots):
+                    pixels[start:end].copy_(host[start:end], non_blocking=destination.stream is not None)
+                destination.staging.give_after(block, destination.event())
+            if left.images is not None and left.deferred is not None:
+                self._resize(left.images, left.regions, left.deferred, pixels)
+            images = self._finish(pixels, self._slots(take))
+        event = destination.event()
+        self._sharing.hold(event, left)
+        return Upload(images, event)
+
+    def _resize(
+        self, images: dali.Images, regions: np.ndarray, deferred: ragged.Deferred, pixels: torch.Tensor
+    ) -> None:
+        if pixels.is_cuda and ragged.resize_on_gpu(images.addresses(), regions, deferred, pixels):
+            return
+        on_cpu = torch.empty(pixels.shape, dtype=torch.uint8)
+        ragged.resize(images.tensors(), regions, deferred, on_cpu)
+        slots = torch.from_numpy(deferred.samples[:, ragged.SLOT]).long()
+        pixels[slots.to(pixels.device)] = on_cpu[slots].to(pixels.device)
+
+
+class _Left:
+    """What the engine left of one batch, and what became of it."""
+
+    def __init__(self) -> None:
+        self.deferred: ragged.Deferred | None = None
+        self.regions = np.empty((0, 4), np.int32)
+        self.begun = 0.0
+        self.ticket: dali.Ticket | None = None
+        self.images: dali.Images | None = None
+
+    @property
+    def slots(self) -> set[int]:
+        """Those that the GPU decoded."""
+        if self.images is None or self.deferred is None:
+            return set()
+        return set(self.deferred.samples[:, ragged.SLOT].tolist())
+
+
+def _runs(count: int, elsewhere: set[int]) -> list[tuple[int, int]]:
+    """[start, end) of the slots that are in host memory."""
+    runs: list[tuple[int, int]] = []
+    for slot in range(count):
+        if slot in elsewhere:
+            continue
+        if runs and runs[-1][1] == slot:
+            runs[-1] = (runs[-1][0], slot + 1)
+        else:
+            runs.append((slot, slot + 1))
+    return runs if len(runs) <= _MOST_COPIES else [(0, count)]

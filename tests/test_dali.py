@@ -1,0 +1,429 @@
+"""GPU decode, driven by DALI's CPU backend: its pixels are Pillow's, so every batch must equal the CPU's exactly.
+
+All that is particular to a GPU (streams, the compiled kernels, the hardware's own pixels) is in test_device.py and gpu_stress.py.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+import torchvision.transforms as v1
+from torchvision.datasets import ImageFolder
+
+import fastload
+from fastload import GpuDecode, _core, dali, ragged
+from fastload.finish import bytes_target
+from fastload.transforms import read
+from images import jpeg_bytes, picture, write_folder
+
+NORMALIZE = v1.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+TRAIN = v1.Compose([v1.RandomResizedCrop(32), v1.RandomHorizontalFlip(), v1.ToTensor(), NORMALIZE])
+EVALUATE = v1.Compose([v1.Resize(40), v1.CenterCrop(32), v1.ToTensor(), NORMALIZE])
+needs_dali = pytest.mark.skipif(bool(dali.why_missing()), reason=dali.why_missing())
+
+
+def gpu(how="gpu", **options):
+    return GpuDecode(how, backend="cpu", **options)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Baseline and progressive, colour and gray, and what no GPU decodes: CMYK and PNG."""
+    root = write_folder(tmp_path_factory.mktemp("folder"), classes=3, images=12)
+    folder = root / "class1"
+    picture(91, 70, 60).convert("CMYK").save(folder / "cmyk.jpg", "JPEG")
+    picture(92, 70, 60).save(folder / "picture.png")
+    return root
+
+
+def epochs(dataset, count=2, seed=3, **options):
+    torch.manual_seed(seed)
+    loader = fastload.DataLoader(dataset, **{"batch_size": 6, "shuffle": True, "device": "cpu", **options})
+    return [batch for _ in range(count) for batch in loader], loader
+
+
+def assert_same(ours, theirs):
+    assert len(ours) == len(theirs) > 0
+    for (images, targets), (expected, expected_targets) in zip(ours, theirs, strict=True):
+        assert images.stride() == expected.stride()
+        assert torch.equal(images, expected) and torch.equal(targets, expected_targets)
+
+
+PLANS = {
+    "random_resized_crop": [v1.RandomResizedCrop(24), v1.RandomHorizontalFlip(), v1.RandomVerticalFlip()],
+    "resize_center_crop": [v1.Resize(40), v1.CenterCrop(32)],
+    "random_crop": [v1.RandomCrop(20)],
+    "vertical_first": [v1.Resize((10, 130), interpolation=v1.InterpolationMode.LANCZOS)],
+    "horizontal_first": [v1.Resize((90, 30), interpolation=v1.InterpolationMode.BICUBIC), v1.CenterCrop(20)],
+    "nearest": [v1.Resize((30, 31), interpolation=v1.InterpolationMode.NEAREST)],
+}
+
+
+def _deferred(transforms, encoded, seed=1):
+    """(what the CPU makes, what it leaves to another decoder) of the same draws."""
+    reading = read(v1.Compose([*transforms, v1.PILToTensor()]))
+    height, width = reading.size
+    engine, made = _core.Engine(2), []
+    for share in (None, _core.Share()):
+        out = np.zeros((len(encoded), height, width, 3), np.uint8)
+        batch = engine.submit(
+            encoded,
+            list(range(len(encoded))),
+            recipe=reading.recipe,
+            target=bytes_target(3),
+            size=(height, width),
+            out=out,
+            order=_core.DrawOrder(_core.Mt19937(seed)),
+            seed=0,
+            epoch=0,
+            stop_at_failure=True,
+            max_pixels=0,
+            load=None,
+            share=share,
+        )
+        assert batch.wait() and not batch.failures
+        made.append(out)
+    taps = torch.empty(batch.deferred_taps, dtype=torch.int32)
+    samples, passes, left = batch.deferred(taps.numpy())
+    return made[0], ragged.Deferred(samples, passes, taps, left)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_the_resize_of_decoded_images_is_pillows(plan):
+    encoded = [jpeg_bytes(i, 80 + 13 * i, 60 + 31 * (i % 5), progressive=False) for i in range(8)]
+    expected, left = _deferred(PLANS[plan], encoded)
+    assert len(left.encoded) == 8 and left.encoded[3].tobytes() == encoded[3]
+    images = [torch.from_numpy(np.array(PIL.Image.open(io.BytesIO(data)).convert("RGB"))) for data in encoded]
+    for windows in (False, True):
+        regions = left.regions(windows=windows)
+        parts = [image[y : y + h, x : x + w] for image, (x, y, w, h) in zip(images, regions, strict=True)]
+        assert [part.shape[:2] for part in parts] == [(h, w) for _, _, w, h in regions]
+        out = torch.zeros(expected.shape, dtype=torch.uint8)
+        ragged.resize(parts, regions, left, out)
+        assert np.array_equal(out.numpy(), expected)
+
+
+def test_the_resampling_kernel_equals_its_definition():
+    """In Triton's interpreter, on the CPU."""
+    pytest.importorskip("triton")
+    script = """
+        import numpy as np, torch
+        from fastload import ragged
+        from test_dali import PLANS, _deferred, jpeg_bytes, io, PIL
+        for name in ("random_resized_crop", "vertical_first", "resize_center_crop"):
+            encoded = [jpeg_bytes(i, 40 + 13 * i, 90 - 20 * i, progressive=False) for i in range(3)]
+            expected, left = _deferred(PLANS[name], encoded)
+            images = [torch.from_numpy(np.array(PIL.Image.open(io.BytesIO(data)).convert("RGB"))) for data in encoded]
+            out = torch.zeros(expected.shape, dtype=torch.uint8)
+            regions = left.regions(windows=name == "vertical_first")
+            parts = [image[y : y + h, x : x + w].contiguous() for image, (x, y, w, h) in zip(images, regions)]
+            assert ragged.resize_on_gpu([part.data_ptr() for part in parts], regions, left, out)
+            assert np.array_equal(out.numpy(), expected) and expected.any(), name
+        print("equal")
+    """
+    tests = Path(__file__).parent
+    environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": f"{tests.parent}{os.pathsep}{tests}"}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], env=environment, capture_output=True, text=True, timeout=110
+    )
+    assert done.stdout == "equal\n", done.stderr
+
+
+@needs_dali
+@pytest.mark.parametrize("how", ["gpu", "hybrid"])
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("transform", [TRAIN, EVALUATE], ids=["train", "evaluate"])
+@pytest.mark.parametrize("options", [{}, {"memory_format": torch.channels_last, "dtype": torch.bfloat16}], ids=str)
+def test_batches_are_those_of_the_cpu(root, how, workers, transform, options):
+    dataset = ImageFolder(root, transform)
+    ours, loader = epochs(dataset, num_workers=workers, decode=gpu(how), **options)
+    theirs, _ = epochs(dataset, num_workers=workers, **options)
+    assert_same(ours, theirs)
+    decoders = loader.stats()["decoders"]
+    assert decoders["gpu"] > 0 and decoders["cpu"] + decoders["gpu"] == len(dataset)
+    assert sum(decoders["reasons"].values()) == decoders["cpu"] and decoders["refused"] == []
+    if how == "gpu":
+        assert decoders["reasons"] == {"progressive": 12, "colour": 1, "not a plain JPEG": 1}
+
+
+@needs_dali
+@pytest.mark.parametrize("transform", [TRAIN, EVALUATE], ids=["train", "evaluate"])
+def test_windows_alone_may_be_decoded(root, transform):
+    dataset = ImageFolder(root, transform)
+    ours, loader = epochs(dataset, num_workers=2, decode=gpu(windows=True))
+    assert_same(ours, epochs(dataset, num_workers=2)[0])
+    assert loader.stats()["decoders"]["gpu"] > 0
+
+
+@needs_dali
+def test_a_share_that_grows_makes_no_new_pipeline(root, monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        dali.Decoder, "_make", lambda self, size, make=dali.Decoder._make: made.append(size) or make(self, size)
+    )
+    loader = epochs(ImageFolder(root, TRAIN), count=1, num_workers=2, decode=gpu("hybrid"))[1]
+    monkeypatch.setattr("fastload.sharing.SharingIterator._weigh", lambda *given: None)
+    for share in (0.2, 0.6, 1.0):
+        loader._sharing.share.of_batch = share
+        list(loader)
+        assert loader.stats()["decoders"]["gpu"] > 20 * share
+    assert made == [6]
+
+
+@needs_dali
+@pytest.mark.parametrize("rng", ["stock", "index"])
+def test_break_iterate_again_and_two_iterators(root, rng):
+    def run(decode):
+        torch.manual_seed(0)
+        dataset = ImageFolder(root, TRAIN)
+        loader = fastload.DataLoader(dataset, 4, True, num_workers=2, device="cpu", decode=decode, rng=rng)
+        seen = [next(iter(loader)) for _ in range(3)]
+        first, second = iter(loader), iter(loader)
+        seen += [next(first), next(second), next(second), next(first)]
+        seen += list(loader)
+        assert len(loader) == 10
+        kept = fastload.DataLoader(
+            dataset, 4, num_workers=2, persistent_workers=True, device="cpu", decode=decode, drop_last=True
+        )
+        seen += [next(iter(kept)), *kept, *kept]
+        return seen
+
+    assert_same(run(gpu()), run("cpu"))
+
+
+@needs_dali
+@pytest.mark.parametrize("policy", ["raise", "skip", "replace"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_broken_file_fails_alone(root, tmp_path, policy, workers):
+    dataset = ImageFolder(root, TRAIN)
+    for number, at in enumerate((4, 17)):
+        broken = tmp_path / f"{number}.jpg"
+        broken.write_bytes(jpeg_bytes(3, form=0)[:700] if number else b"no image")
+        dataset.samples[at] = (str(broken), 1)
+
+    def run(decode):
+        torch.manual_seed(0)
+        loader = fastload.DataLoader(dataset, 6, on_error=policy, num_workers=workers, device="cpu", decode=decode)
+        iterator, batches, errors = iter(loader), [], []
+        while True:
+            try:
+                batches.append(next(iterator))
+            except fastload.FastloadError as error:
+                errors.append((error.index, error.path, error.reason))
+            except StopIteration:
+                return batches, errors, loader.errors
+
+    ours, theirs = run(gpu()), run("cpu")
+    assert_same(ours[0], theirs[0])
+    assert ours[1:] == theirs[1:] and len(ours[2]) == 2 and bool(ours[1]) == (policy == "raise")
+
+
+class Refusing(dali.Decoder):
+    """DALI, but for files of one size, which it is made to refuse as it refuses broken ones."""
+
+    refused_size = 0
+
+    def submit(self, encoded, *given):
+        broken = np.frombuffer(b"\xff\xd8\xff\xe0broken", np.uint8)
+        return super().submit([broken if len(data) == self.refused_size else data for data in encoded], *given)
+
+
+@needs_dali
+def test_what_dali_refuses_is_decoded_by_the_cpu_and_reported(root, monkeypatch):
+    dataset = ImageFolder(root, TRAIN)
+    monkeypatch.setattr(dali, "Decoder", Refusing)
+    index = next(i for i, (path, _) in enumerate(dataset.samples) if path.endswith("class0/002.jpg"))
+    path = dataset.samples[index][0]
+    monkeypatch.setattr(Refusing, "refused_size", Path(path).stat().st_size)
+    ours, loader = epochs(dataset, num_workers=2, decode=gpu())
+    assert_same(ours, epochs(dataset, num_workers=2)[0])
+    assert loader.errors == []
+    decoders = loader.stats()["decoders"]
+    assert 1 <= decoders["reasons"]["refused"] <= 6  # its batch
+    assert set(loader._sharing.refused) == {index}
+    torch.manual_seed(3)
+    fresh = fastload.DataLoader(dataset, 6, shuffle=True, device="cpu", decode=gpu(), num_workers=2)
+    list(fresh)
+    ((refused, refused_path, reason),) = fresh.stats()["decoders"]["refused"]
+    assert (refused, refused_path) == (index, path) and reason
+
+
+@needs_dali
+def test_every_file_refused(root, monkeypatch):
+    class RefusesAll(dali.Decoder):
+        def submit(self, encoded, *given):
+            return super().submit([np.frombuffer(b"\xff\xd8\xff\xe0broken", np.uint8)] * len(encoded), *given)
+
+    monkeypatch.setattr(dali, "Decoder", RefusesAll)
+    dataset = ImageFolder(root, EVALUATE)
+    ours, loader = epochs(dataset, count=1, num_workers=2, decode=gpu())
+    assert_same(ours, epochs(dataset, count=1, num_workers=2)[0])
+    assert loader.stats()["decoders"]["gpu"] == 0
+
+
+@needs_dali
+def test_a_last_batch_and_batches_of_many_sizes(root):
+    dataset = ImageFolder(root, TRAIN)
+    batches = [[0], [1, 2, 3, 4, 5, 6, 7, 8, 9], [10, 11], [3] * 5]
+    ours, _ = epochs(dataset, batch_size=1, shuffle=None, batch_sampler=batches, num_workers=1, decode=gpu())
+    theirs, _ = epochs(dataset, batch_size=1, shuffle=None, batch_sampler=batches, num_workers=1)
+    assert_same(ours, theirs)
+
+
+@needs_dali
+def test_auto_measures_once_and_says_what_it_found(root, monkeypatch):
+    monkeypatch.setattr("fastload.choice._TIMED_SECONDS", 0.05)
+    monkeypatch.setattr("fastload.choice._WARM_SECONDS", 0.05)
+    dataset = ImageFolder(root, TRAIN)
+    torch.manual_seed(3)
+    loader = fastload.DataLoader(dataset, 6, shuffle=True, num_workers=2, device="cpu", decode=gpu("auto"))
+    assert "to be chosen by a short measurement" in loader.explain()
+    ours = [*loader, *loader]
+    assert_same(ours, epochs(dataset, num_workers=2)[0])
+    line = loader.explain().splitlines()[-1]
+    assert line.startswith("  decode: ") and all(how in line for how in ("cpu", "gpu", "hybrid", "images/s"))
+    assert pickle.loads(pickle.dumps(loader))._measured is None
+
+
+@needs_dali
+@pytest.mark.parametrize(
+    ("transform", "reason"),
+    [
+        (v1.Compose([v1.Resize((20, 20)), v1.Grayscale(3), v1.ToTensor()]), "Grayscale is not done on the GPU"),
+        (v1.Compose([v1.Resize(40), v1.RandomResizedCrop(20), v1.ToTensor()]), "there is more than one resize"),
+        (v1.Compose([v1.RandomResizedCrop(20), v1.ToTensor(), torch.neg]), "batches do not come from native threads"),
+    ],
+)
+def test_what_the_gpu_cannot_do_is_said_and_done_by_the_cpu(root, transform, reason):
+    dataset = ImageFolder(root, transform)
+    ours, loader = epochs(dataset, count=1, decode=gpu())
+    assert_same(ours, epochs(dataset, count=1)[0])
+    assert f"decode: on the CPU, because {reason}" in loader.explain()
+
+
+@needs_dali
+def test_flips_before_the_resize_are_left_to_the_cpu(root):
+    dataset = ImageFolder(root, v1.Compose([v1.RandomHorizontalFlip(), v1.RandomResizedCrop(20), v1.ToTensor()]))
+    ours, loader = epochs(dataset, count=1, decode=gpu())
+    assert_same(ours, epochs(dataset, count=1)[0])
+    assert loader.stats()["decoders"]["reasons"]["transforms"] > 0 and loader.stats()["decoders"]["gpu"] > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"decode": "gpu"}, "decode='gpu': it needs a CUDA device.*decode='auto' would use the CPU"),
+        ({"decode": "hybrid", "device": "cpu"}, "decode='hybrid': it needs a CUDA device"),
+        ({"decode": "fast"}, "decode should be"),
+    ],
+)
+def test_wrong_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        fastload.DataLoader([1], **options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"how": "cpu"}, {"hw_decoder_load": 2}, {"threads": 0}, {"backend": "tpu"}], ids=str
+)
+def test_wrong_settings(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        GpuDecode(**options)
+
+
+def test_without_dali_it_is_said_what_to_install(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"pip install .fastload-torch\[dali\]"):
+        fastload.DataLoader([1], device="cpu", decode=gpu())
+
+
+def test_auto_without_a_gpu_is_the_cpu(root):
+    dataset = ImageFolder(root, TRAIN)
+    ours, loader = epochs(dataset, count=1, decode="auto")
+    assert_same(ours, epochs(dataset, count=1)[0])
+    assert "decode: on the CPU, because it needs a CUDA device" in loader.explain()
+
+
+def test_dali_and_triton_are_not_imported_before_they_are_used():
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, fastload; print([m for m in sys.modules if 'dali' in m or 'kernels' in m])",
+        ],
+        env={**os.environ, "PYTHONPATH": str(Path(fastload.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "nvidia" not in done.stdout and "fastload.dali" in done.stdout and "fastload.kernels" not in done.stdout
+
+
+@needs_dali
+@pytest.mark.parametrize("how", ["cpu", "gpu", "hybrid"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_epoch_is_resumed_with_any_decoder(root, how, workers):
+    def make():
+        decode = how if how == "cpu" else gpu(how)
+        return fastload.StatefulDataLoader(
+            ImageFolder(root, TRAIN), 4, shuffle=True, num_workers=workers, device="cpu", decode=decode
+        )
+
+    torch.manual_seed(0)
+    first = make()
+    iterator = iter(first)
+    for _ in range(3):
+        next(iterator)
+    state = first.state_dict()
+    rest = list(iterator)
+    second = make()
+    second.load_state_dict(state)
+    assert_same(list(second), rest)
+
+
+@needs_dali
+def test_transforms_that_are_changed_without_workers_count_at_once(root):
+    def run(decode):
+        torch.manual_seed(0)
+        dataset = ImageFolder(root, TRAIN)
+        loader = fastload.DataLoader(dataset, 8, device="cpu", decode=decode)
+        iterator = iter(loader)
+        seen = [next(iterator)]
+        for transform in (
+            EVALUATE,
+            v1.Compose([v1.Grayscale(), v1.Resize((9, 9)), v1.ToTensor()]),
+            v1.Compose([TRAIN, torch.neg]),
+        ):
+            dataset.transform = transform
+            seen.append(next(iterator))
+        return seen
+
+    assert_same(run(gpu()), run("cpu"))
+    assert [tuple(images.shape[1:]) for images, _ in run(gpu())] == [(3, 32, 32), (3, 32, 32), (1, 9, 9), (3, 32, 32)]
+
+
+@needs_dali
+@pytest.mark.parametrize("policy", ["skip", "replace"])
+def test_a_batch_without_any_readable_sample(root, tmp_path, policy):
+    dataset = ImageFolder(root, TRAIN)
+    for at in range(4):
+        broken = tmp_path / f"{at}.jpg"
+        broken.write_bytes(b"no image")
+        dataset.samples[at] = (str(broken), 1)
+
+    def run(decode):
+        torch.manual_seed(0)
+        return list(
+            fastload.DataLoader(dataset, 4, num_workers=1, on_error=policy, device="cpu", decode=decode, rng="index")
+        )
+
+    assert_same(run(gpu()), run("cpu"))
