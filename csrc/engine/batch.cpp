@@ -13,16 +13,19 @@ uint64_t DrawOrder::reserve(uint64_t count) {
 
 bool DrawOrder::enter(uint64_t turn) {
   std::unique_lock<std::mutex> lock(mutex_);
-  changed_.wait(lock, [&] { return turn_ == turn || closed_; });
+  queue_of(turn).wait(lock, [&] { return turn_ == turn || closed_; });
+  if (closed_) --coming_;
   return !closed_;
 }
 
 void DrawOrder::leave() {
+  uint64_t next;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    ++turn_;
+    next = ++turn_;
   }
-  changed_.notify_all();
+  --coming_;
+  queue_of(next).notify_all();
 }
 
 void DrawOrder::close() {
@@ -30,7 +33,7 @@ void DrawOrder::close() {
     const std::lock_guard<std::mutex> lock(mutex_);
     closed_ = true;
   }
-  changed_.notify_all();
+  for (std::condition_variable& queue : changed_) queue.notify_all();
 }
 
 Batch::~Batch() {

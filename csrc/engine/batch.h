@@ -20,9 +20,13 @@ class DrawOrder {
  public:
   explicit DrawOrder(const random::Mt19937& generator) : generator_(generator) {}
 
+  // A thread has a sample and will enter(); more than one at a time wait for one another.
+  void come() { ++coming_; }
+  bool is_anyone_coming() const { return coming_ > 0; }
+
   // Turns for `count` further samples; returns the first.
   uint64_t reserve(uint64_t count);
-  // Waits for a turn; false when the order was closed, and then nothing may be drawn.
+  // Waits for a turn; false when the order was closed, and then nothing may be drawn and nobody leaves.
   bool enter(uint64_t turn);
   void leave();
   // Nobody draws any more; whoever waits gives up.
@@ -31,9 +35,16 @@ class DrawOrder {
   // To be used between enter() and leave(), or while no batch is under way.
   random::Mt19937& generator() { return generator_; }
 
+  uint64_t seen_by_search = 0;  // guarded by the queue lock of the engine whose batches have this order
+
  private:
+  // Turn t waits in queue t % kQueues, so that each turn wakes the next and not all: with 16 threads, all cost half of the speed.
+  static constexpr size_t kQueues = 32;
+  std::condition_variable& queue_of(uint64_t turn) { return changed_[turn % kQueues]; }
+
   std::mutex mutex_;
-  std::condition_variable changed_;
+  std::condition_variable changed_[kQueues];
+  std::atomic<int> coming_{0};
   uint64_t reserved_ = 0;
   uint64_t turn_ = 0;
   bool closed_ = false;
@@ -91,6 +102,7 @@ struct Batch {
   // `out`, taken if need be. Null: out of memory.
   uint8_t* output();
   size_t tasks() const { return again_.empty() ? samples.size() : again_.size(); }
+  bool draws_in_turn() const { return order && again_.empty(); }
   size_t slot_of(size_t task) const { return again_.empty() ? task : again_[task]; }
 
   mutable std::mutex mutex_;

@@ -28,6 +28,7 @@ struct Engine::Pool {
   Pool(image::Simd simd, Fallback fallback) : simd(simd), fallback(std::move(fallback)) {}
 
   void work();
+  std::deque<std::shared_ptr<Batch>>::iterator next();
   void run(Batch& batch, size_t slot, Lane& lane);
   Status run_stages(Batch& batch, size_t slot, Lane& lane);
   Status run_again(Batch& batch, size_t slot, Lane& lane);
@@ -43,6 +44,7 @@ struct Engine::Pool {
   std::mutex mutex;
   std::condition_variable work_or_stop;
   std::deque<std::shared_ptr<Batch>> queue;  // batches with samples that have not started
+  uint64_t searches = 0;  // of next()
   bool stopping = false;
   std::vector<std::thread> threads;
 };
@@ -161,6 +163,20 @@ void Engine::Pool::finish_samples(Batch& batch, size_t count) {
   if (batch.remaining_ == 0) batch.finished_.notify_all();
 }
 
+// The first batch in whose order no thread is on its way to its turn; if there is none, the first batch. Of each order only its first
+// batch counts: whoever waits for a turn waits for samples that have a thread.
+std::deque<std::shared_ptr<Batch>>::iterator Engine::Pool::next() {
+  ++searches;
+  for (auto entry = queue.begin(); entry != queue.end(); ++entry) {
+    if (!(*entry)->draws_in_turn()) return entry;
+    DrawOrder& order = *(*entry)->order;
+    if (order.seen_by_search == searches) continue;
+    order.seen_by_search = searches;
+    if (!order.is_anyone_coming()) return entry;
+  }
+  return queue.begin();
+}
+
 void Engine::Pool::work() {
   Lane lane(simd);
   for (;;) {
@@ -170,13 +186,15 @@ void Engine::Pool::work() {
       std::unique_lock<std::mutex> lock(mutex);
       work_or_stop.wait(lock, [&] { return stopping || !queue.empty(); });
       if (stopping) return;
-      batch = queue.front();
+      const auto entry = next();
+      batch = *entry;
       if (batch->started_ == 0 && batch->share) {
         const double share = batch->share->of_batch;
         batch->to_leave_ = static_cast<size_t>(std::ceil(share * static_cast<double>(batch->samples.size())));
       }
       slot = batch->slot_of(batch->started_++);
-      if (batch->started_ == batch->tasks()) queue.pop_front();
+      if (batch->draws_in_turn()) batch->order->come();
+      if (batch->started_ == batch->tasks()) queue.erase(entry);
     }
     run(*batch, slot, lane);
   }

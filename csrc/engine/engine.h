@@ -1,6 +1,7 @@
-// engine/engine.h: a fixed pool of threads; one sample is one task on one thread. Batches start in the order of submit().
+// engine/engine.h: a fixed pool of threads; one sample is one task on one thread. Batches of one draw order start in the order of
+// submit(), and so do, as far as no thread would only wait for another's draw, all batches.
 //
-// That order is what makes waiting for a turn to draw safe: whoever holds an earlier turn was started earlier.
+// The first is what makes waiting for a turn safe: whoever holds an earlier turn was started earlier.
 #pragma once
 
 #include <deque>
