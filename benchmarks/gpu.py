@@ -30,12 +30,10 @@ ARMS = (
     "dali_fancy",
     "fastload_cpu",
     "fastload_gpu",
-    "fastload_gpu_windows",
     "fastload_hybrid",
-    "fastload_hybrid_windows",
     "fastload_auto",
 )
-SWEPT = ("dali", "dali_fancy", "fastload_gpu", "fastload_gpu_windows")
+SWEPT = ("dali", "dali_fancy")
 TRAINED = ("synthetic", "stock_pil", "stock_v2", "dali", "fastload_cpu", "fastload_gpu", "fastload_hybrid")
 
 

@@ -205,16 +205,10 @@ class fastload_cpu(stock_pil):
     """The same script with another import and a device."""
 
     decode = "cpu"
-    windows = False
 
     def __init__(self, given: dict[str, Any]) -> None:
-        import fastload
-
         Arm.__init__(self, given)
-        self.how: Any = self.decode
-        if given["load"] is not None or self.windows:
-            self.how = fastload.GpuDecode(self.decode, hw_decoder_load=given["load"], windows=self.windows)
-        self.loader: Any = self.make(self.transform, self.how)
+        self.loader: Any = self.make(self.transform, self.decode)
 
     def make(self, transform: Any, decode: Any, device: str | None = "cuda") -> Any:
         import fastload
@@ -247,7 +241,7 @@ class fastload_cpu(stock_pil):
             pairs = zip(itertools.islice(self.make(self.transform, "cpu"), CHECKED_BATCHES), plain, strict=False)
             return {"ok": all(torch.equal(a.cpu(), c) and torch.equal(b.cpu(), d) for (a, b), (c, d) in pairs)}
         pixels = v1.Compose([v1.RandomResizedCrop(SIDE), v1.RandomHorizontalFlip(), v1.PILToTensor()])
-        ours, exact = self.make(pixels, self.how), self.make(pixels, "cpu")
+        ours, exact = self.make(pixels, self.decode), self.make(pixels, "cpu")
         total = count = beyond = worst = 0.0
         listed = []
         for (a, b), (c, d) in itertools.islice(zip(ours, exact, strict=True), self.given["checked_batches"]):
@@ -277,14 +271,6 @@ class fastload_gpu(fastload_cpu):
 
 class fastload_hybrid(fastload_cpu):
     decode = "hybrid"
-
-
-class fastload_gpu_windows(fastload_gpu):
-    windows = True
-
-
-class fastload_hybrid_windows(fastload_hybrid):
-    windows = True
 
 
 class fastload_auto(fastload_cpu):

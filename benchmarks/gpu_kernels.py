@@ -68,13 +68,12 @@ def main() -> int:
         taps = torch.empty(batch.deferred_taps, dtype=torch.int32, pin_memory=True)
         samples, passes, encoded = batch.deferred(taps.numpy())
         left = ragged.Deferred(samples, passes, taps, encoded)
-        regions = left.regions(windows=False)
         addresses = [images[paths[slot]].data_ptr() for slot in samples[:, ragged.SLOT]]
         pixels = made[1].cuda()
-        assert ragged.resize_on_gpu(addresses, regions, left, pixels)
+        assert ragged.resize_on_gpu(addresses, left, pixels)
         differ = int((pixels.cpu() != made[0]).sum())
         wrong += differ
-        speed = milliseconds(lambda: ragged.resize_on_gpu(addresses, regions, left, pixels))  # noqa: B023
+        speed = milliseconds(lambda: ragged.resize_on_gpu(addresses, left, pixels))  # noqa: B023
         print(
             f"{name}: {len(samples)} images, {differ} bytes differ from the CPU, {speed:.2f} ms with its copies",
             flush=True,

@@ -1,7 +1,8 @@
 """Are batches on a GPU safe to keep, to drop and to use elsewhere? ``python -m benchmarks.gpu_stress`` (20,000 batches).
 
 Every image has a checksum, taken on the CPU. The consumer drops batches at once behind work that takes long, keeps them for a
-while, uses them on another stream, and fills freed memory with garbage; every checksum, computed on the GPU, must be right.
+while, uses them on another stream, and fills freed memory with garbage; now and then the loader's own stream is held up, so that
+copies lie behind what waits for them. Every checksum, computed on the GPU, must be right.
 ``--break`` takes one part of the ordering away, and the test must then fail: ``wait`` (the consumer's stream does not wait for the
 copy), ``record`` (memory may be used again while the consumer reads it), ``staging`` (the engine may write while a copy reads).
 Exit status 1 where a checksum is wrong.
@@ -86,6 +87,9 @@ def run(loader: Any, expected: torch.Tensor, weights: torch.Tensor, batches: int
 
     while seen < batches:
         for images, indices in loader:
+            if choice.random() < 0.2:  # what is copied from here on comes late
+                with loader._destination.on_stream():
+                    torch.cuda._sleep(choice.randrange(100_000, 10_000_000))
             way = choice.choice(list(ways))
             ways[way] += 1
             if way == "dropped":

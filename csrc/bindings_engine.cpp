@@ -119,7 +119,7 @@ class PyBatch {
 };
 
 // The numbers of one deferred sample, and of each of its two passes, as rows of int32.
-constexpr py::ssize_t kSampleNumbers = 7;  // slot, image width and height, window x and y, flips
+constexpr py::ssize_t kSampleNumbers = 8;  // slot, image width and height, window x and y, flips, sampling
 constexpr py::ssize_t kPassNumbers = 6;  // vertical, lines, span, outputs, taps, where its starts lie, then its weights
 
 const char* const kKeepNames[static_cast<int>(engine::Keep::count)] = {
@@ -170,7 +170,7 @@ void write_passes(const engine::Batch& batch, const std::vector<size_t>& slots, 
   }
 }
 
-// (samples [n, 7], passes [n, 2, 6], encoded: n uint8 arrays); the taps go to `taps`.
+// (samples [n, 8], passes [n, 2, 6], encoded: n uint8 arrays); the taps go to `taps`.
 py::tuple deferred(const std::shared_ptr<engine::Batch>& batch, py::array_t<int32_t, py::array::c_style> taps) {
   if (!batch->done()) throw py::value_error("the batch is not done");
   if (taps.size() != count_taps(*batch)) throw py::value_error("taps has not deferred_taps elements");
@@ -187,8 +187,8 @@ py::tuple deferred(const std::shared_ptr<engine::Batch>& batch, py::array_t<int3
     const engine::Deferred& one = batch->deferred[slot];
     const recipe::Plan& plan = one.plan;
     const int32_t numbers[kSampleNumbers] = {
-        static_cast<int32_t>(slot), one.width,         one.height, plan.window.x, plan.window.y,
-        plan.flip_horizontal,       plan.flip_vertical};
+        static_cast<int32_t>(slot), one.width,          one.height,  plan.window.x, plan.window.y,
+        plan.flip_horizontal,       plan.flip_vertical, one.sampling};
     std::memcpy(row, numbers, sizeof numbers);
     row += kSampleNumbers;
     encoded.append(py::array_t<uint8_t>(static_cast<py::ssize_t>(one.size), one.bytes.get(), owner));
@@ -415,13 +415,14 @@ void bind_engine(py::module_& module) {
            py::arg("stop_at_failure"), py::arg("max_pixels"), py::arg("load"), py::arg("share") = nullptr)
       .def(
           "take_back",
-          [](Engine& made, const PyBatch& batch) {
+          [](Engine& made, const PyBatch& batch, const std::vector<size_t>& slots) {
             if (!made.running()) throw py::value_error("this engine was stopped, or belongs to the parent process");
             if (!batch.batch().done()) throw py::value_error("the batch is not done");
             const py::gil_scoped_release unlocked;
-            made.take_back(batch.shared());
+            made.take_back(batch.shared(), slots);
           },
-          py::arg("batch"), "Decodes here what the batch left to another decoder; the batch is then done once more.")
+          py::arg("batch"), py::arg("slots"),
+          "Decodes here those of the slots that the batch left to another decoder; the batch is then done once more.")
       .def("stop", &Engine::stop, py::call_guard<py::gil_scoped_release>(),
            "Ends the threads; batches under way are cancelled.")
       .def_property_readonly("is_forked_copy", &Engine::is_forked_copy,

@@ -59,6 +59,7 @@ std::shared_ptr<engine::Target> make_target(const py::buffer& table, const std::
   target->values.element = named->element;
   target->values.channels = static_cast<int32_t>(info.shape[0]);
   target->values.table = target->table.data();
+  image::find_identity(&target->values);
   if (named->element == image::Element::float32) {
     const bool normalise = !mean.empty();
     if (normalise && (mean.size() != 3 || std_.size() != 3)) throw py::value_error("mean and std have three values");

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 LEAST, MOST = 0.02, 0.98
 # Shorter waits are the calls themselves.
-_A_WAIT_S = 5e-4
+_A_WAIT_S = 1e-3
 _WEIGHT = 0.25  # of a new measurement
 # Of the GPU's cost, a batch, before it was measured for the first time, and afterwards.
 _FIRST_SEARCH, _SEARCH = 0.93, 0.98
@@ -47,7 +47,11 @@ class Balance:
         if cpu_images > 0:
             self._cpu = _mean(self._cpu, cpu_seconds / cpu_images)
         if gpu_images > 0 and waited_for_gpu > _A_WAIT_S:
-            self._measured(ended - max(begun, self._last_end or begun), gpu_images, both=self._last_end is not None)
+            if self._last_end is not None:
+                self._gpu = _mean(
+                    self._gpu if self._gpu_was_measured else None, (ended - max(begun, self._last_end)) / gpu_images
+                )
+                self._gpu_was_measured = True
             self._last_end = ended
         else:
             self._last_end = None
@@ -57,14 +61,6 @@ class Balance:
             self._gpu = self._cpu
         if self._cpu and self._gpu:
             self.share = min(MOST, max(LEAST, self._cpu / (self._cpu + self._gpu)))
-
-    def _measured(self, seconds: float, images: int, *, both: bool) -> None:
-        cost = seconds / images
-        if both:
-            self._gpu = _mean(self._gpu if self._gpu_was_measured else None, cost)
-            self._gpu_was_measured = True
-        elif self._gpu is not None:  # it may have begun earlier than is known: it costs at least this
-            self._gpu = max(self._gpu, cost)
 
 
 def _mean(old: float | None, new: float) -> float:

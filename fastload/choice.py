@@ -33,18 +33,14 @@ class GpuDecode:
         how: "gpu": all images that it can; "hybrid": shared with the CPU's threads, as much each as it manages; "auto": the
             fastest of these and the CPU alone, by a short measurement before the first epoch.
         hw_decoder_load: the part of the GPU's images that its hardware decoder gets; the rest is for DALI's threads and the GPU's
-            multiprocessors. None: 1, whose pixels are off by a level at most. The others' are off by up to 3 levels, 0.027 in the
-            mean; with 0.65 DALI alone was 1.8 times as fast on an H200 with 16 cores.
-        threads: DALI's. None: as many as the engine for "gpu", 4 for "hybrid" (the hardware decoder alone gave 10,000 images/s
-            with 2 on an H200, and 11,000 with 4 or 8).
-        windows: let DALI decode each image's window alone, not the whole image.
+            multiprocessors. None: 1, whose pixels are off by a level at most. The others' are off by up to 3 levels.
+        threads: DALI's. None: 4 beside the hardware decoder alone, otherwise as many as the engine's.
         backend: "gpu", or "cpu": DALI's CPU backend, for tests on machines without a GPU.
     """
 
     how: str = "gpu"
     hw_decoder_load: float | None = None
     threads: int | None = None
-    windows: bool = False
     backend: str = "gpu"
 
     def __post_init__(self) -> None:

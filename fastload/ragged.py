@@ -17,14 +17,13 @@ from fastload.finish import kernels
 # Fixed point of the weights: csrc/image/taps.h.
 PRECISION_BITS = 22
 # Columns of Deferred.samples and Deferred.passes: csrc/bindings_engine.cpp.
-SLOT, WIDTH, HEIGHT, X, Y, FLIP_HORIZONTAL, FLIP_VERTICAL = range(7)
+SLOT, WIDTH, HEIGHT, X, Y, FLIP_HORIZONTAL, FLIP_VERTICAL, SAMPLING = range(8)
 VERTICAL, LINES, SPAN, OUTPUTS, TAPS, AT = range(6)
 # What a kernel's record holds, as int64: where pixels come from and go to, with bytes a row; the pass; the mirroring.
 RECORD = ("source", "source_stride", "target", "target_stride", *("vertical", "lines", "span", "outputs", "taps", "at"))
 RECORD_NUMBERS = len(RECORD) + 2
 _CHANNELS = 3
 _ALIGNMENT = 16
-_MARGIN = 4
 
 
 @dataclass
@@ -32,7 +31,7 @@ class Deferred:
     """What the engine left to another decoder of one batch.
 
     Attributes:
-        samples: int32 [n, 7].
+        samples: int32 [n, 8].
         passes: int32 [n, 2, 6].
         taps: int32, all passes' starts and weights; pinned where a GPU will read them.
         encoded: the bytes of each file.
@@ -43,29 +42,16 @@ class Deferred:
     taps: torch.Tensor
     encoded: list[np.ndarray]
 
-    def regions(self, *, windows: bool) -> np.ndarray:
-        """int32 [n, 4], what is to be decoded of each image: x, y, width, height.
-
-        The whole image, or the window of it that the passes read, with a margin: at the very border of what it decodes, a decoder
-        may smooth chroma as if the image ended there.
-        """
-        width, height = self.samples[:, WIDTH], self.samples[:, HEIGHT]
-        if not windows:
-            return np.stack([np.zeros_like(width), np.zeros_like(height), width, height], axis=1)
-        rows, columns = _window_sizes(self.passes)
-        x, y = self.samples[:, X], self.samples[:, Y]
-        left, top = np.maximum(x - _MARGIN, 0), np.maximum(y - _MARGIN, 0)
-        right, bottom = np.minimum(x + columns + _MARGIN, width), np.minimum(y + rows + _MARGIN, height)
-        return np.stack([left, top, right - left, bottom - top], axis=1)
+    def only(self, positions: np.ndarray) -> Deferred:
+        """The samples at these positions, in this order."""
+        encoded = [self.encoded[position] for position in positions]
+        return Deferred(self.samples[positions], self.passes[positions], self.taps, encoded)
 
 
-def resize(images: Sequence[torch.Tensor], regions: np.ndarray, deferred: Deferred, out: torch.Tensor) -> None:
-    """Puts each image into its slot of ``out``, uint8 [slots, height, width, 3]; in plain torch.
-
-    ``images``: uint8 [height, width, 3], of each its region.
-    """
-    for image, region, sample, passes in zip(images, regions, deferred.samples, deferred.passes, strict=True):
-        x, y = int(sample[X] - region[0]), int(sample[Y] - region[1])
+def resize(images: Sequence[torch.Tensor], deferred: Deferred, out: torch.Tensor) -> None:
+    """Puts each image, uint8 [height, width, 3], into its slot of ``out``, uint8 [slots, height, width, 3]; in plain torch."""
+    for image, sample, passes in zip(images, deferred.samples, deferred.passes, strict=True):
+        x, y = int(sample[X]), int(sample[Y])
         lines, span = int(passes[0][LINES]), int(passes[0][SPAN])
         rows, columns = (span, lines) if passes[0][VERTICAL] else (lines, span)
         pixels = image[y : y + rows, x : x + columns]
@@ -89,22 +75,18 @@ def pass_in_torch(pixels: torch.Tensor, starts: torch.Tensor, weights: torch.Ten
 
 
 def records(
-    deferred: Deferred, addresses: Sequence[int], regions: np.ndarray, between: int, out: torch.Tensor
+    deferred: Deferred, addresses: Sequence[int], between: int, out: torch.Tensor
 ) -> tuple[np.ndarray, list[tuple[int, int]]]:
     """int64 [2, n, 12] for the kernel, and the largest (rows, columns) that each of the passes makes.
 
-    ``addresses``: of the images, of each its region; ``between``: of ``bytes_between()`` bytes for what lies between the passes.
+    ``addresses``: of the images; ``between``: of ``bytes_between()`` bytes for what lies between the passes.
     """
     samples, passes = deferred.samples.astype(np.int64), deferred.passes.astype(np.int64)
     made = np.zeros((2, len(samples), RECORD_NUMBERS), np.int64)
-    x, y, stride = (
-        samples[:, X] - regions[:, 0],
-        samples[:, Y] - regions[:, 1],
-        _CHANNELS * regions[:, 2].astype(np.int64),
-    )
+    stride = _CHANNELS * samples[:, WIDTH]
     out_stride = _CHANNELS * out.shape[2]
     rows, columns = _sizes_between(passes)
-    made[0, :, 0] = np.asarray(addresses, np.int64) + y * stride + x * _CHANNELS
+    made[0, :, 0] = np.asarray(addresses, np.int64) + samples[:, Y] * stride + samples[:, X] * _CHANNELS
     made[0, :, 1] = stride
     made[0, :, 2] = made[1, :, 0] = between + _offsets(rows, columns)[:-1]
     made[0, :, 3] = made[1, :, 1] = _CHANNELS * columns
@@ -130,18 +112,12 @@ def _sizes_between(passes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def _window_sizes(passes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    first = passes[:, 0]
-    vertical = first[:, VERTICAL] != 0
-    return np.where(vertical, first[:, SPAN], first[:, LINES]), np.where(vertical, first[:, LINES], first[:, SPAN])
-
-
 def _offsets(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     sizes = -(-rows * columns * _CHANNELS // _ALIGNMENT) * _ALIGNMENT
     return np.concatenate(([0], np.cumsum(sizes)))
 
 
-def resize_on_gpu(addresses: Sequence[int], regions: np.ndarray, deferred: Deferred, out: torch.Tensor) -> bool:
+def resize_on_gpu(addresses: Sequence[int], deferred: Deferred, out: torch.Tensor) -> bool:
     """As ``resize``, for images in GPU memory, on the current stream; False where Triton is missing.
 
     The images must stay as they are until the work launched here is over.
@@ -150,7 +126,7 @@ def resize_on_gpu(addresses: Sequence[int], regions: np.ndarray, deferred: Defer
     if triton is None:
         return False
     between = torch.empty(bytes_between(deferred), dtype=torch.uint8, device=out.device)
-    numbers, largest = records(deferred, addresses, regions, between.data_ptr(), out)
+    numbers, largest = records(deferred, addresses, between.data_ptr(), out)
     pinned = torch.from_numpy(numbers)
     on_device = (pinned.pin_memory() if out.is_cuda else pinned).to(out.device, non_blocking=True)
     taps = deferred.taps.to(out.device, non_blocking=True)

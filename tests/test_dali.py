@@ -104,13 +104,13 @@ def test_the_resize_of_decoded_images_is_pillows(plan):
     expected, left = _deferred(PLANS[plan], encoded)
     assert len(left.encoded) == 8 and left.encoded[3].tobytes() == encoded[3]
     images = [torch.from_numpy(np.array(PIL.Image.open(io.BytesIO(data)).convert("RGB"))) for data in encoded]
-    for windows in (False, True):
-        regions = left.regions(windows=windows)
-        parts = [image[y : y + h, x : x + w] for image, (x, y, w, h) in zip(images, regions, strict=True)]
-        assert [part.shape[:2] for part in parts] == [(h, w) for _, _, w, h in regions]
-        out = torch.zeros(expected.shape, dtype=torch.uint8)
-        ragged.resize(parts, regions, left, out)
-        assert np.array_equal(out.numpy(), expected)
+    out = torch.zeros(expected.shape, dtype=torch.uint8)
+    ragged.resize(images, left, out)
+    assert np.array_equal(out.numpy(), expected)
+    some = np.array([6, 1, 4])
+    part = torch.zeros(expected.shape, dtype=torch.uint8)
+    ragged.resize([images[i] for i in some], left.only(some), part)
+    assert np.array_equal(part[some].numpy(), expected[some]) and not part[0].any()
 
 
 def test_the_resampling_kernel_equals_its_definition():
@@ -125,9 +125,7 @@ def test_the_resampling_kernel_equals_its_definition():
             expected, left = _deferred(PLANS[name], encoded)
             images = [torch.from_numpy(np.array(PIL.Image.open(io.BytesIO(data)).convert("RGB"))) for data in encoded]
             out = torch.zeros(expected.shape, dtype=torch.uint8)
-            regions = left.regions(windows=name == "vertical_first")
-            parts = [image[y : y + h, x : x + w].contiguous() for image, (x, y, w, h) in zip(images, regions)]
-            assert ragged.resize_on_gpu([part.data_ptr() for part in parts], regions, left, out)
+            assert ragged.resize_on_gpu([image.data_ptr() for image in images], left, out)
             assert np.array_equal(out.numpy(), expected) and expected.any(), name
         print("equal")
     """
@@ -157,19 +155,36 @@ def test_batches_are_those_of_the_cpu(root, how, workers, transform, options):
 
 
 @needs_dali
-@pytest.mark.parametrize("transform", [TRAIN, EVALUATE], ids=["train", "evaluate"])
-def test_windows_alone_may_be_decoded(root, transform):
-    dataset = ImageFolder(root, transform)
-    ours, loader = epochs(dataset, num_workers=2, decode=gpu(windows=True))
-    assert_same(ours, epochs(dataset, num_workers=2)[0])
-    assert loader.stats()["decoders"]["gpu"] > 0
+def test_dali_gets_files_of_one_sampling_at_a_time(tmp_path, monkeypatch):
+    folder = tmp_path / "a"
+    folder.mkdir()
+    for number in range(24):
+        image = picture(number, 60 + number, 50)
+        options = {"subsampling": number % 4}
+        if number % 4 == 3:
+            image, options = image.convert("L"), {}
+        image.save(folder / f"{number:02}.jpg", **options)
+    seen = []
+
+    def submit(self, part, largest, submit=dali.Pipeline.submit):
+        files = [PIL.Image.open(io.BytesIO(data.tobytes())) for data in part.encoded]
+        assert [file.size for file in files] == [tuple(size) for size in part.sizes]
+        seen.append({tuple(file.layer[0][1:3]) if file.mode == "RGB" else "gray" for file in files})
+        submit(self, part, largest)
+
+    monkeypatch.setattr(dali.Pipeline, "submit", submit)
+    dataset = ImageFolder(tmp_path, TRAIN)
+    ours, loader = epochs(dataset, count=1, num_workers=2, decode=gpu())
+    assert_same(ours, epochs(dataset, count=1, num_workers=2)[0])
+    assert loader.stats()["decoders"]["gpu"] == 24
+    assert all(len(one) == 1 for one in seen) and set().union(*seen) == {(1, 1), (2, 1), (2, 2), "gray"}
 
 
 @needs_dali
 def test_a_share_that_grows_makes_no_new_pipeline(root, monkeypatch):
     made = []
     monkeypatch.setattr(
-        dali.Decoder, "_make", lambda self, size, make=dali.Decoder._make: made.append(size) or make(self, size)
+        dali.Pipeline, "_make", lambda self, size, make=dali.Pipeline._make: made.append(size) or make(self, size)
     )
     loader = epochs(ImageFolder(root, TRAIN), count=1, num_workers=2, decode=gpu("hybrid"))[1]
     monkeypatch.setattr("fastload.sharing.SharingIterator._weigh", lambda *given: None)
@@ -177,7 +192,7 @@ def test_a_share_that_grows_makes_no_new_pipeline(root, monkeypatch):
         loader._sharing.share.of_batch = share
         list(loader)
         assert loader.stats()["decoders"]["gpu"] > 20 * share
-    assert made == [6]
+    assert set(made) == {6} and len(made) == len(loader._sharing.decoder._pipelines) > 1
 
 
 @needs_dali

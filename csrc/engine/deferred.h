@@ -34,6 +34,7 @@ struct Deferred {
   size_t size = 0;
   int32_t width = 0;  // of the image
   int32_t height = 0;
+  int32_t sampling = 0;  // see jpeg::Header
   recipe::Plan plan;
   recipe::AxisPass passes[2];
   bool pending = false;  // nobody but the other decoder has it

@@ -44,7 +44,7 @@ struct Engine::Pool {
   std::mutex mutex;
   std::condition_variable work_or_stop;
   std::deque<std::shared_ptr<Batch>> queue;  // batches with samples that have not started
-  uint64_t searches = 0;  // of next()
+  uint64_t searches = 0;                     // of next()
   bool stopping = false;
   std::vector<std::thread> threads;
 };
@@ -110,11 +110,9 @@ void Engine::submit(const std::shared_ptr<Batch>& batch) {
   pool_->work_or_stop.notify_all();
 }
 
-void Engine::take_back(const std::shared_ptr<Batch>& batch) {
-  std::vector<size_t> slots;
-  for (size_t slot = 0; slot < batch->deferred.size(); ++slot) {
-    if (batch->deferred[slot].pending) slots.push_back(slot);
-  }
+void Engine::take_back(const std::shared_ptr<Batch>& batch, std::vector<size_t> slots) {
+  const auto is_here = [&](size_t slot) { return slot >= batch->deferred.size() || !batch->deferred[slot].pending; };
+  slots.erase(std::remove_if(slots.begin(), slots.end(), is_here), slots.end());
   if (slots.empty()) return;
   {
     const std::lock_guard<std::mutex> lock(batch->mutex_);

@@ -27,8 +27,9 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   void submit(const std::shared_ptr<Batch>& batch);  // only while running()
-  // Of a batch that is done: decodes here what was left to another decoder. The batch is then done once more. Only while running().
-  void take_back(const std::shared_ptr<Batch>& batch);
+  // Of a batch that is done: decodes here those of the slots that were left to another decoder. The batch is then done once more.
+  // Only while running().
+  void take_back(const std::shared_ptr<Batch>& batch, std::vector<size_t> slots);
   // No further sample of the batch starts, and its draw order is closed. Samples that run go on to their end.
   void abandon(Batch& batch);
   // The same, and waits for those.

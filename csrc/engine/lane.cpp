@@ -107,6 +107,7 @@ bool Lane::defer(Deferred* out) {
   out->size = bytes_.size;
   out->width = width_;
   out->height = height_;
+  out->sampling = header_.sampling;
   out->plan = plan_;
   out->pending = true;
   jpeg_.close();

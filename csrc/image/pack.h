@@ -22,6 +22,7 @@ struct ValueMap {
   Element element = Element::float32;
   int32_t channels = 3;         // 3, or 1 (the red byte: all three are equal after Grayscale(1))
   const void* table = nullptr;  // channels x 256 elements
+  bool as_is = false;           // uint8, every byte itself
   bool use_arithmetic = false;
   bool divide_by_255 = false;
   bool normalise = false;
@@ -30,6 +31,9 @@ struct ValueMap {
   float std[3] = {1, 1, 1};
   float inverse_std[3] = {1, 1, 1};
 };
+
+// Decides as_is, with the table in place.
+void find_identity(ValueMap* map);
 
 // Decides use_arithmetic for a float32 map with its table in place; mean and std are read only if `normalise`.
 void find_arithmetic(ValueMap* map, const float* mean, const float* std, bool normalise);

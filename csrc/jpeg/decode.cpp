@@ -121,6 +121,7 @@ Status Session::State::open(ByteSpan bytes, size_t scan, int64_t max_pixels, Hea
   const int components = libjpeg.num_components;
   header->is_ycc = libjpeg.jpeg_color_space == JCS_GRAYSCALE || libjpeg.jpeg_color_space == JCS_YCbCr;
   header->common_sampling = has_common_sampling();
+  header->sampling = components == 1 ? 0 : 10 * libjpeg.max_h_samp_factor + libjpeg.max_v_samp_factor;
   libjpeg.out_color_space = components == 4 ? JCS_CMYK : components == 3 ? JCS_EXT_RGBX : JCS_GRAYSCALE;
   jpeg_start_decompress(&libjpeg);  // reads every scan of several, and of one scan nothing but its tables
   header->several_scans = jpeg_has_multiple_scans(&libjpeg) != 0;

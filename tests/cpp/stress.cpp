@@ -123,6 +123,12 @@ void wait_for(const Work& work) {
   }
 }
 
+std::vector<size_t> every_other_slot(const engine::Batch& batch, size_t first) {
+  std::vector<size_t> slots;
+  for (size_t slot = first; slot < batch.samples.size(); slot += 2) slots.push_back(slot);
+  return slots;
+}
+
 // A chain of batches on one draw order, with one thread, and with many that leave some samples to another decoder, which gives them
 // all back: the same bytes and the same outcomes.
 bool equal_to_one_thread(Stress& stress, uint32_t seed) {
@@ -141,8 +147,10 @@ bool equal_to_one_thread(Stress& stress, uint32_t seed) {
       engine.submit(runs.back().back().batch);
     }
     for (Work& work : runs.back()) {
-      wait_for(work);
-      engine.take_back(work.batch);
+      for (const size_t part : {0, 1}) {
+        wait_for(work);
+        engine.take_back(work.batch, every_other_slot(*work.batch, part));
+      }
       wait_for(work);
     }
   }
@@ -172,7 +180,7 @@ void interrupt(Stress& stress, uint32_t seed) {
   }
   usleep(dice() % 2000);
   for (const Work& work : works) {
-    if (work.batch->done()) engine.take_back(work.batch);
+    if (work.batch->done()) engine.take_back(work.batch, every_other_slot(*work.batch, dice() % 2));
   }
   switch (dice() % 3) {
     case 0:
