@@ -78,7 +78,8 @@ class PyBatch {
   PyBatch(const PyBatch&) = delete;
   PyBatch& operator=(const PyBatch&) = delete;
 
-  bool wait(double timeout_s) {
+  // `condition` of the batch: wait or wait_planned.
+  bool wait(double timeout_s, bool (engine::Batch::*condition)(int64_t)) {
     double left_ms = timeout_s * 1000;
     for (;;) {
       bool done = false;
@@ -86,7 +87,7 @@ class PyBatch {
           timeout_s < 0 ? kSignalCheckMs : std::min<int64_t>(kSignalCheckMs, static_cast<int64_t>(left_ms) + 1);
       {
         const py::gil_scoped_release unlocked;
-        done = batch_->wait(slice);
+        done = ((*batch_).*condition)(slice);
       }
       if (done) return true;
       if (PyErr_CheckSignals() != 0) throw py::error_already_set();
@@ -172,7 +173,7 @@ void write_passes(const engine::Batch& batch, const std::vector<size_t>& slots, 
 
 // (samples [n, 8], passes [n, 2, 6], encoded: n uint8 arrays); the taps go to `taps`.
 py::tuple deferred(const std::shared_ptr<engine::Batch>& batch, py::array_t<int32_t, py::array::c_style> taps) {
-  if (!batch->done()) throw py::value_error("the batch is not done");
+  if (!batch->planned()) throw py::value_error("it is not known yet what the batch leaves to another decoder");
   if (taps.size() != count_taps(*batch)) throw py::value_error("taps has not deferred_taps elements");
   const std::vector<size_t> slots = pending_slots(*batch);
   const auto count = static_cast<py::ssize_t>(slots.size());
@@ -191,7 +192,7 @@ py::tuple deferred(const std::shared_ptr<engine::Batch>& batch, py::array_t<int3
         plan.flip_horizontal,       plan.flip_vertical, one.sampling};
     std::memcpy(row, numbers, sizeof numbers);
     row += kSampleNumbers;
-    encoded.append(py::array_t<uint8_t>(static_cast<py::ssize_t>(one.size), one.bytes.get(), owner));
+    encoded.append(py::array_t<uint8_t>(static_cast<py::ssize_t>(one.bytes.size()), one.bytes.data(), owner));
   }
   int32_t* const numbers = passes.mutable_data();
   int32_t* const values = taps.mutable_data();
@@ -444,7 +445,12 @@ void bind_engine(py::module_& module) {
   py::class_<PyBatch>(module, "Batch", "A batch under way.")
       .def("take_block", &PyBatch::take_block,
            "The id of the block that holds the images, -1 if none was needed; it is the caller's to give back.")
-      .def("wait", &PyBatch::wait, py::arg("timeout_s") = -1.0, "True once done; negative: without limit.")
+      .def(
+          "wait", [](PyBatch& b, double timeout_s) { return b.wait(timeout_s, &engine::Batch::wait); },
+          py::arg("timeout_s") = -1.0, "True once done; negative: without limit.")
+      .def(
+          "wait_planned", [](PyBatch& b, double timeout_s) { return b.wait(timeout_s, &engine::Batch::wait_planned); },
+          py::arg("timeout_s") = -1.0, "True once deferred() may be asked; negative: without limit.")
       .def_property_readonly("done", [](const PyBatch& b) { return b.batch().done(); })
       .def_property_readonly("failures", &PyBatch::failures, "[(slot, code, message)]; read it when done.")
       .def_property_readonly(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -193,8 +193,12 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
         return self._deliver(job, waited)
 
     def _wait(self, job: _Job) -> float:
+        return self._wait_for(job.batch.wait)
+
+    def _wait_for(self, event: Callable[[float], bool]) -> float:
+        """The seconds that it took; torch's error where they are too many."""
         began = time.perf_counter()
-        if not job.batch.wait(self._timeout if self._timeout > 0 else -1.0):
+        if not event(self._timeout if self._timeout > 0 else -1.0):
             raise RuntimeError(f"DataLoader timed out after {self._timeout} seconds")
         return time.perf_counter() - began
 

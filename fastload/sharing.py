@@ -1,7 +1,7 @@
 """Batches whose images two decoders share: the engine's threads, and the GPU's hardware through DALI.
 
-The engine opens, draws and orders every sample, so windows, flips, order and errors are its own. The first images of each batch are
-left to the GPU if its decoder can take them; the bytes go to DALI, the decoded images through fastload's own resize into the batch.
+The engine opens, draws and orders every sample, so windows, flips, order and errors are its own. A part of each batch is left to
+the GPU if its decoder can take them; the bytes go to DALI, the decoded images through fastload's own resize into the batch.
 What DALI refuses is taken back and decoded by the engine, with the window that was drawn.
 """
 
@@ -30,8 +30,6 @@ _DEPTH = 4
 _MOST_AHEAD = 8
 # Of each of DALI's pipelines, where they only parse: 2, 4 and 16 gave 16,600, 17,300 and 17,800 images/s on an H200.
 _THREADS_BESIDE_HARDWARE = 4
-# Runs of images that the CPU decoded; more than these are copied as the whole batch.
-_MOST_COPIES = 16
 
 
 class Sharing:
@@ -84,19 +82,16 @@ class SharingIterator(DeviceIterator):
     def _next_from_workers(self) -> Any:
         if not self._jobs:
             raise StopIteration
-        # The batch after this one must be on its way through DALI before this one is waited for, or the two decoders take turns.
-        waited = 0.0
-        for job in list(self._jobs)[: _DEPTH - 1]:
-            waited += self._wait(job)
-            self._hand_to_dali(job)
+        # The next batches must be on their way through DALI before this one is waited for, or the two decoders take turns.
+        waited = sum(self._hand_to_dali(job) for job in list(self._jobs)[: _DEPTH - 1])
+        waited += self._wait(self._jobs[0])
         job = self._jobs.popleft()
         self._left_behind(job)
         self._send_next()
         return self._deliver(job, waited)
 
     def _complete(self, job: Any) -> float:
-        waited = self._wait(job)
-        self._hand_to_dali(job)
+        waited = self._hand_to_dali(job) + self._wait(job)
         self._collect(job)
         return waited
 
@@ -113,10 +108,9 @@ class SharingIterator(DeviceIterator):
     def _weigh(self, job: Any, balance: Balance, waited_for_cpu: float, began: float, ended: float) -> None:
         left: _Left = job.upload
         gpu_images = len(left.slots)
-        stages = job.batch.stage_seconds
         balance.add(
             cpu_images=len(job.samples.indices) - gpu_images,
-            cpu_seconds=(sum(stages.values()) - stages["turn"]) / self._engine.threads,
+            cpu_seconds=sum(job.batch.stage_seconds.values()) / self._engine.threads,
             gpu_images=gpu_images,
             begun=left.begun,
             ended=ended,
@@ -125,21 +119,21 @@ class SharingIterator(DeviceIterator):
         )
         self._sharing.share.of_batch = balance.share
 
-    def _hand_to_dali(self, job: Any) -> None:
-        """Hands what the engine left to DALI."""
+    def _hand_to_dali(self, job: Any) -> float:
+        """Hands what the engine leaves of a batch to DALI, as soon as that is known; the seconds waited."""
         if job.upload is not None:
-            return
+            return 0.0
+        waited = self._wait_for(job.batch.wait_planned)
         job.upload = left = _Left()
-        if self._on_error == "raise" and job.batch.failures:
-            return
         taps = torch.empty(job.batch.deferred_taps, dtype=torch.int32, pin_memory=self._destination.stream is not None)
         if len(taps) == 0:
-            return
+            return waited
         samples, passes, encoded = job.batch.deferred(taps.numpy())
         left.deferred = ragged.Deferred(samples, passes, taps, encoded)
         sizes, samplings = samples[:, [ragged.WIDTH, ragged.HEIGHT]], samples[:, ragged.SAMPLING]
         left.parts = self._sharing.decoder.submit(encoded, sizes, samplings, len(job.samples.indices))
         left.begun = time.perf_counter()  # not before: the first time, DALI is set up
+        return waited
 
     def _collect(self, job: Any) -> None:
         """Waits for DALI; takes back what it refused."""
@@ -179,8 +173,9 @@ class SharingIterator(DeviceIterator):
             pixels = torch.empty((count, height, width, channels), dtype=torch.uint8, device=destination.device)
             if block >= 0:
                 host = destination.staging.memory(block).view(count, height, width, channels)
-                for start, end in _runs(count, left.slots):
-                    pixels[start:end].copy_(host[start:end], non_blocking=destination.stream is not None)
+                pixels.copy_(
+                    host, non_blocking=destination.stream is not None
+                )  # all: what is not the CPU's is written next
                 destination.staging.give_after(block, destination.event())
             if left.parts and left.deferred is not None:
                 self._resize(left.parts, left.deferred, pixels)
@@ -215,16 +210,3 @@ class _Left:
     def slots(self) -> set[int]:
         """Of the samples in ``deferred``."""
         return set() if self.deferred is None else set(self.deferred.samples[:, ragged.SLOT].tolist())
-
-
-def _runs(count: int, elsewhere: set[int]) -> list[tuple[int, int]]:
-    """[start, end) of the slots that are in host memory."""
-    runs: list[tuple[int, int]] = []
-    for slot in range(count):
-        if slot in elsewhere:
-            continue
-        if runs and runs[-1][1] == slot:
-            runs[-1] = (runs[-1][0], slot + 1)
-        else:
-            runs.append((slot, slot + 1))
-    return runs if len(runs) <= _MOST_COPIES else [(0, count)]

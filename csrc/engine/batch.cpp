@@ -56,4 +56,15 @@ bool Batch::wait(int64_t timeout_ms) {
   return finished_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [&] { return remaining_ == 0; });
 }
 
+bool Batch::planned() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return unplanned_ == 0 || remaining_ == 0;
+}
+
+bool Batch::wait_planned(int64_t timeout_ms) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  return finished_.wait_for(lock, std::chrono::milliseconds(timeout_ms),
+                            [&] { return unplanned_ == 0 || remaining_ == 0; });
+}
+
 }  // namespace fastload::engine

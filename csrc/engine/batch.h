@@ -96,11 +96,18 @@ struct Batch {
   bool done() const;
   // True once done; false after `timeout_ms`.
   bool wait(int64_t timeout_ms);
+  // With a share: true once all that is left to the other decoder is known, or the batch is done.
+  bool planned() const;
+  bool wait_planned(int64_t timeout_ms);
 
  private:
   friend class Engine;
   // `out`, taken if need be. Null: out of memory.
   uint8_t* output();
+  // Spread over the batch, so that no thread waits long for its turn among samples that are only opened.
+  bool is_for_other(size_t slot) const {
+    return (slot + 1) * to_leave_ / samples.size() > slot * to_leave_ / samples.size();
+  }
   size_t tasks() const { return again_.empty() ? samples.size() : again_.size(); }
   bool draws_in_turn() const { return order && again_.empty(); }
   size_t slot_of(size_t task) const { return again_.empty() ? task : again_[task]; }
@@ -109,9 +116,10 @@ struct Batch {
   std::mutex memory_mutex_;  // apart: it is held while Python's lock is waited for
   std::condition_variable finished_;
   size_t started_ = 0;         // tasks; guarded by the engine's queue lock, as the next two
-  size_t to_leave_ = 0;        // samples, from the first, that are for the other decoder
+  size_t to_leave_ = 0;        // samples that are for the other decoder
   std::vector<size_t> again_;  // slots that were taken back; empty: every slot is a task
   size_t remaining_ = 0;       // guarded by mutex_
+  size_t unplanned_ = 0;       // likewise
   std::atomic<bool> failed_{false};
   std::atomic<bool> cancelled_{false};
 };

@@ -3,10 +3,9 @@
 #pragma once
 
 #include <atomic>
-#include <cstddef>
 #include <cstdint>
-#include <memory>
 
+#include "engine/bytes.h"
 #include "recipe/separable.h"
 
 namespace fastload::engine {
@@ -18,7 +17,7 @@ enum class Keep : uint8_t {
   not_plain,    // not a plain JPEG, or damaged
   progressive,  // or in several scans
   colour,       // CMYK, or not coded as luminance and chroma
-  sampling,     // chroma at a resolution that hardware does not know
+  sampling,     // chroma neither 4:4:4 nor 4:2:0
   cut,          // the file ends before its image does
   large,        // more pixels than kMaxDeferredPixels
   transforms,   // more than crops and one resize
@@ -30,8 +29,7 @@ enum class Keep : uint8_t {
 constexpr int64_t kMaxDeferredPixels = int64_t{1} << 26;
 
 struct Deferred {
-  std::unique_ptr<uint8_t[]> bytes;
-  size_t size = 0;
+  PooledBytes bytes;
   int32_t width = 0;  // of the image
   int32_t height = 0;
   int32_t sampling = 0;  // see jpeg::Header

@@ -21,6 +21,10 @@ Status without_throwing(StageFn stage) {
   }
 }
 
+bool fits(const Batch& batch, const Lane& lane) {
+  return lane.plan().width == batch.out_width && lane.plan().height == batch.out_height;
+}
+
 }  // namespace
 
 // What the threads work on. They own it together with the engine, which may end before one of them does.
@@ -31,13 +35,16 @@ struct Engine::Pool {
   std::deque<std::shared_ptr<Batch>>::iterator next();
   void run(Batch& batch, size_t slot, Lane& lane);
   Status run_stages(Batch& batch, size_t slot, Lane& lane);
+  // Opens, draws, and decides who decodes.
+  Status plan(Batch& batch, size_t slot, Lane& lane, bool* left);
   Status run_again(Batch& batch, size_t slot, Lane& lane);
   static Status finish(Batch& batch, size_t slot, Lane& lane);
   // Whether the drawn sample is left to another decoder; notes why, if not.
-  static bool leaves(Batch& batch, size_t slot, Lane& lane);
+  bool leaves(Batch& batch, size_t slot, Lane& lane) const;
   static Status draw(Batch& batch, size_t slot, Status opened, Lane& lane);
   Status fall_back(Batch& batch, size_t slot, Status why, Lane& lane);
   static void finish_samples(Batch& batch, size_t count);
+  static void finish_plan(Batch& batch);
 
   const image::Simd simd;
   const Fallback fallback;
@@ -46,6 +53,7 @@ struct Engine::Pool {
   std::deque<std::shared_ptr<Batch>> queue;  // batches with samples that have not started
   uint64_t searches = 0;                     // of next()
   bool stopping = false;
+  const std::shared_ptr<BytePool> bytes = std::make_shared<BytePool>();
   std::vector<std::thread> threads;
 };
 
@@ -98,6 +106,7 @@ void Engine::submit(const std::shared_ptr<Batch>& batch) {
   batch->outcomes.assign(count, Outcome{});
   batch->remaining_ = count;
   if (batch->share) {
+    batch->unplanned_ = count;
     batch->deferred.resize(count);
     batch->kept.assign(count, Keep::none);
   }
@@ -244,10 +253,10 @@ Status Engine::Pool::draw(Batch& batch, size_t slot, Status opened, Lane& lane) 
   return status;
 }
 
-bool Engine::Pool::leaves(Batch& batch, size_t slot, Lane& lane) {
+bool Engine::Pool::leaves(Batch& batch, size_t slot, Lane& lane) const {
   Keep why = lane.why_kept();
-  if (slot >= batch.to_leave_) why = Keep::balance;
-  if (why == Keep::none && !lane.defer(&batch.deferred[slot])) why = Keep::transforms;
+  if (!batch.is_for_other(slot)) why = Keep::balance;
+  if (why == Keep::none && !lane.defer(bytes, &batch.deferred[slot])) why = Keep::transforms;
   batch.kept[slot] = why;
   return why == Keep::none;
 }
@@ -267,7 +276,7 @@ Status Engine::Pool::run_again(Batch& batch, size_t slot, Lane& lane) {
   batch.kept[slot] = Keep::refused;
   io::Source source;
   source.kind = io::SourceKind::memory;
-  source.memory = {deferred.bytes.get(), deferred.size};
+  source.memory = {deferred.bytes.data(), deferred.bytes.size()};
   Status status = without_throwing([&] { return lane.open(source, batch.max_pixels); });
   if (!status.ok()) status = fall_back(batch, slot, status, lane);
   if (!status.ok()) return status;
@@ -277,32 +286,39 @@ Status Engine::Pool::run_again(Batch& batch, size_t slot, Lane& lane) {
   return status.ok() ? finish(batch, slot, lane) : status;
 }
 
-Status Engine::Pool::run_stages(Batch& batch, size_t slot, Lane& lane) {
-  if (!batch.again_.empty()) return run_again(batch, slot, lane);
+void Engine::Pool::finish_plan(Batch& batch) {
+  if (!batch.share) return;
+  const std::lock_guard<std::mutex> lock(batch.mutex_);
+  if (--batch.unplanned_ == 0) batch.finished_.notify_all();
+}
+
+Status Engine::Pool::plan(Batch& batch, size_t slot, Lane& lane, bool* left) {
   Status status = {Code::cancelled, "cancelled"};
   if (!batch.cancelled_ && !(batch.stop_at_failure && batch.failed_)) {
     status = without_throwing([&] { return lane.open(batch.samples[slot].source, batch.max_pixels); });
     if (!status.ok()) status = fall_back(batch, slot, status, lane);
   }
   status = draw(batch, slot, status, lane);
-  if (!status.ok()) return status;
-  const recipe::Plan& plan = lane.plan();
-  const bool fits = plan.width == batch.out_width && plan.height == batch.out_height;
-  if (fits && batch.share) {
-    bool left = false;
-    status = without_throwing([&]() -> Status {
-      left = leaves(batch, slot, lane);
-      return {};
-    });
-    if (left || !status.ok()) return status;
-  }
+  if (!status.ok() || !batch.share || !fits(batch, lane)) return status;
+  return without_throwing([&]() -> Status {
+    *left = leaves(batch, slot, lane);
+    return {};
+  });
+}
+
+Status Engine::Pool::run_stages(Batch& batch, size_t slot, Lane& lane) {
+  if (!batch.again_.empty()) return run_again(batch, slot, lane);
+  bool left = false;
+  Status status = plan(batch, slot, lane, &left);
+  finish_plan(batch);
+  if (left || !status.ok()) return status;
   status = without_throwing([&] { return lane.decode(); });
   if (!status.ok()) {
     status = fall_back(batch, slot, status, lane);
     if (!status.ok()) batch.failed_ = true;
     if (!status.ok()) return status;
   }
-  if (!fits) return {Code::transform, "the transforms give another size than the batch has"};
+  if (!fits(batch, lane)) return {Code::transform, "the transforms give another size than the batch has"};
   return finish(batch, slot, lane);
 }
 

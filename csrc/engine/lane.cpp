@@ -13,6 +13,8 @@ namespace fastload::engine {
 namespace {
 
 constexpr size_t kCacheLine = 64;
+// What an H200's hardware decoder gave in Pillow's pixels to a level; among other samplings some were off by three.
+constexpr int32_t k444 = 11, k420 = 22;
 
 int64_t now_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
@@ -93,18 +95,16 @@ Keep Lane::why_kept() const {
   if (adopted_) return Keep::not_plain;
   if (header_.several_scans) return Keep::progressive;
   if (!header_.is_ycc) return Keep::colour;
-  if (!header_.common_sampling) return Keep::sampling;
+  if (header_.sampling != k444 && header_.sampling != k420) return Keep::sampling;
   if (whole_) return Keep::cut;
   if (static_cast<int64_t>(width_) * height_ > kMaxDeferredPixels) return Keep::large;
   return Keep::none;
 }
 
-bool Lane::defer(Deferred* out) {
+bool Lane::defer(const std::shared_ptr<BytePool>& pool, Deferred* out) {
   const StageClock clock(&times_, Stage::draw);
   if (!recipe::two_passes(plan_, &taps_, out->passes)) return false;
-  out->bytes.reset(new uint8_t[bytes_.size]);
-  std::memcpy(out->bytes.get(), bytes_.data, bytes_.size);
-  out->size = bytes_.size;
+  out->bytes = PooledBytes(pool, bytes_);
   out->width = width_;
   out->height = height_;
   out->sampling = header_.sampling;

@@ -79,8 +79,8 @@ class Lane {
 
   // Why the drawn sample cannot be left to another decoder; Keep::none if it can.
   Keep why_kept() const;
-  // The drawn sample for another decoder; false where its plan is not two passes.
-  bool defer(Deferred* out);
+  // The drawn sample for another decoder, its bytes in memory of the pool; false where its plan is not two passes.
+  bool defer(const std::shared_ptr<BytePool>& pool, Deferred* out);
   // In the place of draw(), for a sample that was deferred once and is open again.
   void use(const recipe::Plan& plan) { plan_ = plan; }
 

@@ -49,7 +49,7 @@ struct Session::State {
   Status fail();
 
   bool is_complete() const;
-  bool has_common_sampling() const;
+  int32_t sampling() const;
   bool upsamples_as_pillows() const;
   Columns columns(Box window) const;
   void read_rows(int32_t first_column, const Pixels& out);
@@ -88,13 +88,13 @@ bool Session::State::upsamples_as_pillows() const {
   return true;
 }
 
-bool Session::State::has_common_sampling() const {
+int32_t Session::State::sampling() const {
   const jpeg_decompress_struct& libjpeg = codec.libjpeg;
-  if (libjpeg.num_components == 1) return true;
+  if (libjpeg.num_components == 1) return 0;
   for (int i = 1; i < libjpeg.num_components; ++i) {
-    if (libjpeg.comp_info[i].h_samp_factor != 1 || libjpeg.comp_info[i].v_samp_factor != 1) return false;
+    if (libjpeg.comp_info[i].h_samp_factor != 1 || libjpeg.comp_info[i].v_samp_factor != 1) return -1;
   }
-  return libjpeg.max_h_samp_factor <= 2 && libjpeg.max_v_samp_factor <= 2;
+  return 10 * libjpeg.comp_info[0].h_samp_factor + libjpeg.comp_info[0].v_samp_factor;
 }
 
 Columns Session::State::columns(Box window) const {
@@ -120,8 +120,7 @@ Status Session::State::open(ByteSpan bytes, size_t scan, int64_t max_pixels, Hea
   if (!upsamples_as_pillows()) codec.give_up(Code::not_native, "this libjpeg upsamples columns in its own way");
   const int components = libjpeg.num_components;
   header->is_ycc = libjpeg.jpeg_color_space == JCS_GRAYSCALE || libjpeg.jpeg_color_space == JCS_YCbCr;
-  header->common_sampling = has_common_sampling();
-  header->sampling = components == 1 ? 0 : 10 * libjpeg.max_h_samp_factor + libjpeg.max_v_samp_factor;
+  header->sampling = sampling();
   libjpeg.out_color_space = components == 4 ? JCS_CMYK : components == 3 ? JCS_EXT_RGBX : JCS_GRAYSCALE;
   jpeg_start_decompress(&libjpeg);  // reads every scan of several, and of one scan nothing but its tables
   header->several_scans = jpeg_has_multiple_scans(&libjpeg) != 0;

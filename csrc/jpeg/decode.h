@@ -23,10 +23,10 @@ struct Header {
   // and a window may be decoded without looking at the rest. Otherwise only a window of all rows can be decoded: its
   // end was cut, and whether there is enough left shows at the last row.
   bool ends_well = false;
-  bool several_scans = false;    // progressive, or components apart
-  bool is_ycc = false;           // gray, or luminance and chroma
-  bool common_sampling = false;  // of chroma: 4:4:4, 4:4:0, 4:2:2 or 4:2:0
-  int32_t sampling = 0;          // 10 x columns + rows of luminance for one of chroma, as 22 for 4:2:0; 0: gray
+  bool several_scans = false;  // progressive, or components apart
+  bool is_ycc = false;         // gray, or luminance and chroma
+  int32_t sampling =
+      0;  // 10 x columns + rows of luminance for one of chroma, as 22 for 4:2:0; 0: gray; -1: no such ratio
 };
 
 // Against small files that keep a decoder busy for long; progressive files have about ten scans.
