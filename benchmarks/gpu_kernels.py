@@ -46,7 +46,7 @@ def main() -> int:
         reading = read(T.Compose([*transforms, T.ToTensor(), T.Normalize(MEAN, STD)]))
         height, width = reading.size
         made = []
-        for share in (None, _core.Share()):
+        for leave in (_core.Leave.nothing, _core.Leave.all):
             out = torch.zeros((BATCH, height, width, 3), dtype=torch.uint8)
             batch = engine.submit(
                 paths,
@@ -61,7 +61,7 @@ def main() -> int:
                 stop_at_failure=True,
                 max_pixels=0,
                 load=None,
-                share=share,
+                leave=leave,
             )
             batch.wait()
             made.append(out)

@@ -111,6 +111,12 @@ class PyBatch {
     return block;
   }
 
+  size_t claim() {
+    if (!batch_->planned()) throw py::value_error("it is not known yet what the batch leaves to another decoder");
+    return engine_->claim(*batch_).size();
+  }
+
+  engine::Engine& engine() const { return *engine_; }
   const engine::Batch& batch() const { return *batch_; }
   const std::shared_ptr<engine::Batch>& shared() const { return batch_; }
 
@@ -138,14 +144,6 @@ py::dict kept_here(const engine::Batch& batch) {
   return named;
 }
 
-std::vector<size_t> pending_slots(const engine::Batch& batch) {
-  std::vector<size_t> slots;
-  for (size_t slot = 0; slot < batch.deferred.size(); ++slot) {
-    if (batch.deferred[slot].pending) slots.push_back(slot);
-  }
-  return slots;
-}
-
 int64_t count_taps(const engine::Batch& batch) {
   size_t count = 0;
   for (const engine::Deferred& deferred : batch.deferred) {
@@ -153,6 +151,14 @@ int64_t count_taps(const engine::Batch& batch) {
     for (const recipe::AxisPass& pass : deferred.passes) count += pass.starts.size() + pass.weights.size();
   }
   return static_cast<int64_t>(count);
+}
+
+int64_t count_pixels(const engine::Batch& batch) {
+  int64_t count = 0;
+  for (const engine::Deferred& deferred : batch.deferred) {
+    if (deferred.pending) count += static_cast<int64_t>(deferred.width) * deferred.height;
+  }
+  return count;
 }
 
 // Copies the taps behind one another and notes where; the caller holds no lock of Python's.
@@ -172,10 +178,11 @@ void write_passes(const engine::Batch& batch, const std::vector<size_t>& slots, 
 }
 
 // (samples [n, 8], passes [n, 2, 6], encoded: n uint8 arrays); the taps go to `taps`.
-py::tuple deferred(const std::shared_ptr<engine::Batch>& batch, py::array_t<int32_t, py::array::c_style> taps) {
+py::tuple deferred(engine::Engine& engine, const std::shared_ptr<engine::Batch>& batch,
+                   py::array_t<int32_t, py::array::c_style> taps) {
   if (!batch->planned()) throw py::value_error("it is not known yet what the batch leaves to another decoder");
+  const std::vector<size_t> slots = engine.claim(*batch);
   if (taps.size() != count_taps(*batch)) throw py::value_error("taps has not deferred_taps elements");
-  const std::vector<size_t> slots = pending_slots(*batch);
   const auto count = static_cast<py::ssize_t>(slots.size());
   py::array_t<int32_t> samples({count, kSampleNumbers});
   py::array_t<int32_t> passes({count, py::ssize_t{2}, kPassNumbers});
@@ -298,8 +305,7 @@ std::unique_ptr<PyBatch> submit(const std::shared_ptr<engine::Engine>& owner, co
                                 const std::vector<uint64_t>& indices, const std::shared_ptr<recipe::Recipe>& recipe,
                                 const std::shared_ptr<engine::Target>& target, std::array<int32_t, 2> size,
                                 const py::object& out, const py::object& order, uint64_t seed, uint32_t epoch,
-                                bool stop_at_failure, int64_t max_pixels, const py::object& load,
-                                const std::shared_ptr<engine::Share>& share) {
+                                bool stop_at_failure, int64_t max_pixels, const py::object& load, engine::Leave leave) {
   if (!owner->running()) throw py::value_error("this engine was stopped, or belongs to the parent process");
   if (size[0] < 1 || size[1] < 1) throw py::value_error("size is (height, width), both positive");
   auto batch = std::make_shared<engine::Batch>();
@@ -321,7 +327,7 @@ std::unique_ptr<PyBatch> submit(const std::shared_ptr<engine::Engine>& owner, co
   batch->stop_at_failure = stop_at_failure;
   batch->seed = seed;
   batch->epoch = epoch;
-  batch->share = share;
+  batch->leave = leave;
   if (!order.is_none()) batch->order = order.cast<std::shared_ptr<engine::DrawOrder>>();
   auto made = std::make_unique<PyBatch>(owner, batch);
   {
@@ -395,6 +401,10 @@ class Reader {
 
 void bind_engine(py::module_& module) {
   using engine::Engine;
+  py::enum_<engine::Leave>(module, "Leave", "What becomes of samples that another decoder could take.")
+      .value("nothing", engine::Leave::nothing, "There is none.")
+      .value("all", engine::Leave::all, "They are left to it.")
+      .value("until_claimed", engine::Leave::until_claimed, "Until claim(), threads without other work decode them.");
   py::class_<Engine, std::shared_ptr<Engine>>(module, "Engine",
                                               "A fixed pool of threads that turns sources into batches.")
       .def(py::init([](int threads) {
@@ -413,7 +423,8 @@ void bind_engine(py::module_& module) {
            py::arg("threads"))
       .def("submit", &submit, py::arg("sources"), py::arg("indices"), py::kw_only(), py::arg("recipe"),
            py::arg("target"), py::arg("size"), py::arg("out"), py::arg("order"), py::arg("seed"), py::arg("epoch"),
-           py::arg("stop_at_failure"), py::arg("max_pixels"), py::arg("load"), py::arg("share") = nullptr)
+           py::arg("stop_at_failure"), py::arg("max_pixels"), py::arg("load"),
+           py::arg("leave") = engine::Leave::nothing)
       .def(
           "take_back",
           [](Engine& made, const PyBatch& batch, const std::vector<size_t>& slots) {
@@ -433,15 +444,6 @@ void bind_engine(py::module_& module) {
       module, "BatchMemory", "Blocks of memory for batches, taken when a batch is first written.")
       .def(py::init(&make_memory), py::arg("grow"))
       .def("give", &engine::BatchMemory::give, py::arg("id"), "Block `id` is nobody's again.");
-  py::class_<engine::Share, std::shared_ptr<engine::Share>>(
-      module, "Share", "Which part of each batch is left to another decoder: its first samples.")
-      .def(py::init<>())
-      .def_property(
-          "of_batch", [](const engine::Share& share) { return share.of_batch.load(); },
-          [](engine::Share& share, double part) {
-            if (!(part >= 0.0 && part <= 1.0)) throw py::value_error("a share lies between 0 and 1");
-            share.of_batch = part;
-          });
   py::class_<PyBatch>(module, "Batch", "A batch under way.")
       .def("take_block", &PyBatch::take_block,
            "The id of the block that holds the images, -1 if none was needed; it is the caller's to give back.")
@@ -456,11 +458,17 @@ void bind_engine(py::module_& module) {
       .def_property_readonly(
           "generator_after", [](const PyBatch& b) { return b.batch().generator_after; },
           "A copy of the order's generator as this batch left it; read it when done.")
+      .def_property_readonly(
+          "planned", [](const PyBatch& b) { return b.batch().planned(); }, "Whether deferred() may be asked.")
+      .def_property_readonly(
+          "deferred_pixels", [](const PyBatch& b) { return count_pixels(b.batch()); }, "Of the images in deferred().")
       .def_property_readonly("deferred_taps", [](const PyBatch& b) { return count_taps(b.batch()); })
+      .def("claim", &PyBatch::claim,
+           "What the batch leaves to another decoder is its own from here on; the number of samples.")
       .def(
           "deferred",
           [](const PyBatch& b, const py::array_t<int32_t, py::array::c_style>& taps) {
-            return deferred(b.shared(), taps);
+            return deferred(b.engine(), b.shared(), taps);
           },
           py::arg("taps"),
           "What was left to another decoder: (samples, passes, encoded); fills `taps` (int32, deferred_taps elements).")

@@ -40,7 +40,7 @@ def why_missing() -> str:
 class Part:
     """The files of one chroma sampling in a batch: uint8 [bytes] each, sizes int32 [n, 2] (width, height).
 
-    ``positions`` are those in the batch, int64 [n]. The decoded images live as long as this object.
+    ``positions`` are those among all files that were submitted together, int64 [n]. The decoded images live as long as this object.
     """
 
     def __init__(self, sampling: int, encoded: list[np.ndarray], sizes: np.ndarray, positions: np.ndarray) -> None:
@@ -50,19 +50,20 @@ class Part:
         self.positions = positions
         self.images: Any = None
         self.error: str | None = None
+        self.culprits: list[tuple[int, str]] | None = None
 
     @property
     def done(self) -> bool:
         return self.images is not None or self.error is not None
 
-    def addresses(self) -> list[int]:
-        """In GPU memory, of the images, uint8 [height, width, 3] each."""
-        return [self.images[i].data_ptr() for i in range(len(self.images))]
+    def addresses(self, which: np.ndarray) -> list[int]:
+        """In GPU memory, of some of the images, uint8 [height, width, 3] each."""
+        return [self.images[i].data_ptr() for i in which.tolist()]
 
-    def tensors(self) -> list[torch.Tensor]:
+    def tensors(self, which: np.ndarray) -> list[torch.Tensor]:
         """Copies on the CPU."""
         images = self.images.as_cpu() if hasattr(self.images, "as_cpu") else self.images
-        return [torch.from_numpy(np.array(images[i])) for i in range(len(images))]
+        return [torch.from_numpy(np.array(images[i])) for i in which.tolist()]
 
 
 class Decoder:
@@ -105,8 +106,10 @@ class Decoder:
             self._pipelines[part.sampling].collect(part)
 
     def culprits(self, part: Part) -> list[tuple[int, str]]:
-        """Which positions of a part that failed DALI cannot decode, and what it says of each."""
-        return self._pipelines[part.sampling].culprits(part)
+        """Which positions of a part that failed DALI cannot decode, and what it says of each; looked for once."""
+        if part.culprits is None:
+            part.culprits = self._pipelines[part.sampling].culprits(part)
+        return part.culprits
 
 
 class Pipeline:

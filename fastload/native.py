@@ -71,7 +71,7 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
         self._channels_last = loader.memory_format == torch.channels_last
         self._ahead = loader.prefetch_factor * self._num_workers if self._num_workers else 0
         self._memory: Any = memory if BatchMemory.serves(pinned=self._pin_memory) else None
-        self._share: _core.Share | None = None  # no other decoder
+        self._leave = _core.Leave.nothing  # no other decoder
         self._adopt(mode)
         self._jobs: deque[_Job] = deque()
         self._orders: list[_core.DrawOrder] | None = None
@@ -141,7 +141,7 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
             stop_at_failure=self._on_error == "raise",
             max_pixels=pixel_limit(),
             load=samples.load,
-            share=self._share,
+            leave=self._leave,
         )
         return _Job(samples, images, batch)
 

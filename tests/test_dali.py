@@ -11,6 +11,7 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,7 @@ def _deferred(transforms, encoded, seed=1):
     reading = read(v1.Compose([*transforms, v1.PILToTensor()]))
     height, width = reading.size
     engine, made = _core.Engine(2), []
-    for share in (None, _core.Share()):
+    for leave in (_core.Leave.nothing, _core.Leave.all):
         out = np.zeros((len(encoded), height, width, 3), np.uint8)
         batch = engine.submit(
             encoded,
@@ -89,7 +90,7 @@ def _deferred(transforms, encoded, seed=1):
             stop_at_failure=True,
             max_pixels=0,
             load=None,
-            share=share,
+            leave=leave,
         )
         assert batch.wait() and not batch.failures
         made.append(out)
@@ -148,7 +149,7 @@ def test_batches_are_those_of_the_cpu(root, how, workers, transform, options):
     theirs, _ = epochs(dataset, num_workers=workers, **options)
     assert_same(ours, theirs)
     decoders = loader.stats()["decoders"]
-    assert decoders["gpu"] > 0 and decoders["cpu"] + decoders["gpu"] == len(dataset)
+    assert decoders["cpu"] + decoders["gpu"] == len(dataset)
     assert sum(decoders["reasons"].values()) == decoders["cpu"] and decoders["refused"] == []
     if how == "gpu":
         assert decoders["reasons"] == {"progressive": 12, "sampling": 8, "colour": 1, "not a plain JPEG": 1}
@@ -183,18 +184,35 @@ def test_dali_gets_files_of_one_sampling_at_a_time(tmp_path, monkeypatch):
 
 
 @needs_dali
-def test_a_share_that_grows_makes_no_new_pipeline(root, monkeypatch):
-    made = []
+def test_groups_of_any_size_make_no_new_pipeline(root, monkeypatch):
+    made, groups = [], []
     monkeypatch.setattr(
         dali.Pipeline, "_make", lambda self, size, make=dali.Pipeline._make: made.append(size) or make(self, size)
     )
-    loader = epochs(ImageFolder(root, TRAIN), count=1, num_workers=2, decode=gpu("hybrid"))[1]
-    monkeypatch.setattr("fastload.sharing.SharingIterator._weigh", lambda *given: None)
-    for share in (0.2, 0.6, 1.0):
-        loader._sharing.share.of_batch = share
-        list(loader)
-        assert loader.stats()["decoders"]["gpu"] > 14 * share
-    assert set(made) == {6} and len(made) == len(loader._sharing.decoder._pipelines) > 1
+    monkeypatch.setattr("fastload.sharing._MOST_IMAGES", 9)
+    submit = dali.Decoder.submit
+    monkeypatch.setattr(
+        dali.Decoder,
+        "submit",
+        lambda self, encoded, *given: groups.append(len(encoded)) or submit(self, encoded, *given),
+    )
+    dataset = ImageFolder(root, TRAIN)
+    ours, loader = epochs(dataset, num_workers=2, decode=gpu())
+    assert_same(ours, epochs(dataset, num_workers=2)[0])
+    assert len(set(groups)) > 1 and max(groups) > 6  # some of several batches
+    assert set(made) == {15} and len(made) == len(loader._sharing.decoder._pipelines) == 2
+
+
+@needs_dali
+def test_the_cpu_takes_what_dali_is_too_slow_for(root, monkeypatch):
+    collect = dali.Decoder.collect
+    monkeypatch.setattr(dali.Decoder, "collect", lambda self, parts: time.sleep(0.05) or collect(self, parts))
+    monkeypatch.setattr("fastload.sharing._MOST_IMAGES", 1)
+    dataset = ImageFolder(root, TRAIN)
+    ours, loader = epochs(dataset, num_workers=4, prefetch_factor=4, batch_size=2, decode=gpu("hybrid"))
+    assert_same(ours, epochs(dataset, num_workers=4, prefetch_factor=4, batch_size=2)[0])
+    decoders = loader.stats()["decoders"]
+    assert decoders["reasons"]["balance"] > decoders["gpu"]
 
 
 @needs_dali

@@ -73,6 +73,7 @@ struct Batch {
   int32_t out_width = 0;
   int32_t out_height = 0;
   int64_t max_pixels = 0;
+  Leave leave = Leave::nothing;
   bool stop_at_failure = true;       // samples after a failed one are cancelled and draw nothing
   std::shared_ptr<DrawOrder> order;  // null: counter-based draws from (seed, epoch, index)
   uint64_t first_turn = 0;
@@ -83,10 +84,9 @@ struct Batch {
   StageTimes times;
   int64_t fallbacks = 0;
   random::Mt19937 generator_after;  // of `order`, once the batch's last sample has drawn: where a resumed run goes on
-  std::shared_ptr<const Share> share;  // null: all samples are decoded here
-  std::vector<Deferred> deferred;      // with a share, by slot: the samples that were left to another decoder
-  std::vector<Keep> kept;              // … and why each of the others was not
-  int block = BatchMemory::kNone;      // of `memory`, once taken; goes back with the batch unless the caller resets it
+  std::vector<Deferred> deferred;   // where there is another decoder, by slot: the samples that were left to it
+  std::vector<Keep> kept;           // … and why each of the others was not
+  int block = BatchMemory::kNone;   // of `memory`, once taken; goes back with the batch unless the caller resets it
 
   Batch() = default;
   ~Batch();
@@ -96,7 +96,7 @@ struct Batch {
   bool done() const;
   // True once done; false after `timeout_ms`.
   bool wait(int64_t timeout_ms);
-  // With a share: true once all that is left to the other decoder is known, or the batch is done.
+  // True once all that could be left to the other decoder is known, or the batch is done.
   bool planned() const;
   bool wait_planned(int64_t timeout_ms);
 
@@ -104,10 +104,6 @@ struct Batch {
   friend class Engine;
   // `out`, taken if need be. Null: out of memory.
   uint8_t* output();
-  // Spread over the batch, so that no thread waits long for its turn among samples that are only opened.
-  bool is_for_other(size_t slot) const {
-    return (slot + 1) * to_leave_ / samples.size() > slot * to_leave_ / samples.size();
-  }
   size_t tasks() const { return again_.empty() ? samples.size() : again_.size(); }
   bool draws_in_turn() const { return order && again_.empty(); }
   size_t slot_of(size_t task) const { return again_.empty() ? task : again_[task]; }
@@ -115,9 +111,11 @@ struct Batch {
   mutable std::mutex mutex_;
   std::mutex memory_mutex_;  // apart: it is held while Python's lock is waited for
   std::condition_variable finished_;
-  size_t started_ = 0;         // tasks; guarded by the engine's queue lock, as the next two
-  size_t to_leave_ = 0;        // samples that are for the other decoder
+  size_t started_ = 0;         // tasks; guarded by the engine's queue lock, as the next four
   std::vector<size_t> again_;  // slots that were taken back; empty: every slot is a task
+  size_t next_unclaimed_ = 0;  // slot from which on a thread may find a sample that was left
+  bool unclaimed_ = false;     // Leave::until_claimed, and not claimed: until then `remaining_` has one more
+  uint64_t number_ = 0;        // in the order of submit(); written once
   size_t remaining_ = 0;       // guarded by mutex_
   size_t unplanned_ = 0;       // likewise
   std::atomic<bool> failed_{false};

@@ -2,7 +2,6 @@
 // decoded image. It can be taken back and decoded here, with the same plan.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 
 #include "engine/bytes.h"
@@ -13,7 +12,7 @@ namespace fastload::engine {
 // Why a sample was decoded here although there is another decoder.
 enum class Keep : uint8_t {
   none,         // it was not
-  balance,      // it was not the other's turn
+  balance,      // a thread came first
   not_plain,    // not a plain JPEG, or damaged
   progressive,  // or in several scans
   colour,       // CMYK, or not coded as luminance and chroma
@@ -35,12 +34,14 @@ struct Deferred {
   int32_t sampling = 0;  // see jpeg::Header
   recipe::Plan plan;
   recipe::AxisPass passes[2];
-  bool pending = false;  // nobody but the other decoder has it
+  bool pending = false;  // nobody here decodes it
 };
 
-// Which part of each batch is left to the other decoder; may change at any time, and counts for batches that start later.
-struct Share {
-  std::atomic<double> of_batch{1.0};
+// What becomes of samples that another decoder could take.
+enum class Leave : uint8_t {
+  nothing,        // there is none
+  all,            // they are left to it
+  until_claimed,  // until it claims them, threads without other work decode them
 };
 
 }  // namespace fastload::engine

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cmath>
 #include <new>
 
 namespace fastload::engine {
@@ -27,31 +26,44 @@ bool fits(const Batch& batch, const Lane& lane) {
 
 }  // namespace
 
+struct Task {
+  std::shared_ptr<Batch> batch;
+  size_t slot = 0;
+  Keep deferred = Keep::none;  // else: the sample is planned, and why it is decoded here after all
+};
+
 // What the threads work on. They own it together with the engine, which may end before one of them does.
 struct Engine::Pool {
   Pool(image::Simd simd, Fallback fallback) : simd(simd), fallback(std::move(fallback)) {}
 
   void work();
-  std::deque<std::shared_ptr<Batch>>::iterator next();
-  void run(Batch& batch, size_t slot, Lane& lane);
-  Status run_stages(Batch& batch, size_t slot, Lane& lane);
+  // With the lock: what a thread should do next; no batch: nothing.
+  Task next();
+  bool next_of_queue(bool even_if_it_waits, Task* task);
+  bool next_unclaimed(Task* task);
+  void run(const Task& task, Lane& lane);
+  Status run_stages(const std::shared_ptr<Batch>& batch, size_t slot, Lane& lane);
   // Opens, draws, and decides who decodes.
   Status plan(Batch& batch, size_t slot, Lane& lane, bool* left);
-  Status run_again(Batch& batch, size_t slot, Lane& lane);
+  Status decode_deferred(Batch& batch, size_t slot, Keep why, Lane& lane);
   static Status finish(Batch& batch, size_t slot, Lane& lane);
   // Whether the drawn sample is left to another decoder; notes why, if not.
   bool leaves(Batch& batch, size_t slot, Lane& lane) const;
   static Status draw(Batch& batch, size_t slot, Status opened, Lane& lane);
   Status fall_back(Batch& batch, size_t slot, Status why, Lane& lane);
   static void finish_samples(Batch& batch, size_t count);
-  static void finish_plan(Batch& batch);
+  void finish_plan(const std::shared_ptr<Batch>& batch);
+  // With the lock: from here on no thread takes what was left of the batch.
+  void release(Batch& batch);
 
   const image::Simd simd;
   const Fallback fallback;
   std::mutex mutex;
   std::condition_variable work_or_stop;
-  std::deque<std::shared_ptr<Batch>> queue;  // batches with samples that have not started
-  uint64_t searches = 0;                     // of next()
+  std::deque<std::shared_ptr<Batch>> queue;      // batches with samples that have not started
+  std::deque<std::shared_ptr<Batch>> unclaimed;  // planned, in the order of submit(): see Leave::until_claimed
+  uint64_t submitted = 0;                        // batches
+  uint64_t searches = 0;                         // of next_of_queue()
   bool stopping = false;
   const std::shared_ptr<BytePool> bytes = std::make_shared<BytePool>();
   std::vector<std::thread> threads;
@@ -76,12 +88,13 @@ Engine::~Engine() {
 
 void Engine::stop() {
   if (is_forked_copy()) return;
-  std::deque<std::shared_ptr<Batch>> queue;
+  std::deque<std::shared_ptr<Batch>> queue, unclaimed;
   std::vector<std::thread> threads;
   {
     const std::lock_guard<std::mutex> lock(pool_->mutex);
     pool_->stopping = true;
     queue = pool_->queue;
+    unclaimed.swap(pool_->unclaimed);
     threads.swap(pool_->threads);
   }
   pool_->work_or_stop.notify_all();
@@ -105,18 +118,42 @@ void Engine::submit(const std::shared_ptr<Batch>& batch) {
   const size_t count = batch->samples.size();
   batch->outcomes.assign(count, Outcome{});
   batch->remaining_ = count;
-  if (batch->share) {
+  if (batch->leave != Leave::nothing) {
     batch->unplanned_ = count;
     batch->deferred.resize(count);
     batch->kept.assign(count, Keep::none);
   }
   if (batch->order) batch->first_turn = batch->order->reserve(count);
   if (count == 0) return;
+  if (batch->leave == Leave::until_claimed) {
+    batch->unclaimed_ = true;
+    ++batch->remaining_;
+  }
   {
     const std::lock_guard<std::mutex> lock(pool_->mutex);
+    batch->number_ = ++pool_->submitted;
     pool_->queue.push_back(batch);
   }
   pool_->work_or_stop.notify_all();
+}
+
+std::vector<size_t> Engine::claim(Batch& batch) {
+  const std::lock_guard<std::mutex> lock(pool_->mutex);
+  pool_->release(batch);
+  std::vector<size_t> slots;
+  for (size_t slot = 0; slot < batch.deferred.size(); ++slot) {
+    if (batch.deferred[slot].pending) slots.push_back(slot);
+  }
+  return slots;
+}
+
+void Engine::Pool::release(Batch& batch) {
+  if (!batch.unclaimed_) return;
+  batch.unclaimed_ = false;
+  const auto is_it = [&](const std::shared_ptr<Batch>& other) { return other.get() == &batch; };
+  const auto entry = std::find_if(unclaimed.begin(), unclaimed.end(), is_it);
+  if (entry != unclaimed.end()) unclaimed.erase(entry);
+  finish_samples(batch, 1);
 }
 
 void Engine::take_back(const std::shared_ptr<Batch>& batch, std::vector<size_t> slots) {
@@ -129,6 +166,7 @@ void Engine::take_back(const std::shared_ptr<Batch>& batch, std::vector<size_t> 
   }
   {
     const std::lock_guard<std::mutex> lock(pool_->mutex);
+    for (const size_t slot : slots) batch->deferred[slot].pending = false;
     batch->again_ = std::move(slots);
     batch->started_ = 0;
     pool_->queue.push_front(batch);  // nobody waits for a turn in it, and its consumer waits already
@@ -139,22 +177,21 @@ void Engine::take_back(const std::shared_ptr<Batch>& batch, std::vector<size_t> 
 void Engine::abandon(Batch& batch) {
   batch.cancelled_ = true;
   if (batch.order) batch.order->close();
-  size_t dropped = 0;
-  {
-    const std::lock_guard<std::mutex> lock(pool_->mutex);
-    auto& queue = pool_->queue;
-    const auto entry = std::find_if(queue.begin(), queue.end(),
-                                    [&](const std::shared_ptr<Batch>& other) { return other.get() == &batch; });
-    if (entry != queue.end()) {
-      for (size_t task = batch.started_; task < batch.tasks(); ++task)
-        batch.outcomes[batch.slot_of(task)].code = Code::cancelled;
-      dropped = batch.tasks() - batch.started_;
-      batch.started_ = batch.tasks();
-      const std::shared_ptr<Batch> keep = *entry;  // the caller's reference may be the queue's
-      queue.erase(entry);
-      Pool::finish_samples(batch, dropped);
-    }
+  std::shared_ptr<Batch> keep;  // the caller's reference may be the queue's
+  const std::lock_guard<std::mutex> lock(pool_->mutex);
+  auto& queue = pool_->queue;
+  const auto entry = std::find_if(queue.begin(), queue.end(),
+                                  [&](const std::shared_ptr<Batch>& other) { return other.get() == &batch; });
+  if (entry != queue.end()) {
+    for (size_t task = batch.started_; task < batch.tasks(); ++task)
+      batch.outcomes[batch.slot_of(task)].code = Code::cancelled;
+    const size_t dropped = batch.tasks() - batch.started_;
+    batch.started_ = batch.tasks();
+    keep = *entry;
+    queue.erase(entry);
+    Pool::finish_samples(batch, dropped);
   }
+  pool_->release(batch);
 }
 
 void Engine::cancel(Batch& batch) {
@@ -170,50 +207,79 @@ void Engine::Pool::finish_samples(Batch& batch, size_t count) {
   if (batch.remaining_ == 0) batch.finished_.notify_all();
 }
 
-// The first batch in whose order no thread is on its way to its turn; if there is none, the first batch. Of each order only its first
-// batch counts: whoever waits for a turn waits for samples that have a thread.
-std::deque<std::shared_ptr<Batch>>::iterator Engine::Pool::next() {
+// Of the first batch in whose order no thread is on its way to its turn; if there is none, of the first, but only `even_if_it_waits`.
+// Of each order only its first batch counts: whoever waits for a turn waits for samples that have a thread.
+bool Engine::Pool::next_of_queue(bool even_if_it_waits, Task* task) {
   ++searches;
-  for (auto entry = queue.begin(); entry != queue.end(); ++entry) {
-    if (!(*entry)->draws_in_turn()) return entry;
+  auto entry = queue.begin();
+  for (; entry != queue.end(); ++entry) {
+    if (!(*entry)->draws_in_turn()) break;
     DrawOrder& order = *(*entry)->order;
     if (order.seen_by_search == searches) continue;
     order.seen_by_search = searches;
-    if (!order.is_anyone_coming()) return entry;
+    if (!order.is_anyone_coming()) break;
   }
-  return queue.begin();
+  if (entry == queue.end() && even_if_it_waits) entry = queue.begin();
+  if (entry == queue.end()) return false;
+  Batch& batch = **entry;
+  *task = {*entry, batch.slot_of(batch.started_++), batch.again_.empty() ? Keep::none : Keep::refused};
+  if (batch.draws_in_turn()) batch.order->come();
+  if (batch.started_ == batch.tasks()) queue.erase(entry);
+  return true;
+}
+
+// The first sample that was left and that nobody has claimed.
+bool Engine::Pool::next_unclaimed(Task* task) {
+  for (; !unclaimed.empty(); unclaimed.pop_front()) {
+    Batch& batch = *unclaimed.front();
+    size_t& slot = batch.next_unclaimed_;
+    while (slot < batch.deferred.size() && !batch.deferred[slot].pending) ++slot;
+    if (slot == batch.deferred.size()) continue;
+    *task = {unclaimed.front(), slot, Keep::balance};
+    batch.deferred[slot].pending = false;
+    const std::lock_guard<std::mutex> lock(batch.mutex_);
+    ++batch.remaining_;
+    return true;
+  }
+  return false;
+}
+
+Task Engine::Pool::next() {
+  Task task;
+  // Plans first: both decoders live on them.
+  if (!next_of_queue(false, &task) && !next_unclaimed(&task)) next_of_queue(true, &task);
+  return task;
 }
 
 void Engine::Pool::work() {
   Lane lane(simd);
   for (;;) {
-    std::shared_ptr<Batch> batch;
-    size_t slot = 0;
+    Task task;
     {
       std::unique_lock<std::mutex> lock(mutex);
-      work_or_stop.wait(lock, [&] { return stopping || !queue.empty(); });
+      work_or_stop.wait(lock, [&] {
+        if (!stopping) task = next();
+        return stopping || task.batch != nullptr;
+      });
       if (stopping) return;
-      const auto entry = next();
-      batch = *entry;
-      if (batch->started_ == 0 && batch->share) {
-        const double share = batch->share->of_batch;
-        batch->to_leave_ = static_cast<size_t>(std::ceil(share * static_cast<double>(batch->samples.size())));
-      }
-      slot = batch->slot_of(batch->started_++);
-      if (batch->draws_in_turn()) batch->order->come();
-      if (batch->started_ == batch->tasks()) queue.erase(entry);
     }
-    run(*batch, slot, lane);
+    run(task, lane);
   }
 }
 
-void Engine::Pool::run(Batch& batch, size_t slot, Lane& lane) {
+void Engine::Pool::run(const Task& task, Lane& lane) {
+  Batch& batch = *task.batch;
   lane.times() = StageTimes{};
-  const Status status = run_stages(batch, slot, lane);
+  Status status;
+  if (task.deferred == Keep::none) {
+    status = run_stages(task.batch, task.slot, lane);
+  } else {
+    status = decode_deferred(batch, task.slot, task.deferred, lane);
+  }
   {
     const std::lock_guard<std::mutex> lock(batch.mutex_);
     for (int stage = 0; stage < kStages; ++stage) batch.times.ns[stage] += lane.times().ns[stage];
-    if (!status.ok()) batch.outcomes[slot] = {status.code, status.message};
+    if (!status.ok()) batch.outcomes[task.slot] = {status.code, status.message};
   }
   finish_samples(batch, 1);
 }
@@ -255,7 +321,6 @@ Status Engine::Pool::draw(Batch& batch, size_t slot, Status opened, Lane& lane) 
 
 bool Engine::Pool::leaves(Batch& batch, size_t slot, Lane& lane) const {
   Keep why = lane.why_kept();
-  if (!batch.is_for_other(slot)) why = Keep::balance;
   if (why == Keep::none && !lane.defer(bytes, &batch.deferred[slot])) why = Keep::transforms;
   batch.kept[slot] = why;
   return why == Keep::none;
@@ -270,10 +335,10 @@ Status Engine::Pool::finish(Batch& batch, size_t slot, Lane& lane) {
   });
 }
 
-Status Engine::Pool::run_again(Batch& batch, size_t slot, Lane& lane) {
-  Deferred& deferred = batch.deferred[slot];
-  deferred.pending = false;
-  batch.kept[slot] = Keep::refused;
+Status Engine::Pool::decode_deferred(Batch& batch, size_t slot, Keep why, Lane& lane) {
+  if (batch.cancelled_) return {Code::cancelled, "cancelled"};
+  const Deferred& deferred = batch.deferred[slot];
+  batch.kept[slot] = why;
   io::Source source;
   source.kind = io::SourceKind::memory;
   source.memory = {deferred.bytes.data(), deferred.bytes.size()};
@@ -286,10 +351,18 @@ Status Engine::Pool::run_again(Batch& batch, size_t slot, Lane& lane) {
   return status.ok() ? finish(batch, slot, lane) : status;
 }
 
-void Engine::Pool::finish_plan(Batch& batch) {
-  if (!batch.share) return;
-  const std::lock_guard<std::mutex> lock(batch.mutex_);
-  if (--batch.unplanned_ == 0) batch.finished_.notify_all();
+void Engine::Pool::finish_plan(const std::shared_ptr<Batch>& batch) {
+  if (batch->leave == Leave::nothing) return;
+  {
+    const std::lock_guard<std::mutex> lock(batch->mutex_);
+    if (--batch->unplanned_ > 0) return;
+    batch->finished_.notify_all();
+  }
+  const std::lock_guard<std::mutex> lock(mutex);
+  if (!batch->unclaimed_ || stopping) return;
+  const auto is_later = [&](const std::shared_ptr<Batch>& other) { return other->number_ > batch->number_; };
+  unclaimed.insert(std::find_if(unclaimed.begin(), unclaimed.end(), is_later), batch);
+  work_or_stop.notify_all();
 }
 
 Status Engine::Pool::plan(Batch& batch, size_t slot, Lane& lane, bool* left) {
@@ -299,18 +372,18 @@ Status Engine::Pool::plan(Batch& batch, size_t slot, Lane& lane, bool* left) {
     if (!status.ok()) status = fall_back(batch, slot, status, lane);
   }
   status = draw(batch, slot, status, lane);
-  if (!status.ok() || !batch.share || !fits(batch, lane)) return status;
+  if (!status.ok() || batch.leave == Leave::nothing || !fits(batch, lane)) return status;
   return without_throwing([&]() -> Status {
     *left = leaves(batch, slot, lane);
     return {};
   });
 }
 
-Status Engine::Pool::run_stages(Batch& batch, size_t slot, Lane& lane) {
-  if (!batch.again_.empty()) return run_again(batch, slot, lane);
+Status Engine::Pool::run_stages(const std::shared_ptr<Batch>& planned, size_t slot, Lane& lane) {
+  Batch& batch = *planned;
   bool left = false;
   Status status = plan(batch, slot, lane, &left);
-  finish_plan(batch);
+  finish_plan(planned);
   if (left || !status.ok()) return status;
   status = without_throwing([&] { return lane.decode(); });
   if (!status.ok()) {
