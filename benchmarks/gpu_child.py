@@ -292,7 +292,7 @@ class synthetic(Arm):
 def nvjpeg() -> list[str]:
     """Which of the machine's libraries were loaded: their speed and rounding differ by release."""
     with open("/proc/self/maps") as maps:
-        return sorted({line.split()[-1] for line in maps if "libnvjpeg.so" in line})
+        return sorted({line.split()[-1] for line in maps if "libnvjpeg." in line})
 
 
 def cpu_seconds() -> float:
