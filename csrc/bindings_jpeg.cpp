@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <tuple>
 #include <vector>
@@ -17,6 +18,21 @@ using namespace fastload;
 namespace {
 
 constexpr uint8_t kCanary = 0xA5;
+
+struct NamedEntropy {
+  const char* name;
+  jpeg::Entropy entropy;
+};
+constexpr NamedEntropy kEntropies[] = {
+    {"libjpeg", jpeg::Entropy::libjpeg}, {"portable", jpeg::Entropy::portable}, {"bmi2", jpeg::Entropy::bmi2}};
+
+jpeg::Entropy entropy_of(const std::optional<std::string>& name) {
+  if (!name) return jpeg::best_entropy();
+  for (const NamedEntropy& one : kEntropies) {
+    if (*name == one.name && jpeg::has_entropy(one.entropy)) return one.entropy;
+  }
+  throw py::value_error("this processor has no entropy decoder " + *name);
+}
 
 const char* code_name(Code code) {
   switch (code) {
@@ -53,8 +69,9 @@ std::tuple<int, int, bool> header(const py::bytes& data, int64_t max_pixels) {
 }
 
 py::array_t<uint8_t> decode(const py::bytes& data, std::optional<std::tuple<int, int, int, int>> window,
-                            int64_t max_pixels) {
+                            int64_t max_pixels, const std::optional<std::string>& entropy) {
   jpeg::Session& session = session_of_thread();
+  session.use(entropy_of(entropy));
   jpeg::Header header;
   require_ok(session.open(span_of(data), max_pixels, &header));
   Box box = {0, 0, header.width, header.height};
@@ -89,6 +106,14 @@ void bind_jpeg(py::module_& module) {
   error.doc() = "args: (name of the code, message)";
   module.def("jpeg_header", &header, py::arg("data"), py::arg("max_pixels") = 0,
              "(width, height, ends_well) of a JPEG in memory.");
+  module.def("jpeg_entropies", [] {
+    py::list names;
+    for (const NamedEntropy& one : kEntropies) {
+      if (jpeg::has_entropy(one.entropy)) names.append(one.name);
+    }
+    return names;
+  });
   module.def("jpeg_decode", &decode, py::arg("data"), py::arg("window") = py::none(), py::arg("max_pixels") = 0,
+             py::arg("entropy") = py::none(),
              "uint8 [height, width, 3] of a JPEG in memory, or of a window (x, y, width, height) of it.");
 }

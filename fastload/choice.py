@@ -138,7 +138,7 @@ class Measured:
         return f"{self.best.how if self.best else 'cpu'}, the fastest of {rates} images/s"
 
 
-# A measurement of one way: first DALI's memory and the balance come up, then it counts. On an H100 with 16 cores the first 12,000
+# A measurement of one way: first DALI's memory comes up, then it counts. On an H100 with 16 cores the first 12,000
 # images came 15 % slower than the next.
 _WARM_SECONDS = 2.0
 _TIMED_SECONDS = 1.0

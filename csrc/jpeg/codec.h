@@ -13,6 +13,7 @@
 #include <jpeglib.h>
 // clang-format on
 
+#include "jpeg/huffman.h"
 #include "types.h"
 
 #if !defined(LIBJPEG_TURBO_VERSION_NUMBER) || LIBJPEG_TURBO_VERSION_NUMBER < 2001005
@@ -23,6 +24,7 @@ namespace fastload::jpeg {
 
 struct Codec {
   jpeg_decompress_struct libjpeg = {};
+  Huffman huffman;
   std::jmp_buf failure;  // set it before calling libjpeg; after a jump, `status` says why
   Status status;
 

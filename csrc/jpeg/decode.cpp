@@ -131,6 +131,7 @@ Status Session::State::open(ByteSpan bytes, size_t scan, int64_t max_pixels, Hea
     const ScanEnd end = find_scan_end(bytes, scan);
     if (end == ScanEnd::marker) codec.give_up(Code::not_native, "a marker stands in the middle of the pixels");
     ends_well = end == ScanEnd::eoi;
+    if (ends_well) codec.huffman.take_over(&libjpeg);
   }
   header->ends_well = ends_well;
   return {};
@@ -192,5 +193,7 @@ size_t Session::required_bytes(Box window) const {
 }
 
 void Session::close() { state_->codec.close(); }
+
+void Session::use(Entropy entropy) { state_->codec.huffman.use(entropy); }
 
 }  // namespace fastload::jpeg

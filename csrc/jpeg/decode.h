@@ -29,6 +29,12 @@ struct Header {
       0;  // 10 x columns + rows of luminance for one of chroma, as 22 for 4:2:0; 0: gray; -1: no such ratio
 };
 
+// Who decodes the coefficients of plain scans: libjpeg, or we (see jpeg/huffman.h), for any processor or with BMI2's shifts.
+enum class Entropy : uint8_t { libjpeg, portable, bmi2 };
+Entropy best_entropy();
+// Whether this processor can run it.
+bool has_entropy(Entropy entropy);
+
 // Against small files that keep a decoder busy for long; progressive files have about ten scans.
 constexpr int kMaxScans = 500;
 
@@ -55,6 +61,9 @@ class Session {
   size_t required_bytes(Box window) const;
 
   void close();
+
+  // In the place of best_entropy(), which all have at first.
+  void use(Entropy entropy);
 
  private:
   struct State;

@@ -1,0 +1,252 @@
+#include "jpeg/huffman.h"
+
+#include <jerror.h>
+
+#include <cstring>
+
+#include "jpeg/codec.h"
+
+// The beginning of what libjpeg declares in its private jpegint.h, the same in all its releases.
+struct jpeg_entropy_decoder {
+  void (*start_pass)(j_decompress_ptr);
+  boolean (*decode_mcu)(j_decompress_ptr, JBLOCKROW*);
+};
+
+// What is in the hot loop must be compiled for the processor of the function that it is called from.
+#define FASTLOAD_HOT __attribute__((always_inline)) inline
+
+namespace fastload::jpeg {
+
+namespace {
+
+// Most that one MCU can ask for is 10 blocks x 64 symbols x 31 bits; whether there was as much is looked at behind each.
+constexpr size_t kZerosBehind = 4096;
+constexpr int kSixteenZeros = 0xF0;
+
+// Where the k-th coefficient of a scan belongs. A damaged run may lead up to 15 places too far.
+constexpr uint8_t kNaturalOrder[DCTSIZE2 + 16] = {
+    0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,  12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13,
+    6,  7,  14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31,
+    39, 46, 53, 60, 61, 54, 47, 55, 62, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63};
+
+// The coefficient that `size` bits stand for (T.81, F.2.2.1).
+int extend(int bits, int size) { return bits < 1 << (size - 1) ? bits - (1 << size) + 1 : bits; }
+
+}  // namespace
+
+bool has_entropy(Entropy entropy) {
+#if defined(__x86_64__)
+  return entropy != Entropy::bmi2 || __builtin_cpu_supports("bmi2");
+#else
+  return entropy != Entropy::bmi2;
+#endif
+}
+
+Entropy best_entropy() { return has_entropy(Entropy::bmi2) ? Entropy::bmi2 : Entropy::portable; }
+
+FASTLOAD_HOT void Huffman::Bits::refill() {
+  uint64_t word;
+  std::memcpy(&word, next, sizeof word);
+  buffer |= __builtin_bswap64(word) >> count;
+  next += (63 - count) >> 3;
+  count |= 56;
+}
+
+FASTLOAD_HOT void Huffman::Bits::drop(int n) {
+  buffer <<= n;
+  count -= n;
+}
+
+FASTLOAD_HOT int Huffman::Bits::take_signed(int n) {
+  const int value = extend(static_cast<int>(buffer >> (64 - n)), n);
+  drop(n);
+  return value;
+}
+
+void Huffman::Table::make(const JHUFF_TBL& from, bool with_pairs) {
+  if (is_made && std::memcmp(lengths, from.bits, sizeof lengths) == 0 &&
+      std::memcmp(symbols, from.huffval, sizeof symbols) == 0) {
+    return;
+  }
+  std::memcpy(lengths, from.bits, sizeof lengths);
+  std::memcpy(symbols, from.huffval, sizeof symbols);
+  std::memset(codes, 0, sizeof codes);
+  int32_t code = 0, number = 0;
+  for (int length = 1; length <= kCodeBits; ++length, code <<= 1) {
+    first_symbol[length] = number - code;
+    for (int i = 0; i < lengths[length]; ++i, ++code, ++number) {
+      if (length > kOne) continue;
+      const Code found = {symbols[number], static_cast<uint8_t>(length)};
+      const int rest = kOne - length;
+      for (int low = 0; low < 1 << rest; ++low) codes[code << rest | low] = found;
+    }
+    last_code[length] = lengths[length] > 0 ? code - 1 : -1;
+  }
+  if (with_pairs) make_pairs();
+  is_made = true;
+}
+
+void Huffman::Table::make_pairs() {
+  for (uint32_t index = 0; index < 1 << kPair; ++index) {
+    Pair pair = {};
+    int used = 0, found = 0, end = 0;
+    while (found < 2) {
+      const uint64_t bits = static_cast<uint64_t>(index) << (64 - kPair) << used;
+      const Code next = codes[bits >> (64 - kOne)];
+      const int size = next.symbol & 15;
+      if (next.length == 0 || used + next.length + size > kPair) break;
+      if (size == 0) {
+        if (next.symbol == kSixteenZeros) break;
+        end = kEnd;
+        used += next.length;
+        break;
+      }
+      const int value = extend(static_cast<int>(bits << next.length >> (64 - size)), size);
+      const int at = pair.advance + (next.symbol >> 4);
+      (found == 0 ? pair.first : pair.second) = static_cast<int16_t>(value);
+      (found == 0 ? pair.first_at : pair.second_at) = static_cast<uint8_t>(at);
+      pair.advance = static_cast<uint8_t>(at + 1);
+      used += next.length + size;
+      ++found;
+    }
+    if (found == 1) pair.second_at = pair.advance;
+    pair.bits = static_cast<uint8_t>(used + end);
+    pairs[index] = pair;
+  }
+}
+
+FASTLOAD_HOT Huffman::Code Huffman::Table::code(uint64_t bits) const {
+  const Code found = codes[bits >> (64 - kOne)];
+  if (found.length != 0) return found;
+  for (int length = kOne + 1; length <= kCodeBits; ++length) {
+    const int32_t code = static_cast<int32_t>(bits >> (64 - length));
+    if (code <= last_code[length]) return {symbols[first_symbol[length] + code], static_cast<uint8_t>(length)};
+  }
+  return {0, 0};
+}
+
+template <bool kStore>
+FASTLOAD_HOT bool Huffman::decode_block(Bits* in, const Block& block, JCOEF* out) {
+  in->refill();
+  const Code difference = block.dc->code(in->buffer);
+  if (difference.length == 0) return false;
+  in->drop(difference.length);
+  if (difference.symbol != 0) *block.last_dc += static_cast<uint32_t>(in->take_signed(difference.symbol));
+  if (kStore) out[0] = static_cast<JCOEF>(*block.last_dc);
+  const Table& table = *block.ac;
+  int k = 1;
+  int lookups = 0;
+  in->refill();
+  while (k < DCTSIZE2) {
+    const Pair pair = table.pairs[in->buffer >> (64 - kPair)];
+    // A coefficient in the last place ends the block without a code.
+    if (pair.bits != 0 && k + pair.advance < DCTSIZE2) {
+      if (kStore) {
+        out[kNaturalOrder[k + pair.second_at]] = pair.second;
+        out[kNaturalOrder[k + pair.first_at]] = pair.first;
+      }
+      k += pair.advance;
+      in->drop(pair.bits & (kEnd - 1));
+      if (pair.bits & kEnd) return true;
+      if ((++lookups & 1) == 0) in->refill();
+      continue;
+    }
+    const Code next = table.code(in->buffer);
+    if (next.length == 0) return false;
+    in->drop(next.length);
+    const int size = next.symbol & 15;
+    if (size == 0) {
+      if (next.symbol != kSixteenZeros) return true;
+      k += 16;
+      in->refill();
+      continue;
+    }
+    k += next.symbol >> 4;
+    const int value = in->take_signed(size);
+    if (kStore) out[kNaturalOrder[k]] = static_cast<JCOEF>(value);
+    ++k;
+    in->refill();
+  }
+  return true;
+}
+
+FASTLOAD_HOT bool Huffman::decode_blocks(int count, JBLOCKROW* out) {
+  Bits in = bits_;
+  int i = 0;
+  if (out != nullptr) {
+    while (i < count && decode_block<true>(&in, blocks_[i], out[i][0])) ++i;
+  } else {  // rows that are skipped
+    while (i < count && decode_block<false>(&in, blocks_[i], nullptr)) ++i;
+  }
+  bits_ = in;
+  return i == count;
+}
+
+bool Huffman::decode_portably(int count, JBLOCKROW* out) { return decode_blocks(count, out); }
+
+#if defined(__x86_64__)
+__attribute__((target("bmi2"))) bool Huffman::decode_with_bmi2(int count, JBLOCKROW* out) {
+  return decode_blocks(count, out);
+}
+#else
+bool Huffman::decode_with_bmi2(int count, JBLOCKROW* out) { return decode_blocks(count, out); }
+#endif
+
+boolean Huffman::decode_mcu(j_decompress_ptr libjpeg, JBLOCKROW* blocks) {
+  Huffman& self = static_cast<Codec*>(libjpeg->client_data)->huffman;
+  const int count = libjpeg->blocks_in_MCU;
+  const bool intact =
+      self.entropy_ == Entropy::bmi2 ? self.decode_with_bmi2(count, blocks) : self.decode_portably(count, blocks);
+  const auto read =
+      static_cast<size_t>(self.bits_.next - self.bytes_.get()) * 8 - static_cast<size_t>(self.bits_.count);
+  // What is no code shows at its 17th bit.
+  if (read + (intact ? 0 : kCodeBits + 1) > self.bits_in_all_) WARNMS(libjpeg, JWRN_HIT_MARKER);
+  if (!intact) WARNMS(libjpeg, JWRN_HUFF_BAD_CODE);
+  return TRUE;
+}
+
+void Huffman::unstuff(const uint8_t* from, size_t size) {
+  if (size + kZerosBehind > capacity_) {
+    capacity_ = size + size / 2 + kZerosBehind;
+    bytes_.reset(new uint8_t[capacity_]);
+  }
+  const uint8_t* const end = from + size;
+  uint8_t* to = bytes_.get();
+  while (from < end) {
+    const void* const found = std::memchr(from, 0xFF, static_cast<size_t>(end - from));
+    const uint8_t* const stop = found == nullptr ? end : static_cast<const uint8_t*>(found);
+    std::memcpy(to, from, static_cast<size_t>(stop - from));
+    to += stop - from;
+    if (stop + 1 >= end || stop[1] != 0) break;
+    *to++ = 0xFF;
+    from = stop + 2;
+  }
+  bits_in_all_ = static_cast<size_t>(to - bytes_.get()) * 8;
+  std::memset(to, 0, kZerosBehind);
+}
+
+void Huffman::take_over(jpeg_decompress_struct* libjpeg) {
+  if (entropy_ == Entropy::libjpeg || libjpeg->progressive_mode || libjpeg->arith_code ||
+      libjpeg->restart_interval != 0)
+    return;
+  if (jpeg_has_multiple_scans(libjpeg) || libjpeg->data_precision != 8) return;
+  for (int i = 0; i < libjpeg->comps_in_scan; ++i) {
+    const jpeg_component_info& component = *libjpeg->cur_comp_info[i];
+    const JHUFF_TBL* const dc = libjpeg->dc_huff_tbl_ptrs[component.dc_tbl_no];
+    const JHUFF_TBL* const ac = libjpeg->ac_huff_tbl_ptrs[component.ac_tbl_no];
+    if (dc == nullptr || ac == nullptr) return;
+    dc_[component.dc_tbl_no].make(*dc, false);  // libjpeg has checked them
+    ac_[component.ac_tbl_no].make(*ac, true);
+  }
+  for (int i = 0; i < libjpeg->blocks_in_MCU; ++i) {
+    const int which = libjpeg->MCU_membership[i];
+    const jpeg_component_info& component = *libjpeg->cur_comp_info[which];
+    blocks_[i] = {&dc_[component.dc_tbl_no], &ac_[component.ac_tbl_no], &last_dc_[which]};
+  }
+  unstuff(libjpeg->src->next_input_byte, libjpeg->src->bytes_in_buffer);
+  bits_ = {0, 0, bytes_.get()};
+  std::memset(last_dc_, 0, sizeof last_dc_);
+  libjpeg->entropy->decode_mcu = decode_mcu;
+}
+
+}  // namespace fastload::jpeg
