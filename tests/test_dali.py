@@ -167,11 +167,11 @@ def test_dali_gets_files_of_one_sampling_at_a_time(tmp_path, monkeypatch):
             image.save(folder / f"{number:02}.jpg", subsampling=number % 4)
     seen = []
 
-    def submit(self, part, largest, submit=dali.Pipeline.submit):
+    def submit(self, part, submit=dali.Pipeline.submit):
         files = [PIL.Image.open(io.BytesIO(data.tobytes())) for data in part.encoded]
         assert [file.size for file in files] == [tuple(size) for size in part.sizes]
         seen.append({tuple(layer[1:3] for layer in file.layer) for file in files})
-        submit(self, part, largest)
+        submit(self, part)
 
     monkeypatch.setattr(dali.Pipeline, "submit", submit)
     dataset = ImageFolder(tmp_path, TRAIN)
@@ -186,10 +186,8 @@ def test_dali_gets_files_of_one_sampling_at_a_time(tmp_path, monkeypatch):
 @needs_dali
 def test_groups_of_any_size_make_no_new_pipeline(root, monkeypatch):
     made, groups = [], []
-    monkeypatch.setattr(
-        dali.Pipeline, "_make", lambda self, size, make=dali.Pipeline._make: made.append(size) or make(self, size)
-    )
-    monkeypatch.setattr("fastload.sharing._MOST_IMAGES", 9)
+    monkeypatch.setattr(dali.Pipeline, "_make", lambda self, make=dali.Pipeline._make: made.append(self) or make(self))
+    monkeypatch.setattr("fastload.sharing._MOST_IMAGES", 18)
     submit = dali.Decoder.submit
     monkeypatch.setattr(
         dali.Decoder,
@@ -199,8 +197,17 @@ def test_groups_of_any_size_make_no_new_pipeline(root, monkeypatch):
     dataset = ImageFolder(root, TRAIN)
     ours, loader = epochs(dataset, num_workers=2, decode=gpu())
     assert_same(ours, epochs(dataset, num_workers=2)[0])
-    assert len(set(groups)) > 1 and max(groups) > 6  # some of several batches
-    assert set(made) == {15} and len(made) == len(loader._sharing.decoder._pipelines) == 2
+    assert len(set(groups)) > 1 and 6 < max(groups) <= 18  # some of several batches
+    assert set(made) == set(loader._sharing.decoder._pipelines.values()) and len(made) == 2
+
+
+@needs_dali
+def test_a_batch_of_more_files_than_dali_gets_at_a_time(root, monkeypatch):
+    monkeypatch.setattr(dali, "MOST_FILES", 4)
+    dataset = ImageFolder(root, TRAIN)
+    ours, loader = epochs(dataset, num_workers=2, batch_size=19, decode=gpu())
+    assert_same(ours, epochs(dataset, num_workers=2, batch_size=19)[0])
+    assert loader.stats()["decoders"]["gpu"] > 8
 
 
 @needs_dali
