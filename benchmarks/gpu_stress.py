@@ -73,21 +73,26 @@ def take_away(part: str) -> None:
         destination.Staging.give_after = lambda self, block, event: self.native.give(block)  # type: ignore[method-assign]
 
 
-def run(loader: Any, expected: torch.Tensor, weights: torch.Tensor, batches: int, seed: int) -> dict[str, Any]:
-    """Looks at ``batches`` batches; how many checksums were wrong."""
+def run(
+    loader: Any, expected: torch.Tensor, pixels: torch.Tensor, weights: torch.Tensor, batches: int, seed: int
+) -> dict[str, Any]:
+    """Looks at ``batches`` batches: how many checksums were wrong, and how far their values were off, of ``pixels``, at most."""
     choice = random.Random(seed)
     other = torch.cuda.Stream()
     kept: deque[tuple[torch.Tensor, torch.Tensor]] = deque()
     wrong = torch.zeros((), dtype=torch.int64, device="cuda")
+    largest = torch.zeros((), device="cuda")
     ways = {"dropped": 0, "kept": 0, "other stream": 0}
     seen, began = 0, time.perf_counter()
 
-    def differ(images: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
-        # clamped: where the ordering is broken, indices may be anything, and the test shall end with a count
-        return (checksums(images, weights) != expected[indices.clamp(0, IMAGES - 1)]).sum()
+    def differ(images: torch.Tensor, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        indices = indices.clamp(0, IMAGES - 1)  # where the ordering is broken they may be anything
+        off = (images.float() - pixels[indices].float()).abs().amax()
+        return (checksums(images, weights) != expected[indices]).sum(), off
 
-    def compare(images: torch.Tensor, indices: torch.Tensor) -> None:
-        wrong.add_(differ(images, indices))
+    def note(differences: tuple[torch.Tensor, torch.Tensor]) -> None:
+        wrong.add_(differences[0])
+        torch.maximum(largest, differences[1], out=largest)
 
     while seen < batches:
         for images, indices in loader:
@@ -99,20 +104,20 @@ def run(loader: Any, expected: torch.Tensor, weights: torch.Tensor, batches: int
             if way == "dropped":
                 if choice.random() < 0.3:
                     torch.cuda._sleep(choice.randrange(100_000, 3_000_000))
-                compare(images, indices)
+                note(differ(images, indices))
             elif way == "kept":
                 kept.append((images, indices))
                 if len(kept) > choice.randrange(MOST_KEPT):
-                    compare(*kept.popleft())
+                    note(differ(*kept.popleft()))
             else:
                 other.wait_stream(torch.cuda.current_stream())
                 with torch.cuda.stream(other):
                     torch.cuda._sleep(choice.randrange(10_000, 500_000))
-                    compare_elsewhere = differ(images, indices)
+                    differences = differ(images, indices)
                 images.record_stream(other)
                 indices.record_stream(other)
                 torch.cuda.current_stream().wait_stream(other)
-                wrong.add_(compare_elsewhere)
+                note(differences)
             garbage = torch.empty_like(images)
             del images, indices
             garbage.fill_(choice.randrange(200))
@@ -120,9 +125,10 @@ def run(loader: Any, expected: torch.Tensor, weights: torch.Tensor, batches: int
             if seen >= batches:
                 break
     while kept:
-        compare(*kept.popleft())
+        note(differ(*kept.popleft()))
     torch.cuda.synchronize()
-    return {"batches": seen, "wrong_checksums": int(wrong), "seconds": time.perf_counter() - began, **ways}
+    figures = {"wrong_checksums": int(wrong), "largest_difference": float(largest)}
+    return {"batches": seen, **figures, "seconds": time.perf_counter() - began, **ways}
 
 
 def main() -> int:
@@ -143,16 +149,20 @@ def main() -> int:
         decode: Any = "cpu" if given.decode == "cpu" else fastload.GpuDecode("gpu", hw_decoder_load=1.0)
         quiet = {} if given.decode == "cpu" else {"device": "cuda", "decode": decode}
         expected = torch.empty(IMAGES, dtype=torch.int64, device="cuda")
+        pixels = torch.empty(
+            (IMAGES, 3, SIDE, SIDE), dtype=torch.float32 if given.normalise else torch.uint8, device="cuda"
+        )
         for images, indices in fastload.DataLoader(dataset, 64, num_workers=given.workers, **quiet):
             torch.cuda.synchronize()
             expected[indices.cuda()] = checksums(images.cuda(), weights)
+            pixels[indices.cuda()] = images.cuda()
             torch.cuda.synchronize()
         if given.broken:
             take_away(given.broken)
         loader = fastload.DataLoader(
             dataset, given.batch_size, shuffle=True, num_workers=given.workers, device="cuda", decode=decode
         )
-        result = run(loader, expected, weights, given.batches, seed=1)
+        result = run(loader, expected, pixels, weights, given.batches, seed=1)
     print(
         json.dumps({"decode": given.decode, "broken": given.broken, "normalise": given.normalise, **result}), flush=True
     )

@@ -111,12 +111,6 @@ class PyBatch {
     return block;
   }
 
-  size_t claim() {
-    if (!batch_->planned()) throw py::value_error("it is not known yet what the batch leaves to another decoder");
-    return engine_->claim(*batch_).size();
-  }
-
-  engine::Engine& engine() const { return *engine_; }
   const engine::Batch& batch() const { return *batch_; }
   const std::shared_ptr<engine::Batch>& shared() const { return batch_; }
 
@@ -130,8 +124,7 @@ constexpr py::ssize_t kSampleNumbers = 8;  // slot, image width and height, wind
 constexpr py::ssize_t kPassNumbers = 6;  // vertical, lines, span, outputs, taps, where its starts lie, then its weights
 
 const char* const kKeepNames[static_cast<int>(engine::Keep::count)] = {
-    "none",     "balance",   "not a plain JPEG", "progressive", "colour",
-    "sampling", "cut short", "too large",        "transforms",  "refused"};
+    "none", "not a plain JPEG", "progressive", "colour", "sampling", "cut short", "too large", "transforms", "refused"};
 
 // {reason: how many samples were decoded here for it}.
 py::dict kept_here(const engine::Batch& batch) {
@@ -178,10 +171,12 @@ void write_passes(const engine::Batch& batch, const std::vector<size_t>& slots, 
 }
 
 // (samples [n, 8], passes [n, 2, 6], encoded: n uint8 arrays); the taps go to `taps`.
-py::tuple deferred(engine::Engine& engine, const std::shared_ptr<engine::Batch>& batch,
-                   py::array_t<int32_t, py::array::c_style> taps) {
+py::tuple deferred(const std::shared_ptr<engine::Batch>& batch, py::array_t<int32_t, py::array::c_style> taps) {
   if (!batch->planned()) throw py::value_error("it is not known yet what the batch leaves to another decoder");
-  const std::vector<size_t> slots = engine.claim(*batch);
+  std::vector<size_t> slots;
+  for (size_t slot = 0; slot < batch->deferred.size(); ++slot) {
+    if (batch->deferred[slot].pending) slots.push_back(slot);
+  }
   if (taps.size() != count_taps(*batch)) throw py::value_error("taps has not deferred_taps elements");
   const auto count = static_cast<py::ssize_t>(slots.size());
   py::array_t<int32_t> samples({count, kSampleNumbers});
@@ -305,7 +300,7 @@ std::unique_ptr<PyBatch> submit(const std::shared_ptr<engine::Engine>& owner, co
                                 const std::vector<uint64_t>& indices, const std::shared_ptr<recipe::Recipe>& recipe,
                                 const std::shared_ptr<engine::Target>& target, std::array<int32_t, 2> size,
                                 const py::object& out, const py::object& order, uint64_t seed, uint32_t epoch,
-                                bool stop_at_failure, int64_t max_pixels, const py::object& load, engine::Leave leave) {
+                                bool stop_at_failure, int64_t max_pixels, const py::object& load, bool leave) {
   if (!owner->running()) throw py::value_error("this engine was stopped, or belongs to the parent process");
   if (size[0] < 1 || size[1] < 1) throw py::value_error("size is (height, width), both positive");
   auto batch = std::make_shared<engine::Batch>();
@@ -401,10 +396,6 @@ class Reader {
 
 void bind_engine(py::module_& module) {
   using engine::Engine;
-  py::enum_<engine::Leave>(module, "Leave", "What becomes of samples that another decoder could take.")
-      .value("nothing", engine::Leave::nothing, "There is none.")
-      .value("all", engine::Leave::all, "They are left to it.")
-      .value("until_claimed", engine::Leave::until_claimed, "Until claim(), threads without other work decode them.");
   py::class_<Engine, std::shared_ptr<Engine>>(module, "Engine",
                                               "A fixed pool of threads that turns sources into batches.")
       .def(py::init([](int threads) {
@@ -423,8 +414,7 @@ void bind_engine(py::module_& module) {
            py::arg("threads"))
       .def("submit", &submit, py::arg("sources"), py::arg("indices"), py::kw_only(), py::arg("recipe"),
            py::arg("target"), py::arg("size"), py::arg("out"), py::arg("order"), py::arg("seed"), py::arg("epoch"),
-           py::arg("stop_at_failure"), py::arg("max_pixels"), py::arg("load"),
-           py::arg("leave") = engine::Leave::nothing)
+           py::arg("stop_at_failure"), py::arg("max_pixels"), py::arg("load"), py::arg("leave") = false)
       .def(
           "take_back",
           [](Engine& made, const PyBatch& batch, const std::vector<size_t>& slots) {
@@ -454,6 +444,14 @@ void bind_engine(py::module_& module) {
           "wait_planned", [](PyBatch& b, double timeout_s) { return b.wait(timeout_s, &engine::Batch::wait_planned); },
           py::arg("timeout_s") = -1.0, "True once deferred() may be asked; negative: without limit.")
       .def_property_readonly("done", [](const PyBatch& b) { return b.batch().done(); })
+      .def_property_readonly(
+          "remaining", [](const PyBatch& b) { return b.batch().remaining(); }, "Samples that are not done.")
+      .def_property_readonly(
+          "finished_at",
+          [](const PyBatch& b) {
+            return std::chrono::duration<double>(b.batch().finished_at().time_since_epoch()).count();
+          },
+          "When it was done, in seconds of time.monotonic(); read it when done.")
       .def_property_readonly("failures", &PyBatch::failures, "[(slot, code, message)]; read it when done.")
       .def_property_readonly(
           "generator_after", [](const PyBatch& b) { return b.batch().generator_after; },
@@ -463,12 +461,10 @@ void bind_engine(py::module_& module) {
       .def_property_readonly(
           "deferred_pixels", [](const PyBatch& b) { return count_pixels(b.batch()); }, "Of the images in deferred().")
       .def_property_readonly("deferred_taps", [](const PyBatch& b) { return count_taps(b.batch()); })
-      .def("claim", &PyBatch::claim,
-           "What the batch leaves to another decoder is its own from here on; the number of samples.")
       .def(
           "deferred",
           [](const PyBatch& b, const py::array_t<int32_t, py::array::c_style>& taps) {
-            return deferred(b.engine(), b.shared(), taps);
+            return deferred(b.shared(), taps);
           },
           py::arg("taps"),
           "What was left to another decoder: (samples, passes, encoded); fills `taps` (int32, deferred_taps elements).")

@@ -1,11 +1,11 @@
-"""NVIDIA DALI as a decoder of whole JPEGs, and nothing else: encoded bytes in, decoded images out, a few batches in flight.
+"""NVIDIA DALI as a decoder of whole JPEGs, and nothing else: encoded bytes in, decoded images out.
 
 The only file that imports DALI, and it does so when a decoder is made. With ``device_id=None`` DALI's CPU backend does the same
 work, which is how this is tested without a GPU.
 
 Note [DALI]
-Batches are pushed and pulled in order, so there is no source that could raise inside DALI, no epoch that it could end, and no
-thread of ours. ``outputs()`` without a stream waits on the host until the images are there: nvJPEG's hardware engine does not
+Batches are pushed and pulled in order, by one thread a pipeline, so there is no source that could raise inside DALI and no epoch
+that it could end. ``outputs()`` without a stream waits on the host until the images are there: nvJPEG's hardware engine does not
 follow streams, so an event would not do. A broken file fails its whole batch, with a message that rarely says which; the next
 batches are not touched. What was decoded belongs to DALI's pool, and is held until the kernels that read it are over.
 
@@ -13,20 +13,35 @@ Note [uniform batches]
 nvImageCodec (0.9) hands a batch to nvJPEG's hardware engine as one only if all its files have the same chroma sampling; else it
 decodes them one by one, from threads that wait for each. On an H200, full decodes with smooth chroma, batches of 256: 17,800
 images/s of 4:4:4 alone and 26,700 of 4:2:0 alone, but 10,500 of 78 % and 20 % of them mixed, at three times the CPU time.
+
+Note [first batch]
+nvImageCodec keeps what it worked out for its first batch: no later one gives the hardware engine more files than that one had, and
+the rest is decoded elsewhere, slower and with other pixels. So each pipeline's first batch is a full one, of a small image.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import io
+import threading
+import weakref
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import numpy as np
+import PIL.Image
 import torch
 
-# Files that a pipeline decodes at a time. With 512 an H200 gave 4,300 images/s and not 15,300: nvImageCodec decoded most elsewhere.
+from fastload.pace import Pace
+
+# Files that a pipeline decodes at a time.
 MOST_FILES = 256
+# Batches that DALI has: one is being decoded, one is parsed.
+_DEPTH = 2
+# Until it is known.
+_SECONDS_AN_IMAGE = 1e-4
 INSTALL = 'pip install "fastload-torch[dali]"'
 
 
@@ -40,23 +55,30 @@ def why_missing() -> str:
 
 
 class Part:
-    """Up to MOST_FILES files of one chroma sampling: uint8 [bytes] each, sizes int32 [n, 2] (width, height).
+    """Up to MOST_FILES files of one chroma sampling: uint8 [bytes] each, sizes [(width, height)], and whose they are.
 
-    ``positions`` are those among all files that were submitted together, int64 [n]. The decoded images live as long as this object.
+    The decoded images live as long as this object.
     """
 
-    def __init__(self, sampling: int, encoded: list[np.ndarray], sizes: np.ndarray, positions: np.ndarray) -> None:
-        self.sampling = sampling
+    def __init__(self, encoded: list[np.ndarray], sizes: list[tuple[int, int]], owners: Sequence[Request] = ()) -> None:
         self.encoded = encoded  # DALI reads them
         self.sizes = sizes
-        self.positions = positions
         self.images: Any = None
         self.error: str | None = None
+        self.failure: Exception | None = None  # of DALI itself, whatever the files
         self.culprits: list[tuple[int, str]] | None = None
+        self.done = threading.Event()
+        self._owners = [weakref.ref(owner) for owner in owners]
 
     @property
-    def done(self) -> bool:
-        return self.images is not None or self.error is not None
+    def wanted(self) -> bool:
+        """Whether anybody still waits for it."""
+        return any(owner() is not None for owner in self._owners)
+
+    def end(self, images: Any, error: str | None) -> None:
+        """It is decoded, or has failed."""
+        self.images, self.error = images, error
+        self.done.set()
 
     def addresses(self, which: np.ndarray) -> list[int]:
         """In GPU memory, of some of the images, uint8 [height, width, 3] each."""
@@ -68,116 +90,217 @@ class Part:
         return [torch.from_numpy(np.array(images[i])) for i in which.tolist()]
 
 
+class Request:
+    """Files that were submitted together. They are not decoded once nobody holds this object any more.
+
+    Attributes:
+        parts: what they became part of: (sampling, part, which of its images, which of the request's files), int64 arrays.
+    """
+
+    def __init__(self) -> None:
+        self.parts: list[tuple[int, Part, np.ndarray, np.ndarray]] = []
+
+
+class _File(NamedTuple):
+    owner: weakref.ref[Request]
+    position: int
+    encoded: np.ndarray
+    size: tuple[int, int]
+
+
 class Decoder:
-    """Decodes batches, the files of each chroma sampling in a pipeline of their own: see Note [uniform batches].
+    """Decodes files, those of each chroma sampling in a pipeline of their own (see Note [uniform batches]), as many at a time as
+    there are, of whatever requests.
 
     Args:
         device_id: of the GPU; None: DALI's CPU backend.
         threads: of each pipeline; they parse, and decode what the hardware engine does not take.
         hw_decoder_load: the part of each batch that the hardware engine is given, if it can decode it.
-        depth: batches in flight at most.
     """
 
-    def __init__(self, *, device_id: int | None, threads: int, hw_decoder_load: float, depth: int) -> None:
-        self._make = lambda: Pipeline(
-            device_id=device_id, threads=threads, hw_decoder_load=hw_decoder_load, depth=depth
-        )
+    def __init__(self, *, device_id: int | None, threads: int, hw_decoder_load: float) -> None:
+        import_dali()
+        self.pace = Pace(_SECONDS_AN_IMAGE)
+        self._make = lambda: Pipeline(device_id, threads, hw_decoder_load, self.pace)
         self._pipelines: dict[int, Pipeline] = {}
+        self._files: dict[int, deque[_File]] = {}  # by sampling: those that are no part yet
 
-    def submit(self, encoded: Sequence[np.ndarray], sizes: np.ndarray, samplings: np.ndarray) -> list[Part]:
-        """Begins to decode some files; ``samplings``: int32 [n], any numbers that tell them apart."""
-        parts = []
-        for sampling in np.unique(samplings).tolist():
-            if sampling not in self._pipelines:
-                self._pipelines[sampling] = self._make()
-            of_sampling = np.flatnonzero(samplings == sampling)
-            for first in range(0, len(of_sampling), MOST_FILES):
-                positions = of_sampling[first : first + MOST_FILES]
-                part = Part(sampling, [encoded[i] for i in positions], sizes[positions], positions)
-                self._pipelines[sampling].submit(part)
-                parts.append(part)
-        return parts
+    def submit(self, encoded: Sequence[np.ndarray], sizes: np.ndarray, samplings: np.ndarray) -> Request:
+        """Begins to decode some files.
 
-    def collect(self, parts: Sequence[Part]) -> None:
-        """Waits until all of them are decoded or have failed."""
-        for part in parts:
-            self._pipelines[part.sampling].collect(part)
+        sizes: int32 [n, 2] (width, height); samplings: int32 [n], any numbers that tell them apart.
+        """
+        request = Request()
+        files = zip(samplings.tolist(), encoded, map(tuple, sizes.tolist()), strict=True)
+        for position, (sampling, data, size) in enumerate(files):
+            self._files.setdefault(sampling, deque()).append(_File(weakref.ref(request), position, data, size))
+        for sampling, queue in self._files.items():
+            while len(queue) >= MOST_FILES:
+                self._begin(sampling)
+        return request
 
-    def culprits(self, part: Part) -> list[tuple[int, str]]:
-        """Which positions of a part that failed DALI cannot decode, and what it says of each; looked for once."""
+    def flush(self, request: Request) -> None:
+        """Its files wait no longer for others that would make a full part."""
+        for sampling, queue in self._files.items():
+            while any(file.owner() is request for file in queue):
+                self._begin(sampling)
+
+    def wait(self, request: Request, timeout: float | None = None) -> bool:
+        """True once all of them are decoded or have failed; RuntimeError if no pipeline can be made."""
+        self.flush(request)
+        if not all(part.done.wait(timeout) for _, part, _, _ in request.parts):
+            return False
+        for _, part, _, _ in request.parts:
+            if part.failure is not None:
+                raise RuntimeError(f"NVIDIA DALI does not work here: {part.error}") from part.failure
+        return True
+
+    def is_over(self, request: Request) -> bool:
+        """Whether ``wait`` would not wait."""
+        queued = any(file.owner() is request for queue in self._files.values() for file in queue)
+        return not queued and all(part.done.is_set() for _, part, _, _ in request.parts)
+
+    def culprits(self, sampling: int, part: Part) -> list[tuple[int, str]]:
+        """Which images of a part that failed DALI cannot decode, and what it says of each; looked for once."""
         if part.culprits is None:
-            part.culprits = self._pipelines[part.sampling].culprits(part)
+            part.culprits = self._pipelines[sampling].culprits(part)
         return part.culprits
+
+    @property
+    def files(self) -> int:
+        """How many were submitted and are not decoded yet."""
+        queued = sum(file.owner() is not None for queue in self._files.values() for file in queue)
+        return queued + sum(pipeline.files for pipeline in self._pipelines.values())
+
+    def _begin(self, sampling: int) -> None:
+        queue, taken, owners = self._files[sampling], [], {}
+        while queue and len(taken) < MOST_FILES:
+            file = queue.popleft()
+            owner = file.owner()
+            if owner is not None:
+                owners.setdefault(owner, []).append((len(taken), file.position))
+                taken.append(file)
+        if not taken:
+            return
+        part = Part([file.encoded for file in taken], [file.size for file in taken], list(owners))
+        for owner, pairs in owners.items():
+            which, positions = np.array(pairs, np.int64).T
+            owner.parts.append((sampling, part, which, positions))
+        if sampling not in self._pipelines:
+            self._pipelines[sampling] = self._make()
+        self._pipelines[sampling].submit(part)
 
 
 class Pipeline:
-    """A DALI pipeline that decodes; ``Decoder`` has the arguments."""
+    """A DALI pipeline that decodes, and the thread that it is driven by; ``Decoder`` has the arguments."""
 
-    def __init__(self, *, device_id: int | None, threads: int, hw_decoder_load: float, depth: int) -> None:
-        self._depth = depth
+    def __init__(self, device_id: int | None, threads: int, hw_decoder_load: float, pace: Pace) -> None:
         self._device_id = device_id
         self._threads = threads
         self._hw_decoder_load = hw_decoder_load
+        self._pace = pace
         self._failed_in_a_row = 0
         self._pipeline: Any = None
         self._in_flight: deque[Part] = deque()
+        self._waiting: deque[Part] = deque()
+        self._lock = threading.Lock()
+        self._runs = False
+        self._thread = ThreadPoolExecutor(1, "fastload-dali")
 
-    def __del__(self) -> None:
-        self._pipeline = None  # before the parts, whose bytes it may be reading
+    @property
+    def files(self) -> int:
+        """How many are not decoded yet."""
+        with self._lock:
+            return sum(len(part.encoded) for part in (*self._waiting, *self._in_flight))
 
     def submit(self, part: Part) -> None:
-        """Begins to decode; see ``Decoder.submit``."""
-        if self._failed_in_a_row > 1:  # a new one, in case that it is to blame
-            while self._in_flight:
-                self._collect_one()
-            self._pipeline, self._failed_in_a_row = None, 0
-        if self._pipeline is None:
-            self._pipeline = self._make()
-        while len(self._in_flight) >= self._depth:
-            self._collect_one()
-        self._pipeline.feed_input("encoded", part.encoded)
-        self._pipeline._run_once()  # what DALI's own Proxy calls: schedule_run() would ask for several batches at first
-        self._in_flight.append(part)
-
-    def collect(self, part: Part) -> None:
-        """Waits until the part is decoded or has failed."""
-        while not part.done:
-            self._collect_one()
+        """Begins to decode."""
+        with self._lock:
+            self._waiting.append(part)
+            if self._runs:
+                return
+            self._runs = True
+        self._thread.submit(self._run)
 
     def culprits(self, part: Part) -> list[tuple[int, str]]:
         """See ``Decoder.culprits``: by halves."""
         found, ranges = [], [range(len(part.encoded))]
+        owner = Request()
         while ranges:
             some = ranges.pop()
-            within = slice(some.start, some.stop)
-            again = Part(part.sampling, part.encoded[within], part.sizes[within], part.positions[within])
+            again = Part(part.encoded[some.start : some.stop], part.sizes[some.start : some.stop], [owner])
             self.submit(again)
-            self.collect(again)
+            again.done.wait()
             if again.error is None:
                 continue
             if len(some) == 1:
-                found.append((int(again.positions[0]), again.error))
+                found.append((some.start, again.error))
             else:
                 ranges += [some[len(some) // 2 :], some[: len(some) // 2]]
         return found
 
+    def _run(self) -> None:
+        """On the thread, until there is nothing to do."""
+        while True:
+            part = None
+            with self._lock:
+                if self._waiting and len(self._in_flight) < _DEPTH:
+                    part = self._waiting.popleft()
+                    self._in_flight.append(part)
+                elif not self._in_flight:
+                    self._runs = False
+                    return
+            if part is None:
+                self._collect_one()
+            else:
+                self._feed(part)
+
+    def _feed(self, part: Part) -> None:
+        error = None if part.wanted else "nobody waits for it"
+        if self._failed_in_a_row > 1:
+            self._drop_pipeline()
+        if error is None and self._pipeline is None:
+            try:
+                self._pipeline = self._make()
+            except Exception as failure:
+                part.failure, error = failure, _last_line(failure)
+        if error is None:
+            try:
+                self._pipeline.feed_input("encoded", part.encoded)
+                self._pipeline._run_once()  # as DALI's own Proxy: schedule_run() would ask for several batches at first
+            except Exception as failure:  # whoever waits must hear of it
+                error = _last_line(failure)
+                self._drop_pipeline()
+        if error is None:
+            self._pace.begin()
+        else:
+            with self._lock:
+                self._in_flight.pop()
+            part.end(None, error)
+
+    def _drop_pipeline(self) -> None:
+        """The next file gets a new one, in case that this is to blame for its failures."""
+        while len(self._in_flight) > 1:  # but for the one that is to be fed
+            self._collect_one()
+        self._pipeline, self._failed_in_a_row = None, 0
+
     def _collect_one(self) -> None:
-        part = self._in_flight.popleft()
+        part, images, error = self._in_flight[0], None, None
         try:
-            (part.images,) = self._pipeline.outputs()
+            (images,) = self._pipeline.outputs()
             self._failed_in_a_row = 0
-            if [tuple(shape[1::-1]) for shape in part.images.shape()] != [tuple(size) for size in part.sizes.tolist()]:
-                part.error = "DALI gave images of another size"
-        except (RuntimeError, StopIteration) as error:
-            part.error = _last_line(error)
+            if [tuple(shape[1::-1]) for shape in images.shape()] != part.sizes:
+                error = "DALI gave images of another size"
+        except Exception as failure:
+            error = _last_line(failure)
             self._failed_in_a_row += 1
+        self._pace.end(len(part.encoded))
+        with self._lock:
+            self._in_flight.popleft()
+        part.end(images, error)
 
     def _make(self) -> Any:
-        try:
-            from nvidia import dali
-            from nvidia.dali import fn, types
-        except ImportError as error:
-            raise RuntimeError(f"NVIDIA DALI cannot be imported ({error}): {INSTALL}") from error
+        dali, fn, types = import_dali()
         options: dict[str, Any] = {"device": "cpu"}
         if self._device_id is not None:
             options = {
@@ -189,7 +312,7 @@ class Pipeline:
             batch_size=MOST_FILES,
             num_threads=self._threads,
             device_id=self._device_id,
-            prefetch_queue_depth=self._depth,
+            prefetch_queue_depth=_DEPTH + 1,
             exec_dynamic=True,
             set_affinity=False,
         )
@@ -200,7 +323,26 @@ class Pipeline:
             images = fn.decoders.image(encoded, **options)
             pipeline.set_outputs(images)
         pipeline.build()
+        pipeline.feed_input("encoded", [_small_jpeg()] * MOST_FILES)  # see Note [first batch]
+        pipeline._run_once()
+        pipeline.outputs()
         return pipeline
+
+
+def import_dali() -> tuple[Any, Any, Any]:
+    """DALI, its ``fn`` and its ``types``; RuntimeError where they cannot be imported."""
+    try:
+        from nvidia import dali
+        from nvidia.dali import fn, types
+    except ImportError as error:
+        raise RuntimeError(f"NVIDIA DALI cannot be imported ({error}): {INSTALL}") from error
+    return dali, fn, types
+
+
+def _small_jpeg() -> np.ndarray:
+    written = io.BytesIO()
+    PIL.Image.new("RGB", (16, 16)).save(written, "JPEG")
+    return np.frombuffer(written.getvalue(), np.uint8)
 
 
 def _last_line(error: Exception) -> str:

@@ -12,7 +12,7 @@ import torch
 from fastload.destination import Destination, map_tensors
 from fastload.finish import Finish, bytes_target
 from fastload.modes import Mode
-from fastload.native import NativeIterator
+from fastload.native import Job, NativeIterator
 
 if TYPE_CHECKING:
     from fastload.loader import DataLoader
@@ -53,10 +53,13 @@ class DeviceIterator(NativeIterator):
 
     def _look_ahead(self) -> None:
         for job in list(self._jobs)[:_UPLOADS_AHEAD]:
-            if job.upload is None and job.batch.done and not job.batch.failures:
+            if job.upload is None and self._is_complete(job) and not job.batch.failures:
                 job.upload = self._upload(job, None)
 
-    def _images(self, job: Any, take: list[int] | None = None) -> torch.Tensor:
+    def _is_complete(self, job: Job) -> bool:
+        return job.batch.done
+
+    def _images(self, job: Job, take: list[int] | None = None) -> torch.Tensor:
         upload = job.upload or self._upload(job, take)
         return self._destination.hand_over(upload.images, upload.event)
 
@@ -64,7 +67,7 @@ class DeviceIterator(NativeIterator):
         pinned = map_tensors(data, torch.Tensor.pin_memory) if self._destination.stream is not None else data
         return self._destination.move(pinned)
 
-    def _upload(self, job: Any, take: list[int] | None) -> Upload:
+    def _upload(self, job: Job, take: list[int] | None) -> Upload:
         count, channels, height, width = job.images.shape
         destination, block = self._destination, job.batch.take_block()
         with destination.on_stream():

@@ -25,14 +25,18 @@ if TYPE_CHECKING:
     from fastload.loader import DataLoader
 
 
-class _Job:
-    """One batch under way: its samples, its images (or, on the meta device, only what they will be), its engine batch."""
+class Job:
+    """One batch under way: its samples, its images (or, on the meta device, only what they will be), its engine batch, and whether
+    that leaves images to another decoder."""
 
-    def __init__(self, samples: BatchSamples, images: torch.Tensor, batch: _core.Batch) -> None:
+    def __init__(self, samples: BatchSamples, images: torch.Tensor, batch: _core.Batch, leaves: bool) -> None:
         self.samples = samples
         self.images = images
         self.batch = batch
+        self.leaves = leaves
+        self.left: Any = None  # what was left, once the other decoder has it
         self.upload: Any = None  # for a device: what was begun before the batch was asked for
+        self.sent_at = time.monotonic()
 
 
 class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
@@ -71,9 +75,8 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
         self._channels_last = loader.memory_format == torch.channels_last
         self._ahead = loader.prefetch_factor * self._num_workers if self._num_workers else 0
         self._memory: Any = memory if BatchMemory.serves(pinned=self._pin_memory) else None
-        self._leave = _core.Leave.nothing  # no other decoder
         self._adopt(mode)
-        self._jobs: deque[_Job] = deque()
+        self._jobs: deque[Job] = deque()
         self._orders: list[_core.DrawOrder] | None = None
         if loader.rng == "stock":
             self._orders = [self._order_of(worker) for worker in range(self._num_workers)]
@@ -118,7 +121,7 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
         self._sent += 1
         self._jobs.append(self._send(indices, order))
 
-    def _send(self, indices: Sequence[Any], order: _core.DrawOrder | None) -> _Job:
+    def _send(self, indices: Sequence[Any], order: _core.DrawOrder | None) -> Job:
         samples = BatchSamples(self._find, indices, self._length)
         height, width = self._size
         images = torch.empty(
@@ -128,6 +131,7 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
             device="cpu" if self._memory is None else "meta",
             pin_memory=self._pin_memory,
         )
+        leave = self._leaves(len(samples.indices))
         batch = self._engine.submit(
             samples.sources,
             [index % 2**64 for index in samples.indices],
@@ -141,9 +145,13 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
             stop_at_failure=self._on_error == "raise",
             max_pixels=pixel_limit(),
             load=samples.load,
-            leave=self._leave,
+            leave=leave,
         )
-        return _Job(samples, images, batch)
+        return Job(samples, images, batch, leave)
+
+    def _leaves(self, images: int) -> bool:
+        """Whether the next batch, of so many, leaves images to another decoder."""
+        return False
 
     def _next_data(self) -> Any:
         if self._memory is not None:
@@ -153,7 +161,7 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
     def _next_from_workers(self) -> Any:
         if not self._jobs:
             raise StopIteration
-        waited = self._wait(self._jobs[0])
+        waited = self._complete(self._jobs[0])
         job = self._jobs.popleft()
         self._left_behind(job)
         self._send_next()
@@ -164,7 +172,7 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
     def _look_ahead(self) -> None:
         """Begins what can be begun with batches that were not asked for yet."""
 
-    def _left_behind(self, job: _Job) -> None:
+    def _left_behind(self, job: Job) -> None:
         """Notes where the worker's generator is after this batch."""
         worker = self._received % self._num_workers
         self._received += 1
@@ -183,17 +191,14 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
             self._adopt(mode)
         if self._orders is None:
             job = self._send(indices, None)
-            return self._deliver(job, self._wait(job))
+            return self._deliver(job, self._complete(job))
         state = torch.get_rng_state()
         order = _core.DrawOrder(_core.Mt19937.from_torch(state.numpy()))
         job = self._send(indices, order)
-        waited = self._wait(job)
+        waited = self._complete(job)
         order.generator().export_torch(state.numpy())
         torch.set_rng_state(state)
         return self._deliver(job, waited)
-
-    def _wait(self, job: _Job) -> float:
-        return self._wait_for(job.batch.wait)
 
     def _wait_for(self, event: Callable[[float], bool]) -> float:
         """The seconds that it took; torch's error where they are too many."""
@@ -202,11 +207,11 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
             raise RuntimeError(f"DataLoader timed out after {self._timeout} seconds")
         return time.perf_counter() - began
 
-    def _complete(self, job: _Job) -> float:
+    def _complete(self, job: Job) -> float:
         """Waits for all images of the batch, whoever decodes them; the seconds."""
-        return self._wait(job)
+        return self._wait_for(job.batch.wait)
 
-    def _deliver(self, job: _Job, waited: float) -> Any:
+    def _deliver(self, job: Job, waited: float) -> Any:
         """The collated batch, or the error that the policy wants raised."""
         failures = job.samples.failures(job.batch, self._reading)
         targets = job.samples.targets
@@ -243,7 +248,7 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
             collated = torch.utils.data._utils.pin_memory.pin_memory(collated)
         return [images, self._moved(collated)]
 
-    def _images(self, job: _Job, take: list[int] | None = None) -> torch.Tensor:
+    def _images(self, job: Job, take: list[int] | None = None) -> torch.Tensor:
         """The images of these slots, None: of all, where the consumer wants them."""
         images = self._finished(job)
         return images if take is None else images[take]
@@ -265,7 +270,7 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
         """Nothing further is made; what torch's iterators do on being dropped, and what some callers ask for."""
         self._jobs.clear()
 
-    def _finished(self, job: _Job) -> torch.Tensor:
+    def _finished(self, job: Job) -> torch.Tensor:
         if self._memory is None or job.images.numel() == 0:
             return job.images
         return self._memory.lend(job.batch.take_block(), job.images.shape, self._dtype, job.images.stride())

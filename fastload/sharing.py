@@ -1,38 +1,56 @@
 """Batches whose images two decoders share: the engine's threads, and the GPU's hardware through DALI.
 
-The engine opens, draws and orders every sample, so windows, flips, order and errors are its own. A part of each batch is left to
-the GPU if its decoder can take them; the bytes go to DALI, the decoded images through fastload's own resize into the batch.
-What DALI refuses is taken back and decoded by the engine, with the window that was drawn.
+The engine opens, draws and orders every sample, so windows, flips, order and errors are its own. What the GPU's decoder can take
+is left to it, of all batches ("gpu") or of some ("hybrid"). The bytes go to DALI, the decoded images through fastload's own resize
+into the batch. What DALI refuses is taken back and decoded by the engine, with the window that was drawn.
+
+Note [who decodes a batch]
+"hybrid" gives each batch, when it is sent, to who will have it sooner: by what each still has to do, at the pace that it has had of
+late. So each does as much as it can, both go from batch to batch in the order in which they will be asked for, and a GPU that is
+busy with a training gets less.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
+import os
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from fastload import _core, dali, ragged
+from fastload import dali, ragged
 from fastload.choice import GpuDecode
 from fastload.destination import Destination
 from fastload.device import DeviceIterator, Upload
 from fastload.modes import Mode
+from fastload.native import Job
+from fastload.pace import Pace
 
 if TYPE_CHECKING:
     from fastload.loader import DataLoader
 
-# What DALI has at a time: one group of files is being decoded, one waits. Its own queue is longer, for groups that were left.
-_GROUPS, _DEPTH = 2, 4
-# A group is as many whole batches as have no more than this, or one. A hardware decoder's batch costs an H200 0.75 ms of 4:4:4 and
-# 1.3 ms of 4:2:0 beside 0.057 and 0.034 ms an image; the pixels are 800 MB.
-_MOST_IMAGES, _MOST_PIXELS = dali.MOST_FILES, 1 << 28
-# Images that are read ahead, for some groups behind the two that DALI has. All their bytes are in memory.
-_AHEAD = 12 * _MOST_IMAGES
+# Images that are read ahead. All bytes of those that were left are in memory.
+_AHEAD = 16 * dali.MOST_FILES
+# Batches, however large: two for each decoder.
+_FEWEST_AHEAD = 4
+# Of images that DALI has, or has decoded for batches that nobody asked for yet: 1.6 GB of a GPU's memory, and one batch more.
+_MOST_PIXELS = 1 << 29
+# Batches that will be asked for so soon that DALI no longer waits for more files of their sampling.
+_SOON = 3
 # Of each of DALI's pipelines, where they only parse: 2, 4 and 16 gave 16,600, 17,300 and 17,800 images/s on an H200.
 _THREADS_BESIDE_HARDWARE = 4
+# An image on one thread, until it is known.
+_SECONDS_A_THREAD = 1.5e-3
+# With each batch that it does not get DALI is taken for faster by this, or a time in which it was slow would last for ever.
+_FORGETTING = 0.999
+# While the consumer waits, further batches are planned and DALI can have them.
+_LOOK_AGAIN_SECONDS = 0.005
 
 
 class Sharing:
@@ -42,18 +60,18 @@ class Sharing:
         self.decode = decode
         self.destination = destination
         hardware_alone = decode.backend == "gpu" and decode.hw_decoder_load in (None, 1)
-        self.leave = _core.Leave.until_claimed if decode.how == "hybrid" else _core.Leave.all
         self.decoder = dali.Decoder(
             device_id=destination.device.index if decode.backend == "gpu" else None,
             threads=decode.threads or (_THREADS_BESIDE_HARDWARE if hardware_alone else threads),
             hw_decoder_load=1.0 if decode.hw_decoder_load is None else decode.hw_decoder_load,
-            depth=_DEPTH,
         )
+        self.threads_pace = Pace(_SECONDS_A_THREAD / threads)
         self.refused: dict[int, str] = {}  # why, by index in the data set: each is looked for once
         self._held: deque[tuple[torch.cuda.Event, Any]] = deque()
+        self._pid = os.getpid()
 
     def serves(self, decode: GpuDecode, destination: Destination) -> bool:
-        return decode == self.decode and destination is self.destination
+        return decode == self.decode and destination is self.destination and self._pid == os.getpid()
 
     def __del__(self) -> None:
         for event, _ in self._held:
@@ -72,131 +90,127 @@ class SharingIterator(DeviceIterator):
 
     def __init__(self, loader: DataLoader[Any], *given: Any, destination: Destination, sharing: Sharing) -> None:
         self._sharing = sharing
-        batch_size = loader.batch_size or getattr(loader.batch_sampler, "batch_size", None) or _MOST_IMAGES
-        self._most_ahead = max(_GROUPS, math.ceil(_AHEAD / batch_size))
-        self._groups: deque[_Group] = deque()  # that DALI has
+        batch_size = loader.batch_size or getattr(loader.batch_sampler, "batch_size", None) or dali.MOST_FILES
+        self._most_ahead = max(_FEWEST_AHEAD, math.ceil(_AHEAD / batch_size))
+        self._threads_were_free = 0.0
         super().__init__(loader, *given, destination=destination)
 
     def _adopt(self, mode: Mode) -> None:
         super()._adopt(mode)
-        self._leave = self._sharing.leave
         self._ahead = min(self._ahead, self._most_ahead)
 
-    def _reset(self, loader: DataLoader[Any], first_iter: bool = False) -> None:
-        self._groups.clear()
+    def _leaves(self, images: int) -> bool:
+        """See Note [who decodes a batch]."""
+        if self._sharing.decode.how == "gpu":
+            return True
+        decoder, threads = self._sharing.decoder.pace, self._sharing.threads_pace
+        with_decoder, with_threads = self._sharing.decoder.files + images, images
         for job in self._jobs:
-            self._wait(job)
-        super()._reset(loader, first_iter)
+            if not job.leaves:
+                with_threads += job.batch.remaining
+            elif job.left is None:
+                with_decoder += len(job.samples.indices)
+        sooner = with_decoder * decoder.per_image < with_threads * threads.per_image
+        if not sooner:
+            decoder.fade(_FORGETTING)
+        return sooner
 
-    def _wait(self, job: Any) -> float:
-        waited = self._wait_for(job.batch.wait_planned)
-        job.batch.claim()  # until then the engine goes on with it
-        return waited + super()._wait(job)
+    def _complete(self, job: Job) -> float:
+        waited = self._wait_for(self._looking_again(job.batch.wait))
+        if not job.leaves:
+            self._note_pace(job)
+            return waited
+        if job.left is None:
+            self._hand_to_dali(job)
+        decoder, left = self._sharing.decoder, job.left
+        waited += self._wait_for(self._looking_again(functools.partial(decoder.wait, left.request)))
+        left.sort_out()
+        for sampling, part, slots in left.refused:
+            self._take_back(job, sampling, part, slots)
+        return waited
 
-    def _next_from_workers(self) -> Any:
-        if not self._jobs:
-            raise StopIteration
-        # The next batches must be on their way through DALI before this one is waited for, or the two decoders take turns.
-        waited = self._wait_for(self._jobs[0].batch.wait_planned)
-        self._hand_over()
-        waited += self._wait(self._jobs[0])
-        job = self._jobs.popleft()
-        self._left_behind(job)
-        self._send_next()
-        return self._deliver(job, waited)
+    def _looking_again(self, event: Callable[[float], bool]) -> Callable[[float], bool]:
+        """``event``; while it is waited for, DALI gets what is planned."""
 
-    def _complete(self, job: Any) -> float:
-        waited = self._wait(job)
-        self._hand_to_dali([job])
-        return self._collect(job, waited)
+        def happened(timeout: float) -> bool:
+            until = math.inf if timeout < 0 else time.perf_counter() + timeout
+            self._hand_over()
+            while not event(min(_LOOK_AGAIN_SECONDS, max(0.0, until - time.perf_counter()))):
+                if time.perf_counter() >= until:
+                    return False
+                self._hand_over()
+            return True
 
-    def _deliver(self, job: Any, waited: float) -> Any:
-        if job.upload is None:  # without workers
-            self._hand_to_dali([job])
-        waited = self._collect(job, waited)
-        self._hand_over()
-        self._record.statistics.add_decoders(len(job.upload.slots), job.batch.kept)
-        return super()._deliver(job, waited)
+        return happened
+
+    def _note_pace(self, job: Job) -> None:
+        """Threads finish batches in about the order in which they were sent."""
+        finished = job.batch.finished_at
+        began = max(job.sent_at, self._threads_were_free)
+        self._sharing.threads_pace.add(max(0.0, finished - began), len(job.samples.indices))
+        self._threads_were_free = max(finished, self._threads_were_free)
 
     def _hand_over(self) -> None:
-        """Gives DALI what the engine left of batches that are planned, unless it has enough."""
-        while len(self._groups) < _GROUPS:
-            jobs: list[Any] = []
-            images = pixels = 0
-            for job in self._jobs:
-                if job.upload is not None:
-                    continue
-                fits = images + len(job.samples.indices) <= _MOST_IMAGES and pixels < _MOST_PIXELS
-                if not job.batch.planned or (jobs and not fits):
-                    break
-                jobs.append(job)
-                images += job.batch.claim()
-                pixels += job.batch.deferred_pixels
-            if not jobs:
+        """Gives DALI what is planned, and no longer lets it wait for more of what will be asked for soon."""
+        leaving = [job for job in self._jobs if job.leaves]
+        pixels = sum(job.left.pixels for job in leaving if job.left is not None)
+        for job in leaving:
+            if job.left is not None:
+                continue
+            if not job.batch.planned or pixels > _MOST_PIXELS:
                 break
-            self._hand_to_dali(jobs)
+            self._hand_to_dali(job)
+            pixels += job.left.pixels
+        for job in itertools.islice(self._jobs, _SOON):
+            if job.left is not None:
+                self._sharing.decoder.flush(job.left.request)
 
-    def _hand_to_dali(self, jobs: list[Any]) -> None:
-        """Hands what the engine left of these batches to DALI, together."""
-        group = _Group()
-        for job in jobs:
-            pinned = self._destination.stream is not None
-            taps = torch.empty(job.batch.deferred_taps, dtype=torch.int32, pin_memory=pinned)
-            samples, passes, encoded = job.batch.deferred(taps.numpy())
-            job.upload = _Left(ragged.Deferred(samples, passes, taps, encoded))
-            group.lefts.append(job.upload)
-        encoded = [data for left in group.lefts for data in left.deferred.encoded]
-        if encoded:
-            self._groups.append(group)
-            samples = np.concatenate([left.deferred.samples for left in group.lefts])
-            sizes, samplings = samples[:, [ragged.WIDTH, ragged.HEIGHT]], samples[:, ragged.SAMPLING]
-            group.parts = self._sharing.decoder.submit(encoded, sizes, samplings)
+    def _hand_to_dali(self, job: Job) -> None:
+        pinned = self._destination.stream is not None
+        taps = torch.empty(job.batch.deferred_taps, dtype=torch.int32, pin_memory=pinned)
+        samples, passes, encoded = job.batch.deferred(taps.numpy())
+        sizes, samplings = samples[:, [ragged.WIDTH, ragged.HEIGHT]], samples[:, ragged.SAMPLING]
+        request = self._sharing.decoder.submit(encoded, sizes, samplings)
+        job.left = _Left(ragged.Deferred(samples, passes, taps, encoded), request, job.batch.deferred_pixels)
 
-    def _collect(self, job: Any, waited: float) -> float:
-        """Waits for DALI, and takes back what it refused; the seconds that all was waited for."""
-        left: _Left = job.upload
-        waited_for_gpu = 0.0
-        for group in self._groups:
-            if left in group.lefts:
-                waited_for_gpu = self._collect_group(group)
-                self._groups.remove(group)
-                break
-        for refused in left.refused:
-            self._take_back(job, refused)
-        left.keep_decoded()
-        return waited + waited_for_gpu
-
-    def _collect_group(self, group: _Group) -> float:
-        began = time.perf_counter()
-        self._sharing.decoder.collect(group.parts)
-        group.hand_out()
-        return time.perf_counter() - began
-
-    def _take_back(self, job: Any, refused: _Refused) -> None:
-        slots = {
-            number: int(job.upload.deferred.samples[position, ragged.SLOT])
-            for number, position in refused.positions.items()
-        }
+    def _take_back(self, job: Job, sampling: int, part: dali.Part, slots: dict[int, int]) -> None:
+        """``slots``: by the file's number in the part."""
         self._engine.take_back(job.batch, list(slots.values()))
         known, indices = self._sharing.refused, job.samples.indices
         if not any(indices[slot] in known for slot in slots.values()):
-            culprits = self._sharing.decoder.culprits(refused.part)
+            culprits = self._sharing.decoder.culprits(sampling, part)
             known.update({indices[slots[number]]: reason for number, reason in culprits if number in slots})
         for slot in slots.values():
             if indices[slot] in known:
                 self._record.statistics.refuse(indices[slot], job.samples.paths[slot], known[indices[slot]])
-        self._wait(job)
+        self._wait_for(job.batch.wait)
 
     def _look_ahead(self) -> None:
-        """Copies are begun when a batch is asked for: by then its other part has been decoded."""
+        self._hand_over()
+        super()._look_ahead()
 
-    def _images(self, job: Any, take: list[int] | None = None) -> torch.Tensor:
-        upload = self._assemble(job, job.upload, take)
-        return self._destination.hand_over(upload.images, upload.event)
+    def _is_complete(self, job: Job) -> bool:
+        if not job.leaves or not job.batch.done:
+            return job.batch.done
+        if job.left is None or not self._sharing.decoder.is_over(job.left.request):
+            return False
+        job.left.sort_out()
+        return not job.left.refused
 
-    def _assemble(self, job: Any, left: _Left, take: list[int] | None) -> Upload:
+    def _deliver(self, job: Job, waited: float) -> Any:
+        if job.leaves:
+            self._record.statistics.add_decoders(len(job.left.slots), job.batch.kept)
+        else:
+            self._record.statistics.add_decoders(0, {"balance": len(job.samples.indices)})
+        return super()._deliver(job, waited)
+
+    def _upload(self, job: Job, take: list[int] | None) -> Upload:
+        return self._assemble(job, take) if job.leaves else super()._upload(job, take)
+
+    def _assemble(self, job: Job, take: list[int] | None) -> Upload:
+        """The batch from what the threads decoded and what DALI did."""
         count, channels, height, width = job.images.shape
-        block = job.batch.take_block()
+        block, left = job.batch.take_block(), job.left
         destination = self._destination
         with destination.on_stream():
             pixels = torch.empty((count, height, width, channels), dtype=torch.uint8, device=destination.device)
@@ -225,58 +239,38 @@ class SharingIterator(DeviceIterator):
         pixels[slots.to(pixels.device)] = on_cpu[slots].to(pixels.device)
 
 
-class _Group:
-    """Batches whose files DALI was given together."""
-
-    def __init__(self) -> None:
-        self.lefts: list[_Left] = []
-        self.parts: list[dali.Part] = []
-
-    def hand_out(self) -> None:
-        """Gives each batch what is its own of the parts."""
-        starts = np.cumsum([0, *(len(left.deferred.encoded) for left in self.lefts)])
-        for part in self.parts:
-            owners = np.searchsorted(starts, part.positions, side="right") - 1
-            for owner in np.unique(owners):
-                which = np.flatnonzero(owners == owner)
-                self.lefts[owner].take(part, which, part.positions[which] - starts[owner])
-
-
-class _Refused:
-    """A part that failed, and which of its files are a batch's: {number in the part's batch: position in ``deferred``}."""
-
-    def __init__(self, part: dali.Part, positions: dict[int, int]) -> None:
-        self.part = part
-        self.positions = positions
-
-
 class _Left:
     """What the engine left of one batch, and what became of it.
 
     Attributes:
-        deferred: all of it, until keep_decoded(); then what DALI decoded, in the order of ``decoded``.
+        deferred: all of it, until sort_out(); then what DALI decoded, in the order of ``decoded``.
+        request: to DALI, for all of it.
+        pixels: of its images.
         decoded: parts, and which of their images are this batch's.
-        refused: what DALI could not decode, or what came with it.
+        refused: (sampling, part, {number in the part: slot}) of what DALI could not decode, or what came with it.
     """
 
-    def __init__(self, deferred: ragged.Deferred) -> None:
+    def __init__(self, deferred: ragged.Deferred, request: dali.Request, pixels: int) -> None:
         self.deferred = deferred
+        self.request = request
+        self.pixels = pixels
         self.decoded: list[tuple[dali.Part, np.ndarray]] = []
-        self.refused: list[_Refused] = []
-        self._positions = np.empty(0, np.int64)
+        self.refused: list[tuple[int, dali.Part, dict[int, int]]] = []
+        self._is_sorted = False
 
-    def take(self, part: dali.Part, which: np.ndarray, positions: np.ndarray) -> None:
-        """These images of a part are those at ``positions`` in ``deferred``."""
-        if part.error is None:
-            self.decoded.append((part, which))
-            self._positions = np.concatenate([self._positions, positions])
-        else:
-            numbers = part.positions[which].tolist()
-            self.refused.append(_Refused(part, dict(zip(numbers, positions.tolist(), strict=True))))
-
-    def keep_decoded(self) -> None:
-        """Lets go of what DALI refused, once it was taken back."""
-        self.deferred = self.deferred.only(self._positions)
+    def sort_out(self) -> None:
+        """What became of the files, once the request is over."""
+        if self._is_sorted:
+            return
+        self._is_sorted, kept = True, [np.empty(0, np.int64)]
+        for sampling, part, which, positions in self.request.parts:
+            if part.error is None:
+                self.decoded.append((part, which))
+                kept.append(positions)
+            else:
+                slots = self.slots[positions]
+                self.refused.append((sampling, part, dict(zip(which.tolist(), slots.tolist(), strict=True))))
+        self.deferred = self.deferred.only(np.concatenate(kept))
 
     @property
     def slots(self) -> np.ndarray:

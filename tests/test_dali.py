@@ -22,6 +22,7 @@ import torchvision.transforms as v1
 from torchvision.datasets import ImageFolder
 
 import fastload
+import fastload.sharing
 from fastload import GpuDecode, _core, dali, ragged
 from fastload.finish import bytes_target
 from fastload.transforms import read
@@ -75,7 +76,7 @@ def _deferred(transforms, encoded, seed=1):
     reading = read(v1.Compose([*transforms, v1.PILToTensor()]))
     height, width = reading.size
     engine, made = _core.Engine(2), []
-    for leave in (_core.Leave.nothing, _core.Leave.all):
+    for leave in (False, True):
         out = np.zeros((len(encoded), height, width, 3), np.uint8)
         batch = engine.submit(
             encoded,
@@ -184,20 +185,18 @@ def test_dali_gets_files_of_one_sampling_at_a_time(tmp_path, monkeypatch):
 
 
 @needs_dali
-def test_groups_of_any_size_make_no_new_pipeline(root, monkeypatch):
-    made, groups = [], []
+def test_dali_gets_files_of_several_batches_at_a_time(root, monkeypatch):
+    made, parts = [], []
     monkeypatch.setattr(dali.Pipeline, "_make", lambda self, make=dali.Pipeline._make: made.append(self) or make(self))
-    monkeypatch.setattr("fastload.sharing._MOST_IMAGES", 18)
-    submit = dali.Decoder.submit
+    monkeypatch.setattr(dali, "MOST_FILES", 9)
+    submit = dali.Pipeline.submit
     monkeypatch.setattr(
-        dali.Decoder,
-        "submit",
-        lambda self, encoded, *given: groups.append(len(encoded)) or submit(self, encoded, *given),
+        dali.Pipeline, "submit", lambda self, part: parts.append(len(part.encoded)) or submit(self, part)
     )
     dataset = ImageFolder(root, TRAIN)
-    ours, loader = epochs(dataset, num_workers=2, decode=gpu())
-    assert_same(ours, epochs(dataset, num_workers=2)[0])
-    assert len(set(groups)) > 1 and 6 < max(groups) <= 18  # some of several batches
+    ours, loader = epochs(dataset, num_workers=2, prefetch_factor=4, decode=gpu())
+    assert_same(ours, epochs(dataset, num_workers=2, prefetch_factor=4)[0])
+    assert sum(parts) == 2 * loader.stats()["decoders"]["gpu"] and 6 < max(parts) <= 9
     assert set(made) == set(loader._sharing.decoder._pipelines.values()) and len(made) == 2
 
 
@@ -211,15 +210,51 @@ def test_a_batch_of_more_files_than_dali_gets_at_a_time(root, monkeypatch):
 
 
 @needs_dali
-def test_the_cpu_takes_what_dali_is_too_slow_for(root, monkeypatch):
-    collect = dali.Decoder.collect
-    monkeypatch.setattr(dali.Decoder, "collect", lambda self, parts: time.sleep(0.05) or collect(self, parts))
-    monkeypatch.setattr("fastload.sharing._MOST_IMAGES", 1)
+@pytest.mark.parametrize("slow", ["dali", "threads"])
+def test_the_faster_decoder_gets_more(root, monkeypatch, slow):
+    if slow == "dali":
+        collect = dali.Pipeline._collect_one
+        monkeypatch.setattr(dali.Pipeline, "_collect_one", lambda self: time.sleep(0.05) or collect(self))
+    else:
+        monkeypatch.setattr("fastload.sharing._SECONDS_A_THREAD", 10.0)
+        monkeypatch.setattr(fastload.sharing.SharingIterator, "_note_pace", lambda self, job: None)
     dataset = ImageFolder(root, TRAIN)
-    ours, loader = epochs(dataset, num_workers=4, prefetch_factor=4, batch_size=2, decode=gpu("hybrid"))
-    assert_same(ours, epochs(dataset, num_workers=4, prefetch_factor=4, batch_size=2)[0])
+    options = {"num_workers": 4, "prefetch_factor": 4, "batch_size": 2}
+    ours, loader = epochs(dataset, decode=gpu("hybrid"), **options)
+    assert_same(ours, epochs(dataset, **options)[0])
     decoders = loader.stats()["decoders"]
-    assert decoders["reasons"]["balance"] > decoders["gpu"]
+    if slow == "dali":
+        assert decoders["reasons"]["balance"] > decoders["gpu"]
+    else:
+        assert decoders["gpu"] > decoders["reasons"].get("balance", 0)
+
+
+@needs_dali
+def test_a_request_that_nobody_holds_is_not_decoded(monkeypatch):
+    monkeypatch.setattr(dali, "MOST_FILES", 4)
+    encoded = [np.frombuffer(jpeg_bytes(i, 40 + i, 30, progressive=False, subsampling=0), np.uint8) for i in range(6)]
+    sizes = np.array([[40 + i, 30] for i in range(6)], np.int32)
+    decoder = dali.Decoder(device_id=None, threads=1, hw_decoder_load=1.0)
+    dropped = decoder.submit(encoded[:3], sizes[:3], np.full(3, 11))
+    del dropped
+    kept = decoder.submit(encoded[3:], sizes[3:], np.full(3, 11))
+    assert decoder.wait(kept, 30) and decoder.files == 0
+    ((_, part, which, positions),) = kept.parts
+    assert part.error is None and part.sizes == [(43, 30), (44, 30), (45, 30)]
+    assert which.tolist() == positions.tolist() == [0, 1, 2]
+    images = part.tensors(which)
+    for image, data in zip(images, encoded[3:], strict=True):
+        assert np.array_equal(image.numpy(), np.array(PIL.Image.open(io.BytesIO(data.tobytes()))))
+
+
+@needs_dali
+def test_a_pipeline_that_cannot_be_made_is_an_error(root, monkeypatch):
+    def fail(self):
+        raise RuntimeError("no such GPU")
+
+    monkeypatch.setattr(dali.Pipeline, "_make", fail)
+    with pytest.raises(RuntimeError, match="NVIDIA DALI does not work here: no such GPU"):
+        epochs(ImageFolder(root, TRAIN), num_workers=2, decode=gpu())
 
 
 @needs_dali
@@ -291,7 +326,7 @@ def test_what_dali_refuses_is_decoded_by_the_cpu_and_reported(root, monkeypatch)
     assert_same(ours, epochs(dataset, num_workers=2)[0])
     assert loader.errors == []
     decoders = loader.stats()["decoders"]
-    assert 1 <= decoders["reasons"]["refused"] <= 6  # its batch
+    assert 1 <= decoders["reasons"]["refused"] <= len(dataset) // 2  # its part of one sampling
     assert set(loader._sharing.refused) == {index}
     torch.manual_seed(3)
     fresh = fastload.DataLoader(dataset, 6, shuffle=True, device="cpu", decode=gpu(), num_workers=2)

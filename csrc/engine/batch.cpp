@@ -56,6 +56,16 @@ bool Batch::wait(int64_t timeout_ms) {
   return finished_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [&] { return remaining_ == 0; });
 }
 
+size_t Batch::remaining() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return remaining_;
+}
+
+std::chrono::steady_clock::time_point Batch::finished_at() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return finished_at_;
+}
+
 bool Batch::planned() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   return unplanned_ == 0 || remaining_ == 0;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <string>
@@ -73,7 +74,7 @@ struct Batch {
   int32_t out_width = 0;
   int32_t out_height = 0;
   int64_t max_pixels = 0;
-  Leave leave = Leave::nothing;
+  bool leave = false;                // what another decoder can take is left to it
   bool stop_at_failure = true;       // samples after a failed one are cancelled and draw nothing
   std::shared_ptr<DrawOrder> order;  // null: counter-based draws from (seed, epoch, index)
   uint64_t first_turn = 0;
@@ -96,6 +97,10 @@ struct Batch {
   bool done() const;
   // True once done; false after `timeout_ms`.
   bool wait(int64_t timeout_ms);
+  // Samples that are not done.
+  size_t remaining() const;
+  // When it was done; before that, of no meaning.
+  std::chrono::steady_clock::time_point finished_at() const;
   // True once all that could be left to the other decoder is known, or the batch is done.
   bool planned() const;
   bool wait_planned(int64_t timeout_ms);
@@ -111,13 +116,11 @@ struct Batch {
   mutable std::mutex mutex_;
   std::mutex memory_mutex_;  // apart: it is held while Python's lock is waited for
   std::condition_variable finished_;
-  size_t started_ = 0;         // tasks; guarded by the engine's queue lock, as the next four
+  size_t started_ = 0;         // tasks; guarded by the engine's queue lock, as the next
   std::vector<size_t> again_;  // slots that were taken back; empty: every slot is a task
-  size_t next_unclaimed_ = 0;  // slot from which on a thread may find a sample that was left
-  bool unclaimed_ = false;     // Leave::until_claimed, and not claimed: until then `remaining_` has one more
-  uint64_t number_ = 0;        // in the order of submit(); written once
-  size_t remaining_ = 0;       // guarded by mutex_
-  size_t unplanned_ = 0;       // likewise
+  size_t remaining_ = 0;       // guarded by mutex_, as the next two
+  size_t unplanned_ = 0;
+  std::chrono::steady_clock::time_point finished_at_;
   std::atomic<bool> failed_{false};
   std::atomic<bool> cancelled_{false};
 };

@@ -12,7 +12,6 @@ namespace fastload::engine {
 // Why a sample was decoded here although there is another decoder.
 enum class Keep : uint8_t {
   none,         // it was not
-  balance,      // a thread came first
   not_plain,    // not a plain JPEG, or damaged
   progressive,  // or in several scans
   colour,       // CMYK, or not coded as luminance and chroma
@@ -34,14 +33,7 @@ struct Deferred {
   int32_t sampling = 0;  // see jpeg::Header
   recipe::Plan plan;
   recipe::AxisPass passes[2];
-  bool pending = false;  // nobody here decodes it
-};
-
-// What becomes of samples that another decoder could take.
-enum class Leave : uint8_t {
-  nothing,        // there is none
-  all,            // they are left to it
-  until_claimed,  // until it claims them, threads without other work decode them
+  bool pending = false;  // it was left, and not taken back
 };
 
 }  // namespace fastload::engine

@@ -29,7 +29,7 @@ bool fits(const Batch& batch, const Lane& lane) {
 struct Task {
   std::shared_ptr<Batch> batch;
   size_t slot = 0;
-  Keep deferred = Keep::none;  // else: the sample is planned, and why it is decoded here after all
+  bool taken_back = false;
 };
 
 // What the threads work on. They own it together with the engine, which may end before one of them does.
@@ -39,31 +39,26 @@ struct Engine::Pool {
   void work();
   // With the lock: what a thread should do next; no batch: nothing.
   Task next();
-  bool next_of_queue(bool even_if_it_waits, Task* task);
-  bool next_unclaimed(Task* task);
   void run(const Task& task, Lane& lane);
-  Status run_stages(const std::shared_ptr<Batch>& batch, size_t slot, Lane& lane);
+  Status run_stages(Batch& batch, size_t slot, Lane& lane);
   // Opens, draws, and decides who decodes.
   Status plan(Batch& batch, size_t slot, Lane& lane, bool* left);
-  Status decode_deferred(Batch& batch, size_t slot, Keep why, Lane& lane);
+  Status decode_deferred(Batch& batch, size_t slot, Lane& lane);
   static Status finish(Batch& batch, size_t slot, Lane& lane);
   // Whether the drawn sample is left to another decoder; notes why, if not.
   bool leaves(Batch& batch, size_t slot, Lane& lane) const;
   static Status draw(Batch& batch, size_t slot, Status opened, Lane& lane);
   Status fall_back(Batch& batch, size_t slot, Status why, Lane& lane);
   static void finish_samples(Batch& batch, size_t count);
-  void finish_plan(const std::shared_ptr<Batch>& batch);
-  // With the lock: from here on no thread takes what was left of the batch.
-  void release(Batch& batch);
+  static void finish_plan(Batch& batch);
 
   const image::Simd simd;
   const Fallback fallback;
   std::mutex mutex;
   std::condition_variable work_or_stop;
-  std::deque<std::shared_ptr<Batch>> queue;      // batches with samples that have not started
-  std::deque<std::shared_ptr<Batch>> unclaimed;  // planned, in the order of submit(): see Leave::until_claimed
-  uint64_t submitted = 0;                        // batches
-  uint64_t searches = 0;                         // of next_of_queue()
+  std::deque<std::shared_ptr<Batch>> queue;  // batches with samples that have not started
+  size_t leaving = 0;                        // of them, those that leave samples to another decoder
+  uint64_t searches = 0;                     // of next()
   bool stopping = false;
   const std::shared_ptr<BytePool> bytes = std::make_shared<BytePool>();
   std::vector<std::thread> threads;
@@ -88,13 +83,12 @@ Engine::~Engine() {
 
 void Engine::stop() {
   if (is_forked_copy()) return;
-  std::deque<std::shared_ptr<Batch>> queue, unclaimed;
+  std::deque<std::shared_ptr<Batch>> queue;
   std::vector<std::thread> threads;
   {
     const std::lock_guard<std::mutex> lock(pool_->mutex);
     pool_->stopping = true;
     queue = pool_->queue;
-    unclaimed.swap(pool_->unclaimed);
     threads.swap(pool_->threads);
   }
   pool_->work_or_stop.notify_all();
@@ -118,42 +112,19 @@ void Engine::submit(const std::shared_ptr<Batch>& batch) {
   const size_t count = batch->samples.size();
   batch->outcomes.assign(count, Outcome{});
   batch->remaining_ = count;
-  if (batch->leave != Leave::nothing) {
+  if (batch->leave) {
     batch->unplanned_ = count;
     batch->deferred.resize(count);
     batch->kept.assign(count, Keep::none);
   }
   if (batch->order) batch->first_turn = batch->order->reserve(count);
   if (count == 0) return;
-  if (batch->leave == Leave::until_claimed) {
-    batch->unclaimed_ = true;
-    ++batch->remaining_;
-  }
   {
     const std::lock_guard<std::mutex> lock(pool_->mutex);
-    batch->number_ = ++pool_->submitted;
     pool_->queue.push_back(batch);
+    pool_->leaving += batch->leave;
   }
   pool_->work_or_stop.notify_all();
-}
-
-std::vector<size_t> Engine::claim(Batch& batch) {
-  const std::lock_guard<std::mutex> lock(pool_->mutex);
-  pool_->release(batch);
-  std::vector<size_t> slots;
-  for (size_t slot = 0; slot < batch.deferred.size(); ++slot) {
-    if (batch.deferred[slot].pending) slots.push_back(slot);
-  }
-  return slots;
-}
-
-void Engine::Pool::release(Batch& batch) {
-  if (!batch.unclaimed_) return;
-  batch.unclaimed_ = false;
-  const auto is_it = [&](const std::shared_ptr<Batch>& other) { return other.get() == &batch; };
-  const auto entry = std::find_if(unclaimed.begin(), unclaimed.end(), is_it);
-  if (entry != unclaimed.end()) unclaimed.erase(entry);
-  finish_samples(batch, 1);
 }
 
 void Engine::take_back(const std::shared_ptr<Batch>& batch, std::vector<size_t> slots) {
@@ -170,6 +141,7 @@ void Engine::take_back(const std::shared_ptr<Batch>& batch, std::vector<size_t> 
     batch->again_ = std::move(slots);
     batch->started_ = 0;
     pool_->queue.push_front(batch);  // nobody waits for a turn in it, and its consumer waits already
+    ++pool_->leaving;
   }
   pool_->work_or_stop.notify_all();
 }
@@ -189,9 +161,9 @@ void Engine::abandon(Batch& batch) {
     batch.started_ = batch.tasks();
     keep = *entry;
     queue.erase(entry);
+    pool_->leaving -= batch.leave;
     Pool::finish_samples(batch, dropped);
   }
-  pool_->release(batch);
 }
 
 void Engine::cancel(Batch& batch) {
@@ -203,51 +175,37 @@ void Engine::cancel(Batch& batch) {
 void Engine::Pool::finish_samples(Batch& batch, size_t count) {
   const std::lock_guard<std::mutex> lock(batch.mutex_);
   batch.remaining_ -= count;
-  // Under the lock: a waiter that sees zero may destroy the batch at once.
-  if (batch.remaining_ == 0) batch.finished_.notify_all();
+  if (batch.remaining_ > 0) return;
+  batch.finished_at_ = std::chrono::steady_clock::now();
+  batch.finished_.notify_all();  // under the lock: a waiter that sees zero may destroy the batch at once
 }
 
-// Of the first batch in whose order no thread is on its way to its turn; if there is none, of the first, but only `even_if_it_waits`.
-// Of each order only its first batch counts: whoever waits for a turn waits for samples that have a thread.
-bool Engine::Pool::next_of_queue(bool even_if_it_waits, Task* task) {
-  ++searches;
-  auto entry = queue.begin();
-  for (; entry != queue.end(); ++entry) {
-    if (!(*entry)->draws_in_turn()) break;
-    DrawOrder& order = *(*entry)->order;
-    if (order.seen_by_search == searches) continue;
-    order.seen_by_search = searches;
-    if (!order.is_anyone_coming()) break;
-  }
-  if (entry == queue.end() && even_if_it_waits) entry = queue.begin();
-  if (entry == queue.end()) return false;
-  Batch& batch = **entry;
-  *task = {*entry, batch.slot_of(batch.started_++), batch.again_.empty() ? Keep::none : Keep::refused};
-  if (batch.draws_in_turn()) batch.order->come();
-  if (batch.started_ == batch.tasks()) queue.erase(entry);
-  return true;
-}
-
-// The first sample that was left and that nobody has claimed.
-bool Engine::Pool::next_unclaimed(Task* task) {
-  for (; !unclaimed.empty(); unclaimed.pop_front()) {
-    Batch& batch = *unclaimed.front();
-    size_t& slot = batch.next_unclaimed_;
-    while (slot < batch.deferred.size() && !batch.deferred[slot].pending) ++slot;
-    if (slot == batch.deferred.size()) continue;
-    *task = {unclaimed.front(), slot, Keep::balance};
-    batch.deferred[slot].pending = false;
-    const std::lock_guard<std::mutex> lock(batch.mutex_);
-    ++batch.remaining_;
-    return true;
-  }
-  return false;
-}
-
+// A sample of the first batch that leaves samples to another decoder, which must not run out of them; then, of the first batch. But
+// rather of a batch in whose order no thread is on its way to its turn, and of each order only of its first batch: whoever waits for
+// a turn waits for samples that have a thread.
 Task Engine::Pool::next() {
-  Task task;
-  // Plans first: both decoders live on them.
-  if (!next_of_queue(false, &task) && !next_unclaimed(&task)) next_of_queue(true, &task);
+  if (queue.empty()) return {};
+  ++searches;
+  auto entry = queue.end();
+  for (auto one = queue.begin(); one != queue.end(); ++one) {
+    if ((*one)->draws_in_turn()) {
+      DrawOrder& order = *(*one)->order;
+      if (order.seen_by_search == searches) continue;
+      order.seen_by_search = searches;
+      if (order.is_anyone_coming()) continue;
+    }
+    if (entry == queue.end()) entry = one;
+    if ((*one)->leave) entry = one;
+    if (leaving == 0 || (*one)->leave) break;
+  }
+  if (entry == queue.end()) entry = queue.begin();
+  const Task task = {*entry, (*entry)->slot_of((*entry)->started_++), !(*entry)->again_.empty()};
+  Batch& batch = *task.batch;
+  if (batch.draws_in_turn()) batch.order->come();
+  if (batch.started_ == batch.tasks()) {
+    queue.erase(entry);
+    leaving -= batch.leave;
+  }
   return task;
 }
 
@@ -271,10 +229,10 @@ void Engine::Pool::run(const Task& task, Lane& lane) {
   Batch& batch = *task.batch;
   lane.times() = StageTimes{};
   Status status;
-  if (task.deferred == Keep::none) {
-    status = run_stages(task.batch, task.slot, lane);
+  if (task.taken_back) {
+    status = decode_deferred(batch, task.slot, lane);
   } else {
-    status = decode_deferred(batch, task.slot, task.deferred, lane);
+    status = run_stages(batch, task.slot, lane);
   }
   {
     const std::lock_guard<std::mutex> lock(batch.mutex_);
@@ -335,10 +293,10 @@ Status Engine::Pool::finish(Batch& batch, size_t slot, Lane& lane) {
   });
 }
 
-Status Engine::Pool::decode_deferred(Batch& batch, size_t slot, Keep why, Lane& lane) {
+Status Engine::Pool::decode_deferred(Batch& batch, size_t slot, Lane& lane) {
   if (batch.cancelled_) return {Code::cancelled, "cancelled"};
   const Deferred& deferred = batch.deferred[slot];
-  batch.kept[slot] = why;
+  batch.kept[slot] = Keep::refused;
   io::Source source;
   source.kind = io::SourceKind::memory;
   source.memory = {deferred.bytes.data(), deferred.bytes.size()};
@@ -351,18 +309,10 @@ Status Engine::Pool::decode_deferred(Batch& batch, size_t slot, Keep why, Lane& 
   return status.ok() ? finish(batch, slot, lane) : status;
 }
 
-void Engine::Pool::finish_plan(const std::shared_ptr<Batch>& batch) {
-  if (batch->leave == Leave::nothing) return;
-  {
-    const std::lock_guard<std::mutex> lock(batch->mutex_);
-    if (--batch->unplanned_ > 0) return;
-    batch->finished_.notify_all();
-  }
-  const std::lock_guard<std::mutex> lock(mutex);
-  if (!batch->unclaimed_ || stopping) return;
-  const auto is_later = [&](const std::shared_ptr<Batch>& other) { return other->number_ > batch->number_; };
-  unclaimed.insert(std::find_if(unclaimed.begin(), unclaimed.end(), is_later), batch);
-  work_or_stop.notify_all();
+void Engine::Pool::finish_plan(Batch& batch) {
+  if (!batch.leave) return;
+  const std::lock_guard<std::mutex> lock(batch.mutex_);
+  if (--batch.unplanned_ == 0) batch.finished_.notify_all();
 }
 
 Status Engine::Pool::plan(Batch& batch, size_t slot, Lane& lane, bool* left) {
@@ -372,18 +322,17 @@ Status Engine::Pool::plan(Batch& batch, size_t slot, Lane& lane, bool* left) {
     if (!status.ok()) status = fall_back(batch, slot, status, lane);
   }
   status = draw(batch, slot, status, lane);
-  if (!status.ok() || batch.leave == Leave::nothing || !fits(batch, lane)) return status;
+  if (!status.ok() || !batch.leave || !fits(batch, lane)) return status;
   return without_throwing([&]() -> Status {
     *left = leaves(batch, slot, lane);
     return {};
   });
 }
 
-Status Engine::Pool::run_stages(const std::shared_ptr<Batch>& planned, size_t slot, Lane& lane) {
-  Batch& batch = *planned;
+Status Engine::Pool::run_stages(Batch& batch, size_t slot, Lane& lane) {
   bool left = false;
   Status status = plan(batch, slot, lane, &left);
-  finish_plan(planned);
+  finish_plan(batch);
   if (left || !status.ok()) return status;
   status = without_throwing([&] { return lane.decode(); });
   if (!status.ok()) {

@@ -27,8 +27,6 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   void submit(const std::shared_ptr<Batch>& batch);  // only while running()
-  // Of a batch that is planned: the slots that are the other decoder's from here on.
-  std::vector<size_t> claim(Batch& batch);
   // Of a batch that is done: decodes here those of the slots that were left to another decoder. The batch is then done once more.
   // Only while running().
   void take_back(const std::shared_ptr<Batch>& batch, std::vector<size_t> slots);

@@ -139,15 +139,12 @@ bool equal_to_one_thread(Stress& stress, uint32_t seed) {
     runs.emplace_back();
     for (uint32_t i = 0; i < 8; ++i) {
       runs.back().push_back(stress.make(seed * 8 + i, order, i % 2 == 0));
-      if (threads > 1 && i % 4 != 0) {
-        runs.back().back().batch->leave = i % 4 == 1 ? engine::Leave::all : engine::Leave::until_claimed;
-      }
+      runs.back().back().batch->leave = threads > 1 && i % 4 != 0;
       engine.submit(runs.back().back().batch);
     }
     for (Work& work : runs.back()) {
       while (!work.batch->wait_planned(1000)) {
       }
-      engine.claim(*work.batch);
       for (const size_t part : {0, 1}) {
         wait_for(work);
         engine.take_back(work.batch, every_other_slot(*work.batch, part));
@@ -176,12 +173,11 @@ void interrupt(Stress& stress, uint32_t seed) {
   const auto second = std::make_shared<engine::DrawOrder>(random::Mt19937(seed + 1));
   for (uint32_t i = 0; i < 10; ++i) {
     works.push_back(stress.make(seed * 16 + i, i % 3 == 0 ? nullptr : i % 3 == 1 ? first : second, true));
-    works.back().batch->leave = static_cast<engine::Leave>(dice() % 3);
+    works.back().batch->leave = dice() % 2 == 0;
     engine.submit(works.back().batch);
   }
   usleep(dice() % 2000);
   for (const Work& work : works) {
-    if (work.batch->planned() && dice() % 2 == 0) engine.claim(*work.batch);
     if (work.batch->done()) engine.take_back(work.batch, every_other_slot(*work.batch, dice() % 2));
   }
   switch (dice() % 3) {
