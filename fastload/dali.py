@@ -55,30 +55,30 @@ def why_missing() -> str:
 
 
 class Part:
-    """Up to MOST_FILES files of one chroma sampling: uint8 [bytes] each, sizes [(width, height)], and whose they are.
+    """Up to MOST_FILES files of one chroma sampling that DALI has at once: uint8 [bytes] each, sizes [(width, height)].
 
-    The decoded images live as long as this object.
+    ``failure`` is DALI's own, whatever the files. The decoded images live as long as this object.
     """
 
-    def __init__(self, encoded: list[np.ndarray], sizes: list[tuple[int, int]], owners: Sequence[Request] = ()) -> None:
+    def __init__(self, sampling: int, encoded: list[np.ndarray], sizes: list[tuple[int, int]]) -> None:
+        self.sampling = sampling
         self.encoded = encoded  # DALI reads them
         self.sizes = sizes
         self.images: Any = None
         self.error: str | None = None
-        self.failure: Exception | None = None  # of DALI itself, whatever the files
+        self.failure: Exception | None = None
         self.culprits: list[tuple[int, str]] | None = None
-        self.done = threading.Event()
-        self._owners = [weakref.ref(owner) for owner in owners]
-
-    @property
-    def wanted(self) -> bool:
-        """Whether anybody still waits for it."""
-        return any(owner() is not None for owner in self._owners)
+        self.owners: list[tuple[weakref.ref[Request], np.ndarray, np.ndarray]] = []
+        self.over = threading.Event()
 
     def end(self, images: Any, error: str | None) -> None:
         """It is decoded, or has failed."""
         self.images, self.error = images, error
-        self.done.set()
+        self.over.set()
+        for reference, which, positions in self.owners:
+            owner = reference()
+            if owner is not None:
+                owner.add(self, which, positions)
 
     def addresses(self, which: np.ndarray) -> list[int]:
         """In GPU memory, of some of the images, uint8 [height, width, 3] each."""
@@ -94,11 +94,34 @@ class Request:
     """Files that were submitted together. They are not decoded once nobody holds this object any more.
 
     Attributes:
-        parts: what they became part of: (sampling, part, which of its images, which of the request's files), int64 arrays.
+        parts: in which they were decoded or failed: (part, which of its images, which of the request's files), int64 arrays.
+        over: set when all have.
     """
 
-    def __init__(self) -> None:
-        self.parts: list[tuple[int, Part, np.ndarray, np.ndarray]] = []
+    def __init__(self, files: int) -> None:
+        self.parts: list[tuple[Part, np.ndarray, np.ndarray]] = []
+        self.over = threading.Event()
+        self._files = files
+        self._lock = threading.Lock()
+        if files == 0:
+            self.over.set()
+
+    def add(self, part: Part, which: np.ndarray, positions: np.ndarray) -> None:
+        """Some of the files are through."""
+        with self._lock:
+            self.parts.append((part, which, positions))
+            self._files -= len(positions)
+            if self._files == 0:
+                self.over.set()
+
+    def wait(self, timeout: float) -> bool:
+        """True once all files are decoded or have failed; RuntimeError if DALI cannot work at all."""
+        if not self.over.wait(timeout):
+            return False
+        for part, _, _ in self.parts:
+            if part.failure is not None:
+                raise RuntimeError(f"NVIDIA DALI does not work here: {part.error}") from part.failure
+        return True
 
 
 class _File(NamedTuple):
@@ -109,8 +132,7 @@ class _File(NamedTuple):
 
 
 class Decoder:
-    """Decodes files, those of each chroma sampling in a pipeline of their own (see Note [uniform batches]), as many at a time as
-    there are, of whatever requests.
+    """Decodes files, those of each chroma sampling in a pipeline of their own: see Note [uniform batches].
 
     Args:
         device_id: of the GPU; None: DALI's CPU backend.
@@ -121,88 +143,53 @@ class Decoder:
     def __init__(self, *, device_id: int | None, threads: int, hw_decoder_load: float) -> None:
         import_dali()
         self.pace = Pace(_SECONDS_AN_IMAGE)
-        self._make = lambda: Pipeline(device_id, threads, hw_decoder_load, self.pace)
+        self._make = lambda sampling: Pipeline(sampling, device_id, threads, hw_decoder_load, self.pace)
         self._pipelines: dict[int, Pipeline] = {}
-        self._files: dict[int, deque[_File]] = {}  # by sampling: those that are no part yet
 
     def submit(self, encoded: Sequence[np.ndarray], sizes: np.ndarray, samplings: np.ndarray) -> Request:
         """Begins to decode some files.
 
         sizes: int32 [n, 2] (width, height); samplings: int32 [n], any numbers that tell them apart.
         """
-        request = Request()
-        files = zip(samplings.tolist(), encoded, map(tuple, sizes.tolist()), strict=True)
-        for position, (sampling, data, size) in enumerate(files):
-            self._files.setdefault(sampling, deque()).append(_File(weakref.ref(request), position, data, size))
-        for sampling, queue in self._files.items():
-            while len(queue) >= MOST_FILES:
-                self._begin(sampling)
+        request = Request(len(encoded))
+        owner = weakref.ref(request)
+        all_sizes = list(map(tuple, sizes.tolist()))
+        for sampling in np.unique(samplings).tolist():
+            if sampling not in self._pipelines:
+                self._pipelines[sampling] = self._make(sampling)
+            positions = np.flatnonzero(samplings == sampling).tolist()
+            self._pipelines[sampling].submit([_File(owner, i, encoded[i], all_sizes[i]) for i in positions])
         return request
 
-    def flush(self, request: Request) -> None:
-        """Its files wait no longer for others that would make a full part."""
-        for sampling, queue in self._files.items():
-            while any(file.owner() is request for file in queue):
-                self._begin(sampling)
-
-    def wait(self, request: Request, timeout: float | None = None) -> bool:
-        """True once all of them are decoded or have failed; RuntimeError if no pipeline can be made."""
-        self.flush(request)
-        if not all(part.done.wait(timeout) for _, part, _, _ in request.parts):
-            return False
-        for _, part, _, _ in request.parts:
-            if part.failure is not None:
-                raise RuntimeError(f"NVIDIA DALI does not work here: {part.error}") from part.failure
-        return True
-
-    def is_over(self, request: Request) -> bool:
-        """Whether ``wait`` would not wait."""
-        queued = any(file.owner() is request for queue in self._files.values() for file in queue)
-        return not queued and all(part.done.is_set() for _, part, _, _ in request.parts)
-
-    def culprits(self, sampling: int, part: Part) -> list[tuple[int, str]]:
+    def culprits(self, part: Part) -> list[tuple[int, str]]:
         """Which images of a part that failed DALI cannot decode, and what it says of each; looked for once."""
         if part.culprits is None:
-            part.culprits = self._pipelines[sampling].culprits(part)
+            part.culprits = self._pipelines[part.sampling].culprits(part)
         return part.culprits
 
     @property
     def files(self) -> int:
         """How many were submitted and are not decoded yet."""
-        queued = sum(file.owner() is not None for queue in self._files.values() for file in queue)
-        return queued + sum(pipeline.files for pipeline in self._pipelines.values())
-
-    def _begin(self, sampling: int) -> None:
-        queue, taken, owners = self._files[sampling], [], {}
-        while queue and len(taken) < MOST_FILES:
-            file = queue.popleft()
-            owner = file.owner()
-            if owner is not None:
-                owners.setdefault(owner, []).append((len(taken), file.position))
-                taken.append(file)
-        if not taken:
-            return
-        part = Part([file.encoded for file in taken], [file.size for file in taken], list(owners))
-        for owner, pairs in owners.items():
-            which, positions = np.array(pairs, np.int64).T
-            owner.parts.append((sampling, part, which, positions))
-        if sampling not in self._pipelines:
-            self._pipelines[sampling] = self._make()
-        self._pipelines[sampling].submit(part)
+        return sum(pipeline.files for pipeline in self._pipelines.values())
 
 
 class Pipeline:
-    """A DALI pipeline that decodes, and the thread that it is driven by; ``Decoder`` has the arguments."""
+    """A DALI pipeline that decodes, and the thread that drives it; ``Decoder`` has the arguments.
 
-    def __init__(self, device_id: int | None, threads: int, hw_decoder_load: float, pace: Pace) -> None:
+    It takes as many files at a time as there are when it can take some.
+    """
+
+    def __init__(self, sampling: int, device_id: int | None, threads: int, hw_decoder_load: float, pace: Pace) -> None:
+        self._sampling = sampling
         self._device_id = device_id
         self._threads = threads
         self._hw_decoder_load = hw_decoder_load
         self._pace = pace
         self._failed_in_a_row = 0
         self._pipeline: Any = None
+        self._files: deque[_File] = deque()
+        self._parts: deque[Part] = deque()  # that come before the files
         self._in_flight: deque[Part] = deque()
-        self._waiting: deque[Part] = deque()
         self._lock = threading.Lock()
         self._runs = False
         self._thread = ThreadPoolExecutor(1, "fastload-dali")
@@ -211,12 +198,14 @@ class Pipeline:
     def files(self) -> int:
         """How many are not decoded yet."""
         with self._lock:
-            return sum(len(part.encoded) for part in (*self._waiting, *self._in_flight))
+            return len(self._files) + sum(len(part.encoded) for part in (*self._parts, *self._in_flight))
 
-    def submit(self, part: Part) -> None:
-        """Begins to decode."""
+    def submit(self, files: Sequence[_File] = (), part: Part | None = None) -> None:
+        """Begins to decode some files, or a part as it is."""
         with self._lock:
-            self._waiting.append(part)
+            self._files.extend(files)
+            if part is not None:
+                self._parts.append(part)
             if self._runs:
                 return
             self._runs = True
@@ -225,12 +214,11 @@ class Pipeline:
     def culprits(self, part: Part) -> list[tuple[int, str]]:
         """See ``Decoder.culprits``: by halves."""
         found, ranges = [], [range(len(part.encoded))]
-        owner = Request()
         while ranges:
             some = ranges.pop()
-            again = Part(part.encoded[some.start : some.stop], part.sizes[some.start : some.stop], [owner])
-            self.submit(again)
-            again.done.wait()
+            again = Part(part.sampling, part.encoded[some.start : some.stop], part.sizes[some.start : some.stop])
+            self.submit(part=again)
+            again.over.wait()
             if again.error is None:
                 continue
             if len(some) == 1:
@@ -244,8 +232,9 @@ class Pipeline:
         while True:
             part = None
             with self._lock:
-                if self._waiting and len(self._in_flight) < _DEPTH:
-                    part = self._waiting.popleft()
+                if len(self._in_flight) < _DEPTH:
+                    part = self._parts.popleft() if self._parts else self._next_part()
+                if part is not None:
                     self._in_flight.append(part)
                 elif not self._in_flight:
                     self._runs = False
@@ -255,20 +244,34 @@ class Pipeline:
             else:
                 self._feed(part)
 
+    def _next_part(self) -> Part | None:
+        taken: list[_File] = []
+        owners: dict[weakref.ref[Request], list[tuple[int, int]]] = {}
+        while self._files and len(taken) < MOST_FILES:
+            file = self._files.popleft()
+            if file.owner() is not None:
+                owners.setdefault(file.owner, []).append((len(taken), file.position))
+                taken.append(file)
+        if not taken:
+            return None
+        part = Part(self._sampling, [file.encoded for file in taken], [file.size for file in taken])
+        part.owners = [(owner, *np.array(pairs, np.int64).T) for owner, pairs in owners.items()]
+        return part
+
     def _feed(self, part: Part) -> None:
-        error = None if part.wanted else "nobody waits for it"
         if self._failed_in_a_row > 1:
             self._drop_pipeline()
-        if error is None and self._pipeline is None:
+        error = None
+        if self._pipeline is None:
             try:
                 self._pipeline = self._make()
-            except Exception as failure:
+            except Exception as failure:  # whoever waits must hear of it
                 part.failure, error = failure, _last_line(failure)
         if error is None:
             try:
                 self._pipeline.feed_input("encoded", part.encoded)
                 self._pipeline._run_once()  # as DALI's own Proxy: schedule_run() would ask for several batches at first
-            except Exception as failure:  # whoever waits must hear of it
+            except Exception as failure:
                 error = _last_line(failure)
                 self._drop_pipeline()
         if error is None:
@@ -279,7 +282,7 @@ class Pipeline:
             part.end(None, error)
 
     def _drop_pipeline(self) -> None:
-        """The next file gets a new one, in case that this is to blame for its failures."""
+        """The next part gets a new one, in case that this is to blame for its failures."""
         while len(self._in_flight) > 1:  # but for the one that is to be fed
             self._collect_one()
         self._pipeline, self._failed_in_a_row = None, 0

@@ -12,8 +12,6 @@ busy with a training gets less.
 
 from __future__ import annotations
 
-import functools
-import itertools
 import math
 import os
 import time
@@ -41,8 +39,6 @@ _AHEAD = 16 * dali.MOST_FILES
 _FEWEST_AHEAD = 4
 # Of images that DALI has, or has decoded for batches that nobody asked for yet: 1.6 GB of a GPU's memory, and one batch more.
 _MOST_PIXELS = 1 << 29
-# Batches that will be asked for so soon that DALI no longer waits for more files of their sampling.
-_SOON = 3
 # Of each of DALI's pipelines, where they only parse: 2, 4 and 16 gave 16,600, 17,300 and 17,800 images/s on an H200.
 _THREADS_BESIDE_HARDWARE = 4
 # An image on one thread, until it is known.
@@ -122,11 +118,10 @@ class SharingIterator(DeviceIterator):
             return waited
         if job.left is None:
             self._hand_to_dali(job)
-        decoder, left = self._sharing.decoder, job.left
-        waited += self._wait_for(self._looking_again(functools.partial(decoder.wait, left.request)))
-        left.sort_out()
-        for sampling, part, slots in left.refused:
-            self._take_back(job, sampling, part, slots)
+        waited += self._wait_for(self._looking_again(job.left.request.wait))
+        job.left.sort_out()
+        for part, slots in job.left.refused:
+            self._take_back(job, part, slots)
         return waited
 
     def _looking_again(self, event: Callable[[float], bool]) -> Callable[[float], bool]:
@@ -151,7 +146,7 @@ class SharingIterator(DeviceIterator):
         self._threads_were_free = max(finished, self._threads_were_free)
 
     def _hand_over(self) -> None:
-        """Gives DALI what is planned, and no longer lets it wait for more of what will be asked for soon."""
+        """Gives DALI what is planned."""
         leaving = [job for job in self._jobs if job.leaves]
         pixels = sum(job.left.pixels for job in leaving if job.left is not None)
         for job in leaving:
@@ -161,9 +156,6 @@ class SharingIterator(DeviceIterator):
                 break
             self._hand_to_dali(job)
             pixels += job.left.pixels
-        for job in itertools.islice(self._jobs, _SOON):
-            if job.left is not None:
-                self._sharing.decoder.flush(job.left.request)
 
     def _hand_to_dali(self, job: Job) -> None:
         pinned = self._destination.stream is not None
@@ -173,12 +165,12 @@ class SharingIterator(DeviceIterator):
         request = self._sharing.decoder.submit(encoded, sizes, samplings)
         job.left = _Left(ragged.Deferred(samples, passes, taps, encoded), request, job.batch.deferred_pixels)
 
-    def _take_back(self, job: Job, sampling: int, part: dali.Part, slots: dict[int, int]) -> None:
+    def _take_back(self, job: Job, part: dali.Part, slots: dict[int, int]) -> None:
         """``slots``: by the file's number in the part."""
         self._engine.take_back(job.batch, list(slots.values()))
         known, indices = self._sharing.refused, job.samples.indices
         if not any(indices[slot] in known for slot in slots.values()):
-            culprits = self._sharing.decoder.culprits(sampling, part)
+            culprits = self._sharing.decoder.culprits(part)
             known.update({indices[slots[number]]: reason for number, reason in culprits if number in slots})
         for slot in slots.values():
             if indices[slot] in known:
@@ -192,7 +184,7 @@ class SharingIterator(DeviceIterator):
     def _is_complete(self, job: Job) -> bool:
         if not job.leaves or not job.batch.done:
             return job.batch.done
-        if job.left is None or not self._sharing.decoder.is_over(job.left.request):
+        if job.left is None or not job.left.request.over.is_set():
             return False
         job.left.sort_out()
         return not job.left.refused
@@ -247,7 +239,7 @@ class _Left:
         request: to DALI, for all of it.
         pixels: of its images.
         decoded: parts, and which of their images are this batch's.
-        refused: (sampling, part, {number in the part: slot}) of what DALI could not decode, or what came with it.
+        refused: (part, {number in the part: slot}) of what DALI could not decode, or what came with it.
     """
 
     def __init__(self, deferred: ragged.Deferred, request: dali.Request, pixels: int) -> None:
@@ -255,7 +247,7 @@ class _Left:
         self.request = request
         self.pixels = pixels
         self.decoded: list[tuple[dali.Part, np.ndarray]] = []
-        self.refused: list[tuple[int, dali.Part, dict[int, int]]] = []
+        self.refused: list[tuple[dali.Part, dict[int, int]]] = []
         self._is_sorted = False
 
     def sort_out(self) -> None:
@@ -263,13 +255,13 @@ class _Left:
         if self._is_sorted:
             return
         self._is_sorted, kept = True, [np.empty(0, np.int64)]
-        for sampling, part, which, positions in self.request.parts:
+        for part, which, positions in self.request.parts:
             if part.error is None:
                 self.decoded.append((part, which))
                 kept.append(positions)
             else:
                 slots = self.slots[positions]
-                self.refused.append((sampling, part, dict(zip(which.tolist(), slots.tolist(), strict=True))))
+                self.refused.append((part, dict(zip(which.tolist(), slots.tolist(), strict=True))))
         self.deferred = self.deferred.only(np.concatenate(kept))
 
     @property

@@ -11,6 +11,7 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -168,13 +169,13 @@ def test_dali_gets_files_of_one_sampling_at_a_time(tmp_path, monkeypatch):
             image.save(folder / f"{number:02}.jpg", subsampling=number % 4)
     seen = []
 
-    def submit(self, part, submit=dali.Pipeline.submit):
+    def feed(self, part, feed=dali.Pipeline._feed):
         files = [PIL.Image.open(io.BytesIO(data.tobytes())) for data in part.encoded]
         assert [file.size for file in files] == [tuple(size) for size in part.sizes]
         seen.append({tuple(layer[1:3] for layer in file.layer) for file in files})
-        submit(self, part)
+        feed(self, part)
 
-    monkeypatch.setattr(dali.Pipeline, "submit", submit)
+    monkeypatch.setattr(dali.Pipeline, "_feed", feed)
     dataset = ImageFolder(tmp_path, TRAIN)
     ours, loader = epochs(dataset, count=1, num_workers=2, decode=gpu())
     assert_same(ours, epochs(dataset, count=1, num_workers=2)[0])
@@ -187,12 +188,10 @@ def test_dali_gets_files_of_one_sampling_at_a_time(tmp_path, monkeypatch):
 @needs_dali
 def test_dali_gets_files_of_several_batches_at_a_time(root, monkeypatch):
     made, parts = [], []
-    monkeypatch.setattr(dali.Pipeline, "_make", lambda self, make=dali.Pipeline._make: made.append(self) or make(self))
+    make, feed = dali.Pipeline._make, dali.Pipeline._feed
+    monkeypatch.setattr(dali.Pipeline, "_make", lambda self: made.append(self) or time.sleep(0.3) or make(self))
+    monkeypatch.setattr(dali.Pipeline, "_feed", lambda self, part: parts.append(len(part.encoded)) or feed(self, part))
     monkeypatch.setattr(dali, "MOST_FILES", 9)
-    submit = dali.Pipeline.submit
-    monkeypatch.setattr(
-        dali.Pipeline, "submit", lambda self, part: parts.append(len(part.encoded)) or submit(self, part)
-    )
     dataset = ImageFolder(root, TRAIN)
     ours, loader = epochs(dataset, num_workers=2, prefetch_factor=4, decode=gpu())
     assert_same(ours, epochs(dataset, num_workers=2, prefetch_factor=4)[0])
@@ -231,19 +230,30 @@ def test_the_faster_decoder_gets_more(root, monkeypatch, slow):
 
 @needs_dali
 def test_a_request_that_nobody_holds_is_not_decoded(monkeypatch):
-    monkeypatch.setattr(dali, "MOST_FILES", 4)
-    encoded = [np.frombuffer(jpeg_bytes(i, 40 + i, 30, progressive=False, subsampling=0), np.uint8) for i in range(6)]
-    sizes = np.array([[40 + i, 30] for i in range(6)], np.int32)
+    encoded = [np.frombuffer(jpeg_bytes(i, 40 + i, 30, progressive=False, subsampling=0), np.uint8) for i in range(9)]
+    sizes = np.array([[40 + i, 30] for i in range(9)], np.int32)
+    fed, first_is_fed, go_on = [], threading.Event(), threading.Event()
+
+    def feed(self, part, feed=dali.Pipeline._feed):
+        fed.append(part.sizes)
+        first_is_fed.set()
+        assert go_on.wait(30)
+        feed(self, part)
+
+    monkeypatch.setattr(dali.Pipeline, "_feed", feed)
     decoder = dali.Decoder(device_id=None, threads=1, hw_decoder_load=1.0)
-    dropped = decoder.submit(encoded[:3], sizes[:3], np.full(3, 11))
+    first = decoder.submit(encoded[:3], sizes[:3], np.full(3, 11))
+    assert first_is_fed.wait(30)
+    dropped = decoder.submit(encoded[3:6], sizes[3:6], np.full(3, 11))
+    kept = decoder.submit(encoded[6:], sizes[6:], np.full(3, 11))
+    assert decoder.files == 9
     del dropped
-    kept = decoder.submit(encoded[3:], sizes[3:], np.full(3, 11))
-    assert decoder.wait(kept, 30) and decoder.files == 0
-    ((_, part, which, positions),) = kept.parts
-    assert part.error is None and part.sizes == [(43, 30), (44, 30), (45, 30)]
-    assert which.tolist() == positions.tolist() == [0, 1, 2]
-    images = part.tensors(which)
-    for image, data in zip(images, encoded[3:], strict=True):
+    go_on.set()
+    assert first.wait(30) and kept.wait(30) and decoder.files == 0
+    assert fed == [[(40, 30), (41, 30), (42, 30)], [(46, 30), (47, 30), (48, 30)]]
+    ((part, which, positions),) = kept.parts
+    assert part.error is None and which.tolist() == positions.tolist() == [0, 1, 2]
+    for image, data in zip(part.tensors(which), encoded[6:], strict=True):
         assert np.array_equal(image.numpy(), np.array(PIL.Image.open(io.BytesIO(data.tobytes()))))
 
 
