@@ -398,10 +398,10 @@ void bind_engine(py::module_& module) {
   using engine::Engine;
   py::class_<Engine, std::shared_ptr<Engine>>(module, "Engine",
                                               "A fixed pool of threads that turns sources into batches.")
-      .def(py::init([](int threads) {
+      .def(py::init([](int threads, int niceness) {
              if (threads < 1) throw py::value_error("an engine has at least one thread");
              // The destructor joins threads that may want Python's lock.
-             return std::shared_ptr<Engine>(new Engine(threads, image::best_simd(), load_in_python),
+             return std::shared_ptr<Engine>(new Engine(threads, image::best_simd(), load_in_python, niceness),
                                             [](Engine* engine) {
                                               if (PyGILState_Check() != 0) {
                                                 const py::gil_scoped_release unlocked;
@@ -411,7 +411,7 @@ void bind_engine(py::module_& module) {
                                               }
                                             });
            }),
-           py::arg("threads"))
+           py::arg("threads"), py::arg("niceness") = 0)
       .def("submit", &submit, py::arg("sources"), py::arg("indices"), py::kw_only(), py::arg("recipe"),
            py::arg("target"), py::arg("size"), py::arg("out"), py::arg("order"), py::arg("seed"), py::arg("epoch"),
            py::arg("stop_at_failure"), py::arg("max_pixels"), py::arg("load"), py::arg("leave") = false)
@@ -429,7 +429,8 @@ void bind_engine(py::module_& module) {
            "Ends the threads; batches under way are cancelled.")
       .def_property_readonly("is_forked_copy", &Engine::is_forked_copy,
                              "Whether the threads belong to a parent process.")
-      .def_property_readonly("threads", &Engine::threads);
+      .def_property_readonly("threads", &Engine::threads)
+      .def_property_readonly("niceness", &Engine::niceness, "By how much the threads give way to others.");
   py::class_<engine::BatchMemory, std::shared_ptr<engine::BatchMemory>>(
       module, "BatchMemory", "Blocks of memory for batches, taken when a batch is first written.")
       .def(py::init(&make_memory), py::arg("grow"))

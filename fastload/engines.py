@@ -10,11 +10,11 @@ import weakref
 from fastload import _core
 
 
-def engine_of(engine: _core.Engine | None, threads: int) -> _core.Engine:
-    """The given engine if it still serves this process and has as many threads, else a new one."""
-    if engine is not None and not engine.is_forked_copy and engine.threads == threads:
+def engine_of(engine: _core.Engine | None, threads: int, niceness: int = 0) -> _core.Engine:
+    """The given engine if it still serves this process and has as many threads, as nice ones, else a new one."""
+    if engine is not None and not engine.is_forked_copy and (engine.threads, engine.niceness) == (threads, niceness):
         return engine
-    made = _core.Engine(threads)
+    made = _core.Engine(threads, niceness)
     _running().add(made)
     return made
 

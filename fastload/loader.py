@@ -19,7 +19,7 @@ from fastload.memory import BatchMemory
 from fastload.modes import Way, choose
 from fastload.native import NativeIterator
 from fastload.record import Record
-from fastload.sharing import SharingIterator
+from fastload.sharing import NICENESS, SharingIterator
 from fastload.statistics import Statistics
 from fastload.workers import iterate_in_workers
 
@@ -154,14 +154,14 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         mode = self._mode_seen = choose(self, frozen=self.num_workers > 0)
         resumed = self._take_state() if self._keeps_progress else None
         if mode.way is Way.native and not mode.in_workers:
-            engine = engine_of(self._native_engine, self._thread_count())
+            destination, threads = self._where(), self._thread_count()
+            sharing = None if destination is None else sharing_of(self, mode, destination, threads)
+            engine = engine_of(self._native_engine, threads, 0 if sharing is None else NICENESS)
             if engine is not self._native_engine:
                 self._native_engine, self._batch_memory = engine, BatchMemory()
             parts = (self, mode, resumed, self._native_engine, self._batch_memory)
-            destination = self._where()
             if destination is None:
                 return NativeIterator(*parts)
-            sharing = sharing_of(self, mode, destination, self._thread_count())
             if sharing is None:
                 return DeviceIterator(*parts, destination=destination)
             return SharingIterator(*parts, destination=destination, sharing=sharing)

@@ -6,12 +6,13 @@ into the batch. What DALI refuses is taken back and decoded by the engine, with 
 
 Note [who decodes a batch]
 "hybrid" gives each batch, when it is sent, to who will have it sooner: by what each still has to do, at the pace that it has had of
-late. So each does as much as it can, both go from batch to batch in the order in which they will be asked for, and a GPU that is
-busy with a training gets less.
+late. So each does as much as it can, and both go from batch to batch in the order in which they will be asked for. But while enough
+batches are waiting for the consumer the threads get all: the GPU has its own work to do.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import time
@@ -43,6 +44,9 @@ _MOST_PIXELS = 1 << 29
 _THREADS_BESIDE_HARDWARE = 4
 # An image on one thread, until it is known.
 _SECONDS_A_THREAD = 1.5e-3
+# Of the engine's threads beside DALI's, which wait for the hardware thousands of times a second. With all 16 cores busy DALI got
+# 10,500 images/s from an H200's decoder, with this 15,000 (hybrid: 14,800 to 19,200, and 22,100 to 23,000).
+NICENESS = 10
 # With each batch that it does not get DALI is taken for faster by this, or a time in which it was slow would last for ever.
 _FORGETTING = 0.999
 # While the consumer waits, further batches are planned and DALI can have them.
@@ -99,6 +103,8 @@ class SharingIterator(DeviceIterator):
         """See Note [who decodes a batch]."""
         if self._sharing.decode.how == "gpu":
             return True
+        if self._num_workers and self._count_ready() > self._ahead // 2:
+            return False
         decoder, threads = self._sharing.decoder.pace, self._sharing.threads_pace
         with_decoder, with_threads = self._sharing.decoder.files + images, images
         for job in self._jobs:
@@ -110,6 +116,10 @@ class SharingIterator(DeviceIterator):
         if not sooner:
             decoder.fade(_FORGETTING)
         return sooner
+
+    def _count_ready(self) -> int:
+        """Batches that could be delivered now, one after the other."""
+        return sum(1 for _ in itertools.takewhile(self._is_complete, self._jobs))
 
     def _complete(self, job: Job) -> float:
         waited = self._wait_for(self._looking_again(job.batch.wait))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -177,6 +180,42 @@ def test_a_stopped_engine_takes_no_work(files):
     engine.stop()
     with pytest.raises(ValueError, match="stopped"):
         submit(engine, [str(files[0])])
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere threads have no niceness of their own")
+def test_threads_give_way_and_nobody_else_does(files):
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    before = set(os.listdir("/proc/self/task"))
+    engine = _core.Engine(3, niceness=own + 3)
+    submit(engine, [str(path) for path in files])
+    threads = set(os.listdir("/proc/self/task")) - before
+    assert [os.getpriority(os.PRIO_PROCESS, int(thread)) for thread in threads] == [own + 3] * 3
+    assert os.getpriority(os.PRIO_PROCESS, 0) == own and engine.niceness == own + 3
+
+
+def test_batches_that_leave_samples_are_planned_first(files):
+    """The other decoder must not wait for what comes before it in the queue."""
+    engine = _core.Engine(1)
+    sources = [str(path) for path in files] * 40
+    options = {
+        "recipe": READING.recipe,
+        "target": READING.pixelwise.target("chw"),
+        "size": SIZE,
+        "order": None,
+        "seed": 0,
+        "epoch": 0,
+        "stop_at_failure": False,
+        "max_pixels": 0,
+        "load": None,
+    }
+    memory = [np.zeros((len(sources), 3, *SIZE), np.uint8) for _ in range(2)]
+    indices = list(range(len(sources)))
+    first = engine.submit(sources, indices, out=memory[0], **options)
+    second = engine.submit(sources, indices, out=memory[1], leave=True, **options)
+    assert second.wait_planned(30) and second.wait(30)
+    assert first.remaining > 0
+    assert first.wait(30) and first.remaining == 0 and first.finished_at >= second.finished_at
+    assert np.array_equal(memory[0][0], expected(files[0]))
 
 
 def test_turns_are_kept_by_any_number_of_threads(files):

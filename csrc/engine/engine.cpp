@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,6 +23,13 @@ Status without_throwing(StageFn stage) {
 
 bool fits(const Batch& batch, const Lane& lane) {
   return lane.plan().width == batch.out_width && lane.plan().height == batch.out_height;
+}
+
+// This thread; Linux has a niceness for each.
+void be_nice([[maybe_unused]] int niceness) {
+#ifdef __linux__
+  if (niceness > 0) setpriority(PRIO_PROCESS, 0, niceness);
+#endif
 }
 
 }  // namespace
@@ -64,11 +72,17 @@ struct Engine::Pool {
   std::vector<std::thread> threads;
 };
 
-Engine::Engine(int threads, image::Simd simd, Fallback fallback)
-    : thread_count_(threads), pid_(getpid()), pool_(std::make_shared<Pool>(simd, std::move(fallback))) {
+Engine::Engine(int threads, image::Simd simd, Fallback fallback, int niceness)
+    : thread_count_(threads),
+      niceness_(niceness),
+      pid_(getpid()),
+      pool_(std::make_shared<Pool>(simd, std::move(fallback))) {
   pool_->threads.reserve(static_cast<size_t>(threads));
   for (int i = 0; i < threads; ++i) {
-    pool_->threads.emplace_back([pool = pool_] { pool->work(); });
+    pool_->threads.emplace_back([pool = pool_, niceness] {
+      be_nice(niceness);
+      pool->work();
+    });
     pthread_setname_np(pool_->threads.back().native_handle(), "fastload");
   }
 }

@@ -20,7 +20,8 @@ using Fallback = std::function<Status(const Batch& batch, size_t slot, Status wh
 
 class Engine {
  public:
-  Engine(int threads, image::Simd simd, Fallback fallback);
+  // The threads give way to others by `niceness` (Linux, setpriority(2); elsewhere nothing happens).
+  Engine(int threads, image::Simd simd, Fallback fallback, int niceness = 0);
   // stop(), if that was not done. It may run on one of the engine's own threads, when a Fallback lets go of the last owner.
   ~Engine();
   Engine(const Engine&) = delete;
@@ -39,6 +40,7 @@ class Engine {
   void stop();
 
   int threads() const { return thread_count_; }
+  int niceness() const { return niceness_; }
   bool is_forked_copy() const;
   bool running() const;
 
@@ -46,6 +48,7 @@ class Engine {
   struct Pool;
 
   const int thread_count_;
+  const int niceness_;
   const int pid_;
   const std::shared_ptr<Pool> pool_;
 };
