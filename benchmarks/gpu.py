@@ -15,6 +15,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,10 @@ SWEPT = ("dali", "dali_fancy")
 TRAINED = ("synthetic", "stock_pil", "stock_v2", "dali", "fastload_cpu", "fastload_gpu", "fastload_hybrid")
 
 
+# For one command of an arm's process.
+_MOST_SECONDS = 100
+
+
 class Child:
     """An arm's process, told by lines what to do."""
 
@@ -52,14 +57,18 @@ class Child:
         self.ready = self._answer()
 
     def ask(self, command: str) -> dict[str, Any]:
-        """Runs one command to its end."""
+        """Runs one command to its end; a process that takes too long is ended."""
         assert self._process.stdin is not None
+        watch = threading.Timer(_MOST_SECONDS, self._process.kill)
+        watch.start()
         try:
             self._process.stdin.write(command + "\n")
             self._process.stdin.flush()
+            return self._answer()
         except BrokenPipeError:
-            pass
-        return self._answer()
+            return self._answer()
+        finally:
+            watch.cancel()
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -141,6 +150,7 @@ def rounds(given: dict[str, Any], arms: list[str], loads: dict[str, float], coun
             answer = child.ask("epoch 1")
             if "images_per_second" in answer:
                 epochs[arm].append(answer)
+            line(kind="epoch", arm=arm, **answer)
     rows = []
     for arm, child in children.items():
         child.close()

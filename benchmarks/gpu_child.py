@@ -115,9 +115,10 @@ def read_bytes(path: str) -> torch.Tensor:
     return torchvision.io.read_file(path)
 
 
-def as_list(samples: list[Any]) -> Any:
+def as_one(samples: list[Any]) -> Any:
+    """One tensor for all files: each tensor that a worker sends takes a file descriptor."""
     data, targets = zip(*samples, strict=True)
-    return list(data), torch.tensor(targets)
+    return torch.cat(data), [len(one) for one in data], torch.tensor(targets)
 
 
 class torchvision_cuda(Arm):
@@ -130,14 +131,14 @@ class torchvision_cuda(Arm):
             self.batch_size,
             shuffle=True,
             num_workers=4,
-            collate_fn=as_list,
+            collate_fn=as_one,
             persistent_workers=True,
         )
         self.transform = v2.Compose([v2.RandomResizedCrop(SIDE, antialias=True), v2.RandomHorizontalFlip()])
 
     def epoch(self) -> Iterator[Any]:
-        for data, targets in self.loader:
-            images = decode_jpeg(data, ImageReadMode.RGB, device="cuda")
+        for data, lengths, targets in self.loader:
+            images = decode_jpeg(list(data.split(lengths)), ImageReadMode.RGB, device="cuda")
             yield self.normalised(torch.stack([self.transform(image) for image in images])), targets.cuda()
 
 

@@ -142,8 +142,9 @@ class Decoder:
 
     def __init__(self, *, device_id: int | None, threads: int, hw_decoder_load: float) -> None:
         import_dali()
-        self.pace = Pace(_SECONDS_AN_IMAGE)
-        self._make = lambda sampling: Pipeline(sampling, device_id, threads, hw_decoder_load, self.pace)
+        self.pace = pace = Pace(_SECONDS_AN_IMAGE)
+        # Without self: pipelines have threads and a GPU's memory, and end with the decoder.
+        self._make = lambda sampling: Pipeline(sampling, device_id, threads, hw_decoder_load, pace)
         self._pipelines: dict[int, Pipeline] = {}
 
     def submit(self, encoded: Sequence[np.ndarray], sizes: np.ndarray, samplings: np.ndarray) -> Request:

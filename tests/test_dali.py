@@ -5,6 +5,7 @@ All that is particular to a GPU (streams, the compiled kernels, the hardware's o
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import pickle
@@ -255,6 +256,28 @@ def test_a_request_that_nobody_holds_is_not_decoded(monkeypatch):
     assert part.error is None and which.tolist() == positions.tolist() == [0, 1, 2]
     for image, data in zip(part.tensors(which), encoded[6:], strict=True):
         assert np.array_equal(image.numpy(), np.array(PIL.Image.open(io.BytesIO(data.tobytes()))))
+
+
+@needs_dali
+def test_threads_end_with_their_loader(root):
+    def use():
+        loader = fastload.DataLoader(ImageFolder(root, TRAIN), 6, num_workers=2, device="cpu", decode=gpu("hybrid"))
+        next(iter(loader))
+        return list(loader)
+
+    use()  # DALI's own
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(os.listdir("/proc/self/task"))
+        for _ in range(3):
+            use()
+        until = time.monotonic() + 10
+        while (now := len(os.listdir("/proc/self/task"))) > before and time.monotonic() < until:
+            time.sleep(0.01)
+        assert now <= before
+    finally:
+        gc.enable()
 
 
 @needs_dali
