@@ -59,22 +59,23 @@ class Child:
     def ask(self, command: str) -> dict[str, Any]:
         """Runs one command to its end; a process that takes too long is ended."""
         assert self._process.stdin is not None
-        watch = threading.Timer(_MOST_SECONDS, self._process.kill)
-        watch.start()
         try:
             self._process.stdin.write(command + "\n")
             self._process.stdin.flush()
-            return self._answer()
         except BrokenPipeError:
-            return self._answer()
-        finally:
-            watch.cancel()
+            pass
+        return self._answer()
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.startswith("{"):
-                return json.loads(line)
+        watch = threading.Timer(_MOST_SECONDS, self._process.kill)
+        watch.start()
+        try:
+            for line in self._process.stdout:
+                if line.startswith("{"):
+                    return json.loads(line)
+        finally:
+            watch.cancel()
         said = (self._process.stderr.read() if self._process.stderr else "").strip().splitlines()
         return {"unavailable": f"ended with status {self._process.wait()}: {said[-1] if said else ''}"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -11,8 +12,10 @@ import torch
 import torchvision.transforms as T
 
 from fastload import _core, ragged
+from fastload.coefficients import Coded, windows_on_gpu
+from fastload.destination import Staging
 from fastload.finish import Finish, bytes_target, finish_in_torch
-from fastload.transforms import read
+from fastload.transforms import Reading, read
 
 BATCH, SIDE = 256, 224
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -24,7 +27,7 @@ ENDS = {
 }
 
 
-def milliseconds(launch) -> float:
+def milliseconds(launch: Any) -> float:
     """Of one launch, the best of some, by events."""
     times = []
     for _ in range(12):
@@ -37,58 +40,104 @@ def milliseconds(launch) -> float:
     return min(times[2:])
 
 
+def made(engine: _core.Engine, paths: list[str], reading: Reading, leave: _core.Leave) -> tuple[Any, Any, Staging]:
+    """A batch that is done, its images as far as the CPU made them, and its memory."""
+    staging = Staging(pinned=True)
+    height, width = reading.size
+    batch = engine.submit(
+        paths,
+        list(range(len(paths))),
+        recipe=reading.recipe,
+        target=bytes_target(3),
+        size=(height, width),
+        out=staging.native,
+        order=None,
+        seed=1,
+        epoch=0,
+        stop_at_failure=True,
+        max_pixels=0,
+        load=None,
+        leave=leave,
+    )
+    batch.wait()
+    block = batch.take_block()
+    shape = (len(paths), height, width, 3)
+    images = torch.zeros(shape, dtype=torch.uint8) if block < 0 else staging.memory(block).view(shape)
+    return batch, images, staging
+
+
+def check(name: str, given: int, expected: torch.Tensor, pixels: torch.Tensor, launch: Any) -> int:
+    """Prints how many bytes differ, and the time."""
+    launch()
+    differ = int((pixels.cpu() != expected).sum())
+    print(
+        f"{name}: {given} images, {differ} bytes differ from the CPU, {milliseconds(launch):.2f} ms with copies",
+        flush=True,
+    )
+    return differ
+
+
+def kernels_alone(launch: Any) -> str:
+    """Milliseconds of each kernel."""
+    repeats = 5
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        for _ in range(repeats):
+            launch()
+        torch.cuda.synchronize()
+    times = {one.key: one.device_time_total / 1000 / repeats for one in profile.key_averages()}
+    return ", ".join(f"{name} {time:.3f} ms" for name, time in times.items() if time > 0.001)
+
+
+def check_end(engine: _core.Engine, paths: list[str], images: dict[str, torch.Tensor], name: str) -> int:
+    """One kind of transforms, of decoded images and of coefficients; how many bytes differ."""
+    reading = read(T.Compose([*ENDS[name], T.ToTensor(), T.Normalize(MEAN, STD)]))
+    _, expected, _ = made(engine, paths, reading, _core.Leave.nothing)
+
+    batch, some, _ = made(engine, paths, reading, _core.Leave.bytes)
+    taps = torch.empty(batch.deferred_taps, dtype=torch.int32, pin_memory=True)
+    left = ragged.Deferred(*batch.deferred(taps.numpy())[:2], taps, [])
+    addresses = [images[paths[slot]].data_ptr() for slot in left.samples[:, ragged.SLOT]]
+    pixels = some.cuda()
+
+    def resize() -> None:
+        ragged.resize_on_gpu(addresses, left, pixels)
+
+    wrong = check(f"{name}, of images", len(addresses), expected, pixels, resize)
+    print(f"  {kernels_alone(resize)}", flush=True)
+
+    batch, some, staging = made(engine, paths, reading, _core.Leave.coefficients)
+    taps = torch.empty(batch.deferred_taps, dtype=torch.int32, pin_memory=True)
+    samples, passes, planes, slabs = batch.coefficients(taps.numpy())
+    coded = Coded.of(samples, passes, taps, planes)
+    memory = [staging.memory(block)[:used].cuda() for block, used in slabs]
+    pixels = some.cuda()
+
+    def decode() -> None:
+        _windows, at = windows_on_gpu(coded, memory)
+        ragged.resize_on_gpu(at.tolist(), coded.deferred, pixels)
+
+    wrong += check(f"{name}, of coefficients", len(samples), expected, pixels, decode)
+    print(f"  of {sum(used for _, used in slabs) / 1e6:.0f} MB: {kernels_alone(decode)}", flush=True)
+
+    for dtype in (torch.float32, torch.bfloat16):
+        for channels_last in (False, True):
+            finish = Finish(reading.pixelwise, dtype, channels_last=channels_last, device="cuda")
+            ours = finish(pixels)
+            theirs = torch.empty_like(ours)
+            finish_in_torch(pixels, finish._table, theirs)
+            equal = torch.equal(ours, theirs)
+            wrong += not equal
+            speed = kernels_alone(lambda finish=finish: finish(pixels))
+            print(f"  finish {dtype} channels_last={channels_last}: equal={equal}, {speed}", flush=True)
+    return wrong
+
+
 def main() -> int:
     files = sorted(path for path in Path(sys.argv[1]).rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
     paths = [str(files[number % len(files)]) for number in range(BATCH)]
     images = {path: torch.from_numpy(np.array(PIL.Image.open(path).convert("RGB"))).cuda() for path in set(paths)}
-    engine, wrong = _core.Engine(16), 0
-    for name, transforms in ENDS.items():
-        reading = read(T.Compose([*transforms, T.ToTensor(), T.Normalize(MEAN, STD)]))
-        height, width = reading.size
-        made = []
-        for leave in (_core.Leave.nothing, _core.Leave.all):
-            out = torch.zeros((BATCH, height, width, 3), dtype=torch.uint8)
-            batch = engine.submit(
-                paths,
-                list(range(BATCH)),
-                recipe=reading.recipe,
-                target=bytes_target(3),
-                size=(height, width),
-                out=out.numpy(),
-                order=None,
-                seed=1,
-                epoch=0,
-                stop_at_failure=True,
-                max_pixels=0,
-                load=None,
-                leave=leave,
-            )
-            batch.wait()
-            made.append(out)
-        taps = torch.empty(batch.deferred_taps, dtype=torch.int32, pin_memory=True)
-        samples, passes, encoded = batch.deferred(taps.numpy())
-        left = ragged.Deferred(samples, passes, taps, encoded)
-        addresses = [images[paths[slot]].data_ptr() for slot in samples[:, ragged.SLOT]]
-        pixels = made[1].cuda()
-        assert ragged.resize_on_gpu(addresses, left, pixels)
-        differ = int((pixels.cpu() != made[0]).sum())
-        wrong += differ
-        speed = milliseconds(lambda: ragged.resize_on_gpu(addresses, left, pixels))  # noqa: B023
-        print(
-            f"{name}: {len(samples)} images, {differ} bytes differ from the CPU, {speed:.2f} ms with its copies",
-            flush=True,
-        )
-        for dtype in (torch.float32, torch.bfloat16):
-            for channels_last in (False, True):
-                finish = Finish(reading.pixelwise, dtype, channels_last=channels_last, device="cuda")
-                images_out = finish(pixels)
-                expected = torch.empty_like(images_out)
-                finish_in_torch(pixels, finish._table, expected)
-                equal = torch.equal(images_out, expected)
-                wrong += not equal
-                speed = milliseconds(lambda: finish(pixels))  # noqa: B023
-                print(f"  finish {dtype} channels_last={channels_last}: equal={equal}, {speed:.3f} ms", flush=True)
-    return 1 if wrong else 0
+    engine = _core.Engine(16)
+    return 1 if sum(check_end(engine, paths, images, name) for name in ENDS) else 0
 
 
 if __name__ == "__main__":

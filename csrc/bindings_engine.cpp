@@ -124,7 +124,8 @@ constexpr py::ssize_t kSampleNumbers = 8;  // slot, image width and height, wind
 constexpr py::ssize_t kPassNumbers = 6;  // vertical, lines, span, outputs, taps, where its starts lie, then its weights
 
 const char* const kKeepNames[static_cast<int>(engine::Keep::count)] = {
-    "none", "not a plain JPEG", "progressive", "colour", "sampling", "cut short", "too large", "transforms", "refused"};
+    "none",      "not a plain JPEG", "progressive", "colour", "sampling",
+    "cut short", "too large",        "transforms",  "scan",   "refused"};
 
 // {reason: how many samples were decoded here for it}.
 py::dict kept_here(const engine::Batch& batch) {
@@ -144,6 +145,11 @@ int64_t count_taps(const engine::Batch& batch) {
     for (const recipe::AxisPass& pass : deferred.passes) count += pass.starts.size() + pass.weights.size();
   }
   return static_cast<int64_t>(count);
+}
+
+int64_t count_deferred(const engine::Batch& batch) {
+  return std::count_if(batch.deferred.begin(), batch.deferred.end(),
+                       [](const engine::Deferred& deferred) { return deferred.pending; });
 }
 
 int64_t count_pixels(const engine::Batch& batch) {
@@ -170,39 +176,82 @@ void write_passes(const engine::Batch& batch, const std::vector<size_t>& slots, 
   }
 }
 
-// (samples [n, 8], passes [n, 2, 6], encoded: n uint8 arrays); the taps go to `taps`.
+// What is known of all deferred samples, whatever was left of them.
+struct DeferredRows {
+  std::vector<size_t> slots;
+  py::array_t<int32_t> samples;  // [n, 8]
+  py::array_t<int32_t> passes;   // [n, 2, 6]
+
+  // The taps go to `taps`.
+  DeferredRows(const engine::Batch& batch, py::array_t<int32_t, py::array::c_style> taps) {
+    for (size_t slot = 0; slot < batch.deferred.size(); ++slot) {
+      if (batch.deferred[slot].pending) slots.push_back(slot);
+    }
+    if (taps.size() != count_taps(batch)) throw py::value_error("taps has not deferred_taps elements");
+    const auto count = static_cast<py::ssize_t>(slots.size());
+    samples = py::array_t<int32_t>({count, kSampleNumbers});
+    passes = py::array_t<int32_t>({count, py::ssize_t{2}, kPassNumbers});
+    int32_t* row = samples.mutable_data();
+    for (const size_t slot : slots) {
+      const engine::Deferred& one = batch.deferred[slot];
+      const recipe::Plan& plan = one.plan;
+      const int32_t numbers[kSampleNumbers] = {
+          static_cast<int32_t>(slot), one.width,          one.height,  plan.window.x, plan.window.y,
+          plan.flip_horizontal,       plan.flip_vertical, one.sampling};
+      std::memcpy(row, numbers, sizeof numbers);
+      row += kSampleNumbers;
+    }
+    int32_t* const numbers = passes.mutable_data();
+    int32_t* const values = taps.mutable_data();
+    const py::gil_scoped_release unlocked;
+    write_passes(batch, slots, numbers, values);
+  }
+};
+
+// (samples, passes, encoded: n uint8 arrays).
 py::tuple deferred(const std::shared_ptr<engine::Batch>& batch, py::array_t<int32_t, py::array::c_style> taps) {
   if (!batch->planned()) throw py::value_error("it is not known yet what the batch leaves to another decoder");
-  std::vector<size_t> slots;
-  for (size_t slot = 0; slot < batch->deferred.size(); ++slot) {
-    if (batch->deferred[slot].pending) slots.push_back(slot);
-  }
-  if (taps.size() != count_taps(*batch)) throw py::value_error("taps has not deferred_taps elements");
-  const auto count = static_cast<py::ssize_t>(slots.size());
-  py::array_t<int32_t> samples({count, kSampleNumbers});
-  py::array_t<int32_t> passes({count, py::ssize_t{2}, kPassNumbers});
+  const DeferredRows rows(*batch, std::move(taps));
   py::list encoded;
   // Whoever holds one of the arrays holds the batch.
   const py::capsule owner(new std::shared_ptr<engine::Batch>(batch),
                           [](void* held) { delete static_cast<std::shared_ptr<engine::Batch>*>(held); });
-  int32_t* row = samples.mutable_data();
-  for (const size_t slot : slots) {
+  for (const size_t slot : rows.slots) {
+    const engine::PooledBytes& bytes = batch->deferred[slot].bytes;
+    encoded.append(py::array_t<uint8_t>(static_cast<py::ssize_t>(bytes.size()), bytes.data(), owner));
+  }
+  return py::make_tuple(rows.samples, rows.passes, encoded);
+}
+
+// The numbers of each of a deferred sample's planes: slab, offset in it, first sample's x and y, columns and rows of blocks,
+// width and height of the component. Planes that a gray image lacks are zeros.
+constexpr py::ssize_t kPlaneNumbers = 8;
+
+// (samples, passes, planes: int64 [n, 3, 8], slabs: [(block, used bytes)]); the blocks are the caller's to give back.
+py::tuple coefficients(engine::Batch* batch, py::array_t<int32_t, py::array::c_style> taps) {
+  if (!batch->done()) throw py::value_error("the batch is not done");
+  const DeferredRows rows(*batch, std::move(taps));
+  py::array_t<int64_t> planes({static_cast<py::ssize_t>(rows.slots.size()), py::ssize_t{jpeg::kMaxPlanes}, kPlaneNumbers});
+  int64_t* row = planes.mutable_data();
+  for (const size_t slot : rows.slots) {
     const engine::Deferred& one = batch->deferred[slot];
-    const recipe::Plan& plan = one.plan;
-    const int32_t numbers[kSampleNumbers] = {
-        static_cast<int32_t>(slot), one.width,          one.height,  plan.window.x, plan.window.y,
-        plan.flip_horizontal,       plan.flip_vertical, one.sampling};
-    std::memcpy(row, numbers, sizeof numbers);
-    row += kSampleNumbers;
-    encoded.append(py::array_t<uint8_t>(static_cast<py::ssize_t>(one.bytes.size()), one.bytes.data(), owner));
+    auto at = static_cast<int64_t>(one.place.offset);
+    for (int i = 0; i < jpeg::kMaxPlanes; ++i, row += kPlaneNumbers) {
+      int64_t numbers[kPlaneNumbers] = {};
+      if (i < one.coefficients.count) {
+        const jpeg::Plane& plane = one.coefficients.planes[i];
+        const int64_t known[kPlaneNumbers] = {one.place.slab, at,         plane.x,     plane.y,
+                                              plane.columns,  plane.rows, plane.width, plane.height};
+        std::memcpy(numbers, known, sizeof numbers);
+        at += static_cast<int64_t>(plane.size() * sizeof(int16_t));
+      }
+      std::memcpy(row, numbers, sizeof numbers);
+    }
   }
-  int32_t* const numbers = passes.mutable_data();
-  int32_t* const values = taps.mutable_data();
-  {
-    const py::gil_scoped_release unlocked;
-    write_passes(*batch, slots, numbers, values);
-  }
-  return py::make_tuple(samples, passes, encoded);
+  py::list slabs;
+  for (const engine::Slabs::Slab& slab : batch->slabs.slabs()) slabs.append(py::make_tuple(slab.block, slab.used));
+  batch->slabs.forget();
+  return py::make_tuple(rows.samples, rows.passes, planes, slabs);
 }
 
 // Pixels of any uint8 [height, width, 3] array into the lane.
@@ -300,7 +349,7 @@ std::unique_ptr<PyBatch> submit(const std::shared_ptr<engine::Engine>& owner, co
                                 const std::vector<uint64_t>& indices, const std::shared_ptr<recipe::Recipe>& recipe,
                                 const std::shared_ptr<engine::Target>& target, std::array<int32_t, 2> size,
                                 const py::object& out, const py::object& order, uint64_t seed, uint32_t epoch,
-                                bool stop_at_failure, int64_t max_pixels, const py::object& load, bool leave) {
+                                bool stop_at_failure, int64_t max_pixels, const py::object& load, engine::Leave leave) {
   if (!owner->running()) throw py::value_error("this engine was stopped, or belongs to the parent process");
   if (size[0] < 1 || size[1] < 1) throw py::value_error("size is (height, width), both positive");
   auto batch = std::make_shared<engine::Batch>();
@@ -316,6 +365,7 @@ std::unique_ptr<PyBatch> submit(const std::shared_ptr<engine::Engine>& owner, co
   if (py::isinstance<engine::BatchMemory>(out)) {
     batch->memory = out.cast<std::shared_ptr<engine::BatchMemory>>();
   } else {
+    if (leave == engine::Leave::coefficients) throw py::value_error("coefficients need a BatchMemory");
     batch->out = checked_output(out.cast<py::array>(), *batch);
   }
   batch->max_pixels = max_pixels;
@@ -396,6 +446,10 @@ class Reader {
 
 void bind_engine(py::module_& module) {
   using engine::Engine;
+  py::enum_<engine::Leave>(module, "Leave", "What a batch leaves to somebody else.")
+      .value("nothing", engine::Leave::nothing)
+      .value("bytes", engine::Leave::bytes, "Files, to another decoder.")
+      .value("coefficients", engine::Leave::coefficients, "What makes the pixels of windows, to whoever can make them.");
   py::class_<Engine, std::shared_ptr<Engine>>(module, "Engine",
                                               "A fixed pool of threads that turns sources into batches.")
       .def(py::init([](int threads, int niceness) {
@@ -414,7 +468,7 @@ void bind_engine(py::module_& module) {
            py::arg("threads"), py::arg("niceness") = 0)
       .def("submit", &submit, py::arg("sources"), py::arg("indices"), py::kw_only(), py::arg("recipe"),
            py::arg("target"), py::arg("size"), py::arg("out"), py::arg("order"), py::arg("seed"), py::arg("epoch"),
-           py::arg("stop_at_failure"), py::arg("max_pixels"), py::arg("load"), py::arg("leave") = false)
+           py::arg("stop_at_failure"), py::arg("max_pixels"), py::arg("load"), py::arg("leave") = engine::Leave::nothing)
       .def(
           "take_back",
           [](Engine& made, const PyBatch& batch, const std::vector<size_t>& slots) {
@@ -461,6 +515,9 @@ void bind_engine(py::module_& module) {
           "planned", [](const PyBatch& b) { return b.batch().planned(); }, "Whether deferred() may be asked.")
       .def_property_readonly(
           "deferred_pixels", [](const PyBatch& b) { return count_pixels(b.batch()); }, "Of the images in deferred().")
+      .def_property_readonly(
+          "deferred_count", [](const PyBatch& b) { return count_deferred(b.batch()); },
+          "Samples of which something was left, once the batch is done.")
       .def_property_readonly("deferred_taps", [](const PyBatch& b) { return count_taps(b.batch()); })
       .def(
           "deferred",
@@ -469,9 +526,16 @@ void bind_engine(py::module_& module) {
           },
           py::arg("taps"),
           "What was left to another decoder: (samples, passes, encoded); fills `taps` (int32, deferred_taps elements).")
+      .def(
+          "coefficients",
+          [](const PyBatch& b, const py::array_t<int32_t, py::array::c_style>& taps) {
+            return coefficients(b.shared().get(), taps);
+          },
+          py::arg("taps"),
+          "What was left as coefficients, once the batch is done: (samples, passes, planes, slabs); fills `taps`.")
       .def_property_readonly(
           "kept", [](const PyBatch& b) { return kept_here(b.batch()); },
-          "{reason: samples decoded here for it}, where there is another decoder.")
+          "{reason: samples decoded here for it}, where something is left.")
       .def_property_readonly("fallbacks", [](const PyBatch& b) { return b.batch().fallbacks; })
       .def_property_readonly("stage_seconds", [](const PyBatch& b) { return stage_seconds(b.batch().times); });
   py::class_<Reader>(module, "Reader", "One sample at a time on the calling thread.")

@@ -68,20 +68,26 @@ std::tuple<int, int, bool> header(const py::bytes& data, int64_t max_pixels) {
   return {header.width, header.height, header.ends_well};
 }
 
-py::array_t<uint8_t> decode(const py::bytes& data, std::optional<std::tuple<int, int, int, int>> window,
-                            int64_t max_pixels, const std::optional<std::string>& entropy) {
+using Window = std::optional<std::tuple<int, int, int, int>>;
+
+Box box_of(const Window& window, const jpeg::Header& header) {
+  Box box = {0, 0, header.width, header.height};
+  if (!window) return box;
+  std::tie(box.x, box.y, box.width, box.height) = *window;
+  if (box.x < 0 || box.y < 0 || box.width < 1 || box.height < 1 || box.width > header.width - box.x ||
+      box.height > header.height - box.y) {
+    throw py::value_error("the window must lie inside the image");
+  }
+  return box;
+}
+
+py::array_t<uint8_t> decode(const py::bytes& data, const Window& window, int64_t max_pixels,
+                            const std::optional<std::string>& entropy) {
   jpeg::Session& session = session_of_thread();
   session.use(entropy_of(entropy));
   jpeg::Header header;
   require_ok(session.open(span_of(data), max_pixels, &header));
-  Box box = {0, 0, header.width, header.height};
-  if (window) {
-    std::tie(box.x, box.y, box.width, box.height) = *window;
-    if (box.x < 0 || box.y < 0 || box.width < 1 || box.height < 1 || box.width > header.width - box.x ||
-        box.height > header.height - box.y) {
-      throw py::value_error("the window must lie inside the image");
-    }
-  }
+  const Box box = box_of(window, header);
   const size_t room = session.required_bytes(box);
   std::vector<uint8_t> bytes(room + kPixelSlack, kCanary);
   Pixels pixels;
@@ -97,6 +103,26 @@ py::array_t<uint8_t> decode(const py::bytes& data, std::optional<std::tuple<int,
     for (int32_t x = 0; x < pixels.width; ++x, from += 4, to += 3) std::memcpy(to, from, 3);
   }
   return rgb;
+}
+
+// (int16 numbers, [(x, y, columns, rows, width, height) of each plane]), or None where there are none to be had.
+py::object coefficients(const py::bytes& data, const Window& window) {
+  jpeg::Session& session = session_of_thread();
+  session.use(jpeg::best_entropy());
+  jpeg::Header header;
+  require_ok(session.open(span_of(data), 0, &header));
+  if (!session.has_coefficients()) return py::none();
+  const jpeg::Coefficients wanted = session.coefficients(box_of(window, header));
+  constexpr int16_t kUntouched = 0x5A5A;
+  std::vector<int16_t> numbers(wanted.size() + 1, kUntouched);
+  require_ok(session.read_coefficients(wanted, numbers.data()));
+  if (numbers.back() != kUntouched) throw std::runtime_error("read_coefficients() wrote behind size()");
+  py::list planes;
+  for (int i = 0; i < wanted.count; ++i) {
+    const jpeg::Plane& plane = wanted.planes[i];
+    planes.append(py::make_tuple(plane.x, plane.y, plane.columns, plane.rows, plane.width, plane.height));
+  }
+  return py::make_tuple(py::array_t<int16_t>(static_cast<py::ssize_t>(wanted.size()), numbers.data()), planes);
 }
 
 }  // namespace
@@ -116,4 +142,6 @@ void bind_jpeg(py::module_& module) {
   module.def("jpeg_decode", &decode, py::arg("data"), py::arg("window") = py::none(), py::arg("max_pixels") = 0,
              py::arg("entropy") = py::none(),
              "uint8 [height, width, 3] of a JPEG in memory, or of a window (x, y, width, height) of it.");
+  module.def("jpeg_coefficients", &coefficients, py::arg("data"), py::arg("window") = py::none(),
+             "(numbers, planes): the coefficients that a window (x, y, width, height) of a JPEG depends on, or None.");
 }

@@ -101,9 +101,15 @@ def sharing_of(loader: DataLoader[Any], mode: Mode, destination: Destination, th
             return None
     from fastload.sharing import Sharing
 
-    if loader._sharing is None or not loader._sharing.serves(decode, destination):
+    threads = engine_threads(loader, decode, threads)
+    if loader._sharing is None or not loader._sharing.serves(decode, destination, threads):
         loader._sharing = Sharing(decode, destination, threads)
     return loader._sharing
+
+
+def engine_threads(loader: DataLoader[Any], decode: GpuDecode, threads: int) -> int:
+    """Of so many: "gpu" leaves half of the cores alone, unless the loader was told how many to use."""
+    return max(1, threads // 2) if decode.how == "gpu" and loader.threads is None else threads
 
 
 def describe(loader: DataLoader[Any], mode: Mode) -> list[str]:

@@ -116,6 +116,10 @@ class Destination:
         """The tensor on the device; to be called in ``on_stream()``."""
         return tensor.to(self.device, non_blocking=self.stream is not None)
 
+    def fill(self, tensor: torch.Tensor, source: torch.Tensor) -> None:
+        """Copies the source, from staging memory, into a tensor on the device; to be called in ``on_stream()``."""
+        tensor.copy_(source, non_blocking=self.stream is not None)
+
     def hand_over(self, tensor: torch.Tensor, event: torch.cuda.Event | None) -> torch.Tensor:
         """The tensor, safe on the caller's current stream."""
         if event is not None:

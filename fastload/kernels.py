@@ -119,3 +119,201 @@ def resample(records: torch.Tensor, taps: torch.Tensor, rows: int, columns: int)
     count, numbers = records.shape
     grid = (count, triton.cdiv(rows, _RESAMPLE_ROWS), triton.cdiv(3 * columns, _RESAMPLE_BYTES))
     _resample[grid](records, taps, numbers=numbers, block_rows=_RESAMPLE_ROWS, block_bytes=_RESAMPLE_BYTES)
+
+
+_DCT_BLOCKS = 64
+_TABLE = tl.constexpr(64)
+# By how much each pass of the transform is scaled down, and half of it for rounding.
+_FIRST_SHIFT = tl.constexpr(11)
+_FIRST_HALF = tl.constexpr(1 << 10)
+_SECOND_SHIFT = tl.constexpr(18)
+_SECOND_HALF = tl.constexpr(1 << 17)
+
+
+@triton.jit
+def _wrapped(value):
+    return (value << 16) >> 16
+
+
+@triton.jit
+def _saturated(value):
+    return tl.minimum(tl.maximum(value, -32768), 32767)
+
+
+@triton.jit
+def _dct_pass(in0, in1, in2, in3, in4, in5, in6, in7):
+    even0 = _wrapped(in0 + in4) << 13
+    even1 = _wrapped(in0 - in4) << 13
+    even2 = in2 * 4433 - in6 * 10704
+    even3 = in2 * 10703 + in6 * 4433
+    sum3 = _wrapped(in7 + in3)
+    sum4 = _wrapped(in5 + in1)
+    z3 = sum4 * 9633 - sum3 * 6436
+    z4 = sum3 * 9633 + sum4 * 6437
+    odd0 = z3 - in7 * 4927 - in1 * 7373
+    odd1 = z4 - in5 * 4176 - in3 * 20995
+    odd2 = z3 - in5 * 20995 + in3 * 4177
+    odd3 = z4 - in7 * 7373 + in1 * 4926
+    zero = even0 + even3
+    one = even1 + even2
+    two = even1 - even2
+    three = even0 - even3
+    return (zero + odd3, one + odd2, two + odd1, three + odd0, three - odd0, two - odd1, one - odd2, zero - odd3)
+
+
+@triton.jit
+def _input_row(source, row: tl.constexpr, block, column, mask):
+    """Coefficients [blocks, 8] of one row of each block."""
+    at = source + _TABLE + block[:, None] * _TABLE + row * 8 + column[None, :]
+    return tl.load(at, mask=mask, other=0).to(tl.int32)
+
+
+@triton.jit
+def _dequantized(source, row: tl.constexpr, coefficients, column):
+    return _wrapped(coefficients * tl.load(source + row * 8 + column).to(tl.int32)[None, :])
+
+
+@triton.jit
+def _output_row(total, short_cut, takes_it, blocks: tl.constexpr):
+    """Samples [blocks, 8] of one row of each block, from what the first pass gave."""
+    work = tl.where(takes_it, short_cut, _saturated((total + _FIRST_HALF) >> _FIRST_SHIFT))
+    even, odd = tl.split(tl.reshape(work, [blocks, 4, 2]))
+    in04, in26 = tl.split(tl.reshape(even, [blocks, 2, 2]))
+    in15, in37 = tl.split(tl.reshape(odd, [blocks, 2, 2]))
+    in0, in4 = tl.split(in04)
+    in2, in6 = tl.split(in26)
+    in1, in5 = tl.split(in15)
+    in3, in7 = tl.split(in37)
+    out0, out1, out2, out3, out4, out5, out6, out7 = _dct_pass(in0, in1, in2, in3, in4, in5, in6, in7)
+    even = tl.reshape(tl.join(tl.join(out0, out4), tl.join(out2, out6)), [blocks, 4])
+    odd = tl.reshape(tl.join(tl.join(out1, out5), tl.join(out3, out7)), [blocks, 4])
+    sample = (tl.reshape(tl.join(even, odd), [blocks, 8]) + _SECOND_HALF) >> _SECOND_SHIFT
+    return (tl.minimum(tl.maximum(sample, -128), 127) + 128).to(tl.uint8)
+
+
+@triton.jit
+def _inverse_dct(records, numbers: tl.constexpr, blocks: tl.constexpr):
+    record = records + tl.program_id(0) * numbers
+    count = tl.load(record + 3).to(tl.int32)
+    first = tl.program_id(1) * blocks
+    if first < count:
+        source = tl.load(record).to(tl.pointer_type(tl.int16))
+        target = tl.load(record + 1).to(tl.pointer_type(tl.uint8))
+        columns = tl.load(record + 2).to(tl.int32)
+        block = first + tl.arange(0, blocks)
+        column = tl.arange(0, 8)
+        mask = (block < count)[:, None]
+        row0 = _input_row(source, 0, block, column, mask)
+        row1 = _input_row(source, 1, block, column, mask)
+        row2 = _input_row(source, 2, block, column, mask)
+        row3 = _input_row(source, 3, block, column, mask)
+        row4 = _input_row(source, 4, block, column, mask)
+        row5 = _input_row(source, 5, block, column, mask)
+        row6 = _input_row(source, 6, block, column, mask)
+        row7 = _input_row(source, 7, block, column, mask)
+        some = (row1 | row2 | row3 | row4 | row5 | row6 | row7) != 0
+        short = tl.max(some.to(tl.int32), axis=1)[:, None] == 0
+        row0 = _dequantized(source, 0, row0, column)
+        dc = _wrapped(row0 << 2)
+        row1 = _dequantized(source, 1, row1, column)
+        row2 = _dequantized(source, 2, row2, column)
+        row3 = _dequantized(source, 3, row3, column)
+        row4 = _dequantized(source, 4, row4, column)
+        row5 = _dequantized(source, 5, row5, column)
+        row6 = _dequantized(source, 6, row6, column)
+        row7 = _dequantized(source, 7, row7, column)
+        row0, row1, row2, row3, row4, row5, row6, row7 = _dct_pass(row0, row1, row2, row3, row4, row5, row6, row7)
+        stride = 8 * columns
+        at = target + ((block // columns) * 8 * stride + (block % columns) * 8)[:, None] + column[None, :]
+        tl.store(at, _output_row(row0, dc, short, blocks), mask=mask)
+        tl.store(at + stride, _output_row(row1, dc, short, blocks), mask=mask)
+        tl.store(at + 2 * stride, _output_row(row2, dc, short, blocks), mask=mask)
+        tl.store(at + 3 * stride, _output_row(row3, dc, short, blocks), mask=mask)
+        tl.store(at + 4 * stride, _output_row(row4, dc, short, blocks), mask=mask)
+        tl.store(at + 5 * stride, _output_row(row5, dc, short, blocks), mask=mask)
+        tl.store(at + 6 * stride, _output_row(row6, dc, short, blocks), mask=mask)
+        tl.store(at + 7 * stride, _output_row(row7, dc, short, blocks), mask=mask)
+
+
+def inverse_dct(records: torch.Tensor, most_blocks: int) -> None:
+    """Samples of planes: records int64 [n, 4] (``coefficients.PLANE_RECORD``), of each at most so many blocks."""
+    count, numbers = records.shape
+    grid = (count, triton.cdiv(most_blocks, _DCT_BLOCKS))
+    _inverse_dct[grid](records, numbers=numbers, blocks=_DCT_BLOCKS, num_warps=2)
+
+
+_COLOUR_ROWS = 4
+_COLOUR_COLUMNS = 64
+_HALF = tl.constexpr(1 << 15)
+
+
+@triton.jit
+def _upsampled(plane, near_row, far_row, near_x, far_x, across, down, bias, inside):
+    """Chroma between its samples: three parts of the nearer and one of the other, along each axis that is halved; less 128."""
+    near = tl.load(plane + near_row + near_x, mask=inside, other=0).to(tl.int32)
+    far = tl.load(plane + near_row + far_x, mask=inside & (across == 2), other=0).to(tl.int32)
+    near_of_other = tl.load(plane + far_row + near_x, mask=inside & (down == 2), other=0).to(tl.int32)
+    far_of_other = tl.load(plane + far_row + far_x, mask=inside & (across == 2) & (down == 2), other=0).to(tl.int32)
+    if down == 2:
+        near = 3 * near + near_of_other
+        far = 3 * far + far_of_other
+    if across == 2:
+        near = 3 * near + far
+    shift = tl.where(across == 2, 2 * down, 0)
+    return tl.where(inside, ((near + bias) >> shift) - 128, 0)
+
+
+@triton.jit
+def _to_rgb(records, numbers: tl.constexpr, block_rows: tl.constexpr, block_columns: tl.constexpr):
+    record = records + tl.program_id(0) * numbers
+    width = tl.load(record + 13).to(tl.int32)
+    height = tl.load(record + 14).to(tl.int32)
+    row = tl.program_id(1) * block_rows + tl.arange(0, block_rows)
+    column = tl.program_id(2) * block_columns + tl.arange(0, block_columns)
+    if (tl.program_id(1) * block_rows < height) & (tl.program_id(2) * block_columns < width):
+        luminance = tl.load(record).to(tl.pointer_type(tl.uint8))
+        blue_plane = tl.load(record + 1).to(tl.pointer_type(tl.uint8))
+        red_plane = tl.load(record + 2).to(tl.pointer_type(tl.uint8))
+        stride = tl.load(record + 3).to(tl.int32)
+        chroma_stride = tl.load(record + 4).to(tl.int32)
+        chroma_x = tl.load(record + 5).to(tl.int32)
+        chroma_y = tl.load(record + 6).to(tl.int32)
+        chroma_width = tl.load(record + 7).to(tl.int32)
+        chroma_height = tl.load(record + 8).to(tl.int32)
+        across = tl.load(record + 9).to(tl.int32)
+        down = tl.load(record + 10).to(tl.int32)
+        x = tl.load(record + 11).to(tl.int32) + column
+        y = tl.load(record + 12).to(tl.int32) + row
+        target = tl.load(record + 15).to(tl.pointer_type(tl.uint8))
+        luminance_x = tl.load(record + 16).to(tl.int32)
+        luminance_y = tl.load(record + 17).to(tl.int32)
+        inside = (row < height)[:, None] & (column < width)[None, :]
+        at = luminance + (y - luminance_y)[:, None] * stride + (x - luminance_x)[None, :]
+        light = tl.load(at, mask=inside, other=0).to(tl.int32)
+        near_x = tl.where(across == 2, x >> 1, x)
+        near_y = tl.where(down == 2, y >> 1, y)
+        far_x = tl.minimum(tl.maximum(near_x + 2 * (x & 1) - 1, 0), chroma_width - 1)
+        far_y = tl.minimum(tl.maximum(near_y + 2 * (y & 1) - 1, 0), chroma_height - 1)
+        near_x = (near_x - chroma_x)[None, :]
+        far_x = (far_x - chroma_x)[None, :]
+        near_row = ((near_y - chroma_y) * chroma_stride)[:, None]
+        far_row = ((far_y - chroma_y) * chroma_stride)[:, None]
+        odd = x & 1
+        bias = tl.where(across == 2, tl.where(down == 2, 8 - odd, 1 + odd), 0)[None, :]
+        coloured = inside & (across > 0)
+        blue = _upsampled(blue_plane, near_row, far_row, near_x, far_x, across, down, bias, coloured)
+        red = _upsampled(red_plane, near_row, far_row, near_x, far_x, across, down, bias, coloured)
+        at = target + (row.to(tl.int64)[:, None] * width + column[None, :]) * 3
+        value = light + ((91881 * red + _HALF) >> 16)
+        tl.store(at, tl.minimum(tl.maximum(value, 0), 255).to(tl.uint8), mask=inside)
+        value = light + ((_HALF - 22554 * blue - 46802 * red) >> 16)
+        tl.store(at + 1, tl.minimum(tl.maximum(value, 0), 255).to(tl.uint8), mask=inside)
+        value = light + ((116130 * blue + _HALF) >> 16)
+        tl.store(at + 2, tl.minimum(tl.maximum(value, 0), 255).to(tl.uint8), mask=inside)
+
+
+def to_rgb(records: torch.Tensor, rows: int, columns: int) -> None:
+    """Pixels of windows: records int64 [n, 18] (``coefficients.WINDOW_RECORD``), of each at most rows x columns."""
+    count, numbers = records.shape
+    grid = (count, triton.cdiv(rows, _COLOUR_ROWS), triton.cdiv(columns, _COLOUR_COLUMNS))
+    _to_rgb[grid](records, numbers=numbers, block_rows=_COLOUR_ROWS, block_columns=_COLOUR_COLUMNS)

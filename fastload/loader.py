@@ -156,7 +156,8 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         if mode.way is Way.native and not mode.in_workers:
             destination, threads = self._where(), self._thread_count()
             sharing = None if destination is None else sharing_of(self, mode, destination, threads)
-            engine = engine_of(self._native_engine, threads, 0 if sharing is None else NICENESS)
+            wanted = (threads, 0) if sharing is None else (sharing.threads, NICENESS)
+            engine = engine_of(self._native_engine, *wanted)
             if engine is not self._native_engine:
                 self._native_engine, self._batch_memory = engine, BatchMemory()
             parts = (self, mode, resumed, self._native_engine, self._batch_memory)

@@ -26,15 +26,16 @@ if TYPE_CHECKING:
 
 
 class Job:
-    """One batch under way: its samples, its images (or, on the meta device, only what they will be), its engine batch, and whether
-    that leaves images to another decoder."""
+    """One batch under way: its samples, its images (or, on the meta device, only what they will be), its engine batch, and what that
+    leaves to somebody else."""
 
-    def __init__(self, samples: BatchSamples, images: torch.Tensor, batch: _core.Batch, leaves: bool) -> None:
+    def __init__(self, samples: BatchSamples, images: torch.Tensor, batch: _core.Batch, leave: _core.Leave) -> None:
         self.samples = samples
         self.images = images
         self.batch = batch
-        self.leaves = leaves
-        self.left: Any = None  # what was left, once the other decoder has it
+        self.leave = leave
+        self.left: Any = None  # of files, once the other decoder has them
+        self.pixels: torch.Tensor | None = None  # uint8, once they are on a device
         self.upload: Any = None  # for a device: what was begun before the batch was asked for
         self.sent_at = time.monotonic()
 
@@ -131,7 +132,7 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
             device="cpu" if self._memory is None else "meta",
             pin_memory=self._pin_memory,
         )
-        leave = self._leaves(len(samples.indices))
+        leave = self._leave(len(samples.indices))
         batch = self._engine.submit(
             samples.sources,
             [index % 2**64 for index in samples.indices],
@@ -149,9 +150,9 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
         )
         return Job(samples, images, batch, leave)
 
-    def _leaves(self, images: int) -> bool:
-        """Whether the next batch, of so many, leaves images to another decoder."""
-        return False
+    def _leave(self, images: int) -> _core.Leave:
+        """What the next batch, of so many, leaves to somebody else."""
+        return _core.Leave.nothing
 
     def _next_data(self) -> Any:
         if self._memory is not None:

@@ -127,9 +127,14 @@ def resize_on_gpu(addresses: Sequence[int], deferred: Deferred, out: torch.Tenso
         return False
     between = torch.empty(bytes_between(deferred), dtype=torch.uint8, device=out.device)
     numbers, largest = records(deferred, addresses, between.data_ptr(), out)
-    pinned = torch.from_numpy(numbers)
-    on_device = (pinned.pin_memory() if out.is_cuda else pinned).to(out.device, non_blocking=True)
+    on_device = copied(numbers, out.device)
     taps = deferred.taps.to(out.device, non_blocking=True)
     for one, (rows, columns) in enumerate(largest):
         triton.resample(on_device[one], taps, rows, columns)
     return True
+
+
+def copied(numbers: np.ndarray, device: torch.device) -> torch.Tensor:
+    """The numbers on the device, once the current stream has come that far."""
+    tensor = torch.from_numpy(numbers)
+    return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)

@@ -1,13 +1,14 @@
-"""Batches whose images two decoders share: the engine's threads, and the GPU's hardware through DALI.
+"""Batches that two decoders share: the GPU's hardware through DALI, and the engine's threads, which leave the arithmetic to the GPU.
 
-The engine opens, draws and orders every sample, so windows, flips, order and errors are its own. What the GPU's decoder can take
-is left to it, of all batches ("gpu") or of some ("hybrid"). The bytes go to DALI, the decoded images through fastload's own resize
-into the batch. What DALI refuses is taken back and decoded by the engine, with the window that was drawn.
+The engine opens, draws and orders every sample, so windows, flips, order and errors are its own. Of some batches the files that the
+hardware can take go to DALI, and the decoded images through fastload's own resize into the batch. What DALI refuses is taken back and
+decoded by the engine, with the window that was drawn. Of the others the engine reads the codes, three quarters of what decoding
+costs, and the GPU makes pixels of the coefficients, bit for bit Pillow's. Files of other kinds are decoded by the engine.
 
 Note [who decodes a batch]
-"hybrid" gives each batch, when it is sent, to who will have it sooner: by what each still has to do, at the pace that it has had of
-late. So each does as much as it can, and both go from batch to batch in the order in which they will be asked for. But while enough
-batches are waiting for the consumer the threads get all: the GPU has its own work to do.
+Each batch goes, when it is sent, to who will have it sooner: by what each still has to do, at the pace that it has had of late. So
+each does as much as it can, and both go from batch to batch in the order in which they will be asked for. "hybrid" gives the threads
+all while enough batches are waiting for the consumer: the GPU has its own work to do. "gpu" has half of the threads.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from fastload import dali, ragged
+from fastload import _core, dali, ragged
 from fastload.choice import GpuDecode
+from fastload.coefficients import Coded, windows_in_torch, windows_on_gpu
 from fastload.destination import Destination
-from fastload.device import DeviceIterator, Upload
+from fastload.device import DeviceIterator
+from fastload.finish import kernels
 from fastload.modes import Mode
 from fastload.native import Job
 from fastload.pace import Pace
@@ -43,7 +46,7 @@ _MOST_PIXELS = 1 << 29
 # Of each of DALI's pipelines, where they only parse: 2, 4 and 16 gave 16,600, 17,300 and 17,800 images/s on an H200.
 _THREADS_BESIDE_HARDWARE = 4
 # An image on one thread, until it is known.
-_SECONDS_A_THREAD = 1.5e-3
+_SECONDS_A_THREAD = 1e-3
 # Of the engine's threads beside DALI's, which wait for the hardware thousands of times a second. With all 16 cores busy DALI got
 # 10,500 images/s from an H200's decoder, with this 15,000 (hybrid: 14,800 to 19,200, and 22,100 to 23,000).
 NICENESS = 10
@@ -54,11 +57,17 @@ _LOOK_AGAIN_SECONDS = 0.005
 
 
 class Sharing:
-    """What one loader keeps for all its epochs: the decoder, and which files it refused."""
+    """What one loader keeps for all its epochs: the decoder, and which files it refused.
+
+    ``threads``: of the engine. ``rest``: what it leaves of the batches that do not go to the decoder.
+    """
 
     def __init__(self, decode: GpuDecode, destination: Destination, threads: int) -> None:
         self.decode = decode
         self.destination = destination
+        self.threads = threads
+        can_finish = destination.device.type == "cpu" or kernels() is not None
+        self.rest = _core.Leave.coefficients if can_finish else _core.Leave.nothing
         hardware_alone = decode.backend == "gpu" and decode.hw_decoder_load in (None, 1)
         self.decoder = dali.Decoder(
             device_id=destination.device.index if decode.backend == "gpu" else None,
@@ -70,8 +79,9 @@ class Sharing:
         self._held: deque[tuple[torch.cuda.Event, Any]] = deque()
         self._pid = os.getpid()
 
-    def serves(self, decode: GpuDecode, destination: Destination) -> bool:
-        return decode == self.decode and destination is self.destination and self._pid == os.getpid()
+    def serves(self, decode: GpuDecode, destination: Destination, threads: int) -> bool:
+        asked = (decode, destination, threads)
+        return asked == (self.decode, self.destination, self.threads) and self._pid == os.getpid()
 
     def __del__(self) -> None:
         for event, _ in self._held:
@@ -99,16 +109,20 @@ class SharingIterator(DeviceIterator):
         super()._adopt(mode)
         self._ahead = min(self._ahead, self._most_ahead)
 
-    def _leaves(self, images: int) -> bool:
+    def _leave(self, images: int) -> _core.Leave:
+        return _core.Leave.bytes if self._is_for_decoder(images) else self._sharing.rest
+
+    def _is_for_decoder(self, images: int) -> bool:
         """See Note [who decodes a batch]."""
-        if self._sharing.decode.how == "gpu":
+        sharing, is_gpu = self._sharing, self._sharing.decode.how == "gpu"
+        if is_gpu and sharing.rest == _core.Leave.nothing:
             return True
-        if self._num_workers and self._count_ready() > self._ahead // 2:
+        if not is_gpu and self._num_workers and self._count_ready() > self._ahead // 2:
             return False
-        decoder, threads = self._sharing.decoder.pace, self._sharing.threads_pace
-        with_decoder, with_threads = self._sharing.decoder.files + images, images
+        decoder, threads = sharing.decoder.pace, sharing.threads_pace
+        with_decoder, with_threads = sharing.decoder.files + images, images
         for job in self._jobs:
-            if not job.leaves:
+            if job.leave != _core.Leave.bytes:
                 with_threads += job.batch.remaining
             elif job.left is None:
                 with_decoder += len(job.samples.indices)
@@ -123,7 +137,7 @@ class SharingIterator(DeviceIterator):
 
     def _complete(self, job: Job) -> float:
         waited = self._wait_for(self._looking_again(job.batch.wait))
-        if not job.leaves:
+        if job.leave != _core.Leave.bytes:
             self._note_pace(job)
             return waited
         if job.left is None:
@@ -157,8 +171,8 @@ class SharingIterator(DeviceIterator):
 
     def _hand_over(self) -> None:
         """Gives DALI what is planned."""
-        leaving = [job for job in self._jobs if job.leaves]
-        pixels = sum(job.left.pixels for job in leaving if job.left is not None)
+        leaving = [job for job in self._jobs if job.leave == _core.Leave.bytes]
+        pixels = sum(job.left.pixels for job in leaving if job.left is not None and job.pixels is None)
         for job in leaving:
             if job.left is not None:
                 continue
@@ -168,12 +182,16 @@ class SharingIterator(DeviceIterator):
             pixels += job.left.pixels
 
     def _hand_to_dali(self, job: Job) -> None:
-        pinned = self._destination.stream is not None
-        taps = torch.empty(job.batch.deferred_taps, dtype=torch.int32, pin_memory=pinned)
+        taps = self._taps(job)
         samples, passes, encoded = job.batch.deferred(taps.numpy())
         sizes, samplings = samples[:, [ragged.WIDTH, ragged.HEIGHT]], samples[:, ragged.SAMPLING]
         request = self._sharing.decoder.submit(encoded, sizes, samplings)
         job.left = _Left(ragged.Deferred(samples, passes, taps, encoded), request, job.batch.deferred_pixels)
+
+    def _taps(self, job: Job) -> torch.Tensor:
+        """Memory for those of what was left."""
+        pinned = self._destination.stream is not None
+        return torch.empty(job.batch.deferred_taps, dtype=torch.int32, pin_memory=pinned)
 
     def _take_back(self, job: Job, part: dali.Part, slots: dict[int, int]) -> None:
         """``slots``: by the file's number in the part."""
@@ -189,10 +207,18 @@ class SharingIterator(DeviceIterator):
 
     def _look_ahead(self) -> None:
         self._hand_over()
+        for job in self._jobs:  # pinned memory and DALI's is wanted again
+            if (
+                job.leave != _core.Leave.nothing
+                and job.pixels is None
+                and job.upload is None
+                and self._is_complete(job)
+            ):
+                job.pixels = self._pixels(job)
         super()._look_ahead()
 
     def _is_complete(self, job: Job) -> bool:
-        if not job.leaves or not job.batch.done:
+        if job.leave != _core.Leave.bytes or not job.batch.done:
             return job.batch.done
         if job.left is None or not job.left.request.over.is_set():
             return False
@@ -200,34 +226,45 @@ class SharingIterator(DeviceIterator):
         return not job.left.refused
 
     def _deliver(self, job: Job, waited: float) -> Any:
-        if job.leaves:
-            self._record.statistics.add_decoders(len(job.left.slots), job.batch.kept)
-        else:
-            self._record.statistics.add_decoders(0, {"balance": len(job.samples.indices)})
+        left, reasons = job.batch.deferred_count, job.batch.kept
+        match job.leave:
+            case _core.Leave.bytes:
+                self._record.statistics.add_decoders(left, 0, reasons)
+            case _core.Leave.coefficients:
+                self._record.statistics.add_decoders(0, left, reasons)
+            case _:
+                self._record.statistics.add_decoders(0, 0, {"balance": len(job.samples.indices)})
         return super()._deliver(job, waited)
 
-    def _upload(self, job: Job, take: list[int] | None) -> Upload:
-        return self._assemble(job, take) if job.leaves else super()._upload(job, take)
+    def _pixels(self, job: Job) -> torch.Tensor:
+        pixels = super()._pixels(job)
+        with self._destination.on_stream():
+            if job.leave == _core.Leave.bytes and job.left.decoded:
+                self._resize(job.left, pixels)
+            elif job.leave == _core.Leave.coefficients and job.batch.deferred_count > 0:
+                self._decode(job, pixels)
+        if job.leave == _core.Leave.bytes:
+            self._sharing.hold(self._destination.event(), job.left.let_go())
+        return pixels
 
-    def _assemble(self, job: Job, take: list[int] | None) -> Upload:
-        """The batch from what the threads decoded and what DALI did."""
-        count, channels, height, width = job.images.shape
-        block, left = job.batch.take_block(), job.left
-        destination = self._destination
-        with destination.on_stream():
-            pixels = torch.empty((count, height, width, channels), dtype=torch.uint8, device=destination.device)
-            if block >= 0:
-                host = destination.staging.memory(block).view(count, height, width, channels)
-                pixels.copy_(
-                    host, non_blocking=destination.stream is not None
-                )  # all: what is not the CPU's is written next
-                destination.staging.give_after(block, destination.event())
-            if left.decoded:
-                self._resize(left, pixels)
-            images = self._finish(pixels, self._slots(take))
-        event = destination.event()
-        self._sharing.hold(event, left)
-        return Upload(images, event)
+    def _decode(self, job: Job, pixels: torch.Tensor) -> None:
+        """What the engine read of the codes."""
+        taps = self._taps(job)
+        samples, passes, planes, slabs = job.batch.coefficients(taps.numpy())
+        coded = Coded.of(samples, passes, taps, planes)
+        staging = self._destination.staging
+        memory = [staging.memory(block)[:used] for block, used in slabs]
+        if pixels.is_cuda:
+            memory = [self._destination.copy(slab) for slab in memory]
+            event = self._destination.event()
+            windows, addresses = windows_on_gpu(coded, memory)
+            ragged.resize_on_gpu(addresses.tolist(), coded.deferred, pixels)
+            del windows  # its memory is this stream's, so nobody writes there before
+        else:
+            event = None
+            ragged.resize(windows_in_torch(coded, memory), coded.deferred, pixels)
+        for block, _ in slabs:
+            staging.give_after(block, event)
 
     def _resize(self, left: _Left, pixels: torch.Tensor) -> None:
         if pixels.is_cuda:
@@ -273,6 +310,12 @@ class _Left:
                 slots = self.slots[positions]
                 self.refused.append((part, dict(zip(which.tolist(), slots.tolist(), strict=True))))
         self.deferred = self.deferred.only(np.concatenate(kept))
+
+    def let_go(self) -> list[dali.Part]:
+        """What holds the decoded images: nobody else does from here on."""
+        parts = [part for part, _ in self.decoded]
+        self.decoded, self.request.parts = [], []
+        return parts
 
     @property
     def slots(self) -> np.ndarray:

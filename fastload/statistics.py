@@ -18,7 +18,7 @@ class Statistics:
         self._batches = self._images = self._errors = self._fallbacks = 0
         self._waited = 0.0
         self._stages: dict[str, float] = {}
-        self._on_gpu = 0
+        self._on_gpu = self._split = 0
         self._reasons: dict[str, int] = {}
         self._refused: list[tuple[int, str | None, str]] = []
 
@@ -35,9 +35,10 @@ class Statistics:
         for stage, seconds in batch.stage_seconds.items():
             self._stages[stage] = self._stages.get(stage, 0.0) + seconds
 
-    def add_decoders(self, gpu: int, reasons: dict[str, int]) -> None:
-        """How many images of a batch the GPU decoded, and why the CPU had the others."""
+    def add_decoders(self, gpu: int, split: int, reasons: dict[str, int]) -> None:
+        """How many images of a batch the GPU decoded, or the CPU and the GPU a half each, and why the CPU had the others."""
         self._on_gpu += gpu
+        self._split += split
         for reason, count in reasons.items():
             self._reasons[reason] = self._reasons.get(reason, 0) + count
 
@@ -59,8 +60,9 @@ class Statistics:
             "fallbacks": self._fallbacks,
             "errors": self._errors,
             "decoders": {
-                "cpu": self._images - self._on_gpu,
+                "cpu": self._images - self._on_gpu - self._split,
                 "gpu": self._on_gpu,
+                "split": self._split,
                 "reasons": dict(self._reasons),
                 "refused": list(self._refused),
             },

@@ -78,7 +78,7 @@ def _deferred(transforms, encoded, seed=1):
     reading = read(v1.Compose([*transforms, v1.PILToTensor()]))
     height, width = reading.size
     engine, made = _core.Engine(2), []
-    for leave in (False, True):
+    for leave in (_core.Leave.nothing, _core.Leave.bytes):
         out = np.zeros((len(encoded), height, width, 3), np.uint8)
         batch = engine.submit(
             encoded,

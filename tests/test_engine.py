@@ -211,7 +211,7 @@ def test_batches_that_leave_samples_are_planned_first(files):
     memory = [np.zeros((len(sources), 3, *SIZE), np.uint8) for _ in range(2)]
     indices = list(range(len(sources)))
     first = engine.submit(sources, indices, out=memory[0], **options)
-    second = engine.submit(sources, indices, out=memory[1], leave=True, **options)
+    second = engine.submit(sources, indices, out=memory[1], leave=_core.Leave.bytes, **options)
     assert second.wait_planned(30) and second.wait(30)
     assert first.remaining > 0
     assert first.wait(30) and first.remaining == 0 and first.finished_at >= second.finished_at

@@ -38,6 +38,7 @@ void DrawOrder::close() {
 
 Batch::~Batch() {
   if (block != BatchMemory::kNone) memory->give(block);
+  for (const Slabs::Slab& slab : slabs.slabs()) memory->give(slab.block);
 }
 
 uint8_t* Batch::output() {

@@ -74,7 +74,7 @@ struct Batch {
   int32_t out_width = 0;
   int32_t out_height = 0;
   int64_t max_pixels = 0;
-  bool leave = false;                // what another decoder can take is left to it
+  Leave leave = Leave::nothing;      // coefficients only where there is `memory`
   bool stop_at_failure = true;       // samples after a failed one are cancelled and draw nothing
   std::shared_ptr<DrawOrder> order;  // null: counter-based draws from (seed, epoch, index)
   uint64_t first_turn = 0;
@@ -85,9 +85,10 @@ struct Batch {
   StageTimes times;
   int64_t fallbacks = 0;
   random::Mt19937 generator_after;  // of `order`, once the batch's last sample has drawn: where a resumed run goes on
-  std::vector<Deferred> deferred;   // where there is another decoder, by slot: the samples that were left to it
+  std::vector<Deferred> deferred;   // where something is left, by slot: the samples of which it was
   std::vector<Keep> kept;           // … and why each of the others was not
   int block = BatchMemory::kNone;   // of `memory`, once taken; goes back with the batch unless the caller resets it
+  Slabs slabs;                      // the same of its coefficients
 
   Batch() = default;
   ~Batch();

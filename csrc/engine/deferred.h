@@ -1,13 +1,22 @@
-// engine/deferred.h: a sample that is left to another decoder (a GPU): its bytes, its plan, and the passes that make it of the
-// decoded image. It can be taken back and decoded here, with the same plan.
+// engine/deferred.h: a sample whose pixels somebody else makes (a GPU): its bytes or its coefficients, its plan, and the passes that
+// make it of the decoded image. What was left as bytes can be taken back and decoded here, with the same plan.
 #pragma once
 
 #include <cstdint>
 
 #include "engine/bytes.h"
+#include "engine/slabs.h"
+#include "jpeg/coefficients.h"
 #include "recipe/separable.h"
 
 namespace fastload::engine {
+
+// What a batch leaves to somebody else.
+enum class Leave : uint8_t {
+  nothing,
+  bytes,         // of files that a hardware decoder takes well
+  coefficients,  // of windows: their codes are read here, the arithmetic is left
+};
 
 // Why a sample was decoded here although there is another decoder.
 enum class Keep : uint8_t {
@@ -19,6 +28,7 @@ enum class Keep : uint8_t {
   cut,          // the file ends before its image does
   large,        // more pixels than kMaxDeferredPixels
   transforms,   // more than crops and one resize
+  scan,         // its codes are not ours to read (restarts), or its chroma is neither 4:4:4, 4:2:2 nor 4:2:0
   refused,      // taken back
   count
 };
@@ -27,13 +37,15 @@ enum class Keep : uint8_t {
 constexpr int64_t kMaxDeferredPixels = int64_t{1} << 26;
 
 struct Deferred {
-  PooledBytes bytes;
+  PooledBytes bytes;                // where those are left
+  jpeg::Coefficients coefficients;  // where these are, and where they lie
+  Slabs::Place place;
   int32_t width = 0;  // of the image
   int32_t height = 0;
   int32_t sampling = 0;  // see jpeg::Header
   recipe::Plan plan;
   recipe::AxisPass passes[2];
-  bool pending = false;  // it was left, and not taken back
+  bool pending = false;  // its bytes were left, and not taken back; or its coefficients
 };
 
 }  // namespace fastload::engine

@@ -25,6 +25,9 @@ bool fits(const Batch& batch, const Lane& lane) {
   return lane.plan().width == batch.out_width && lane.plan().height == batch.out_height;
 }
 
+// Another decoder must not run out of them.
+bool leaves_files(const Batch& batch) { return batch.leave == Leave::bytes; }
+
 // This thread; Linux has a niceness for each.
 void be_nice([[maybe_unused]] int niceness) {
 #ifdef __linux__
@@ -53,8 +56,10 @@ struct Engine::Pool {
   Status plan(Batch& batch, size_t slot, Lane& lane, bool* left);
   Status decode_deferred(Batch& batch, size_t slot, Lane& lane);
   static Status finish(Batch& batch, size_t slot, Lane& lane);
-  // Whether the drawn sample is left to another decoder; notes why, if not.
+  // Whether the drawn sample, or what makes its pixels, is left to somebody else; notes why, if not.
   bool leaves(Batch& batch, size_t slot, Lane& lane) const;
+  // Of a sample that was planned, what is to be done here.
+  Status make(Batch& batch, size_t slot, Lane& lane, bool left);
   static Status draw(Batch& batch, size_t slot, Status opened, Lane& lane);
   Status fall_back(Batch& batch, size_t slot, Status why, Lane& lane);
   static void finish_samples(Batch& batch, size_t count);
@@ -65,7 +70,7 @@ struct Engine::Pool {
   std::mutex mutex;
   std::condition_variable work_or_stop;
   std::deque<std::shared_ptr<Batch>> queue;  // batches with samples that have not started
-  size_t leaving = 0;                        // of them, those that leave samples to another decoder
+  size_t leaving = 0;                        // of them, those that leave files to another decoder
   uint64_t searches = 0;                     // of next()
   bool stopping = false;
   const std::shared_ptr<BytePool> bytes = std::make_shared<BytePool>();
@@ -126,7 +131,7 @@ void Engine::submit(const std::shared_ptr<Batch>& batch) {
   const size_t count = batch->samples.size();
   batch->outcomes.assign(count, Outcome{});
   batch->remaining_ = count;
-  if (batch->leave) {
+  if (batch->leave != Leave::nothing) {
     batch->unplanned_ = count;
     batch->deferred.resize(count);
     batch->kept.assign(count, Keep::none);
@@ -136,12 +141,13 @@ void Engine::submit(const std::shared_ptr<Batch>& batch) {
   {
     const std::lock_guard<std::mutex> lock(pool_->mutex);
     pool_->queue.push_back(batch);
-    pool_->leaving += batch->leave;
+    pool_->leaving += leaves_files(*batch);
   }
   pool_->work_or_stop.notify_all();
 }
 
 void Engine::take_back(const std::shared_ptr<Batch>& batch, std::vector<size_t> slots) {
+  if (!leaves_files(*batch)) return;
   const auto is_here = [&](size_t slot) { return slot >= batch->deferred.size() || !batch->deferred[slot].pending; };
   slots.erase(std::remove_if(slots.begin(), slots.end(), is_here), slots.end());
   if (slots.empty()) return;
@@ -175,7 +181,7 @@ void Engine::abandon(Batch& batch) {
     batch.started_ = batch.tasks();
     keep = *entry;
     queue.erase(entry);
-    pool_->leaving -= batch.leave;
+    pool_->leaving -= leaves_files(batch);
     Pool::finish_samples(batch, dropped);
   }
 }
@@ -194,7 +200,7 @@ void Engine::Pool::finish_samples(Batch& batch, size_t count) {
   batch.finished_.notify_all();  // under the lock: a waiter that sees zero may destroy the batch at once
 }
 
-// A sample of the first batch that leaves samples to another decoder, which must not run out of them; then, of the first batch. But
+// A sample of the first batch that leaves files to another decoder; then, of the first batch. But
 // rather of a batch in whose order no thread is on its way to its turn, and of each order only of its first batch: whoever waits for
 // a turn waits for samples that have a thread.
 Task Engine::Pool::next() {
@@ -209,8 +215,8 @@ Task Engine::Pool::next() {
       if (order.is_anyone_coming()) continue;
     }
     if (entry == queue.end()) entry = one;
-    if ((*one)->leave) entry = one;
-    if (leaving == 0 || (*one)->leave) break;
+    if (leaves_files(**one)) entry = one;
+    if (leaving == 0 || leaves_files(**one)) break;
   }
   if (entry == queue.end()) entry = queue.begin();
   const Task task = {*entry, (*entry)->slot_of((*entry)->started_++), !(*entry)->again_.empty()};
@@ -218,7 +224,7 @@ Task Engine::Pool::next() {
   if (batch.draws_in_turn()) batch.order->come();
   if (batch.started_ == batch.tasks()) {
     queue.erase(entry);
-    leaving -= batch.leave;
+    leaving -= leaves_files(batch);
   }
   return task;
 }
@@ -292,8 +298,9 @@ Status Engine::Pool::draw(Batch& batch, size_t slot, Status opened, Lane& lane) 
 }
 
 bool Engine::Pool::leaves(Batch& batch, size_t slot, Lane& lane) const {
-  Keep why = lane.why_kept();
-  if (why == Keep::none && !lane.defer(bytes, &batch.deferred[slot])) why = Keep::transforms;
+  Deferred& deferred = batch.deferred[slot];
+  const Keep why = leaves_files(batch) ? lane.leave_bytes(bytes, &deferred)
+                                       : lane.leave_coefficients(batch.memory.get(), &batch.slabs, &deferred);
   batch.kept[slot] = why;
   return why == Keep::none;
 }
@@ -324,7 +331,7 @@ Status Engine::Pool::decode_deferred(Batch& batch, size_t slot, Lane& lane) {
 }
 
 void Engine::Pool::finish_plan(Batch& batch) {
-  if (!batch.leave) return;
+  if (batch.leave == Leave::nothing) return;
   const std::lock_guard<std::mutex> lock(batch.mutex_);
   if (--batch.unplanned_ == 0) batch.finished_.notify_all();
 }
@@ -336,26 +343,35 @@ Status Engine::Pool::plan(Batch& batch, size_t slot, Lane& lane, bool* left) {
     if (!status.ok()) status = fall_back(batch, slot, status, lane);
   }
   status = draw(batch, slot, status, lane);
-  if (!status.ok() || !batch.leave || !fits(batch, lane)) return status;
+  if (!status.ok() || batch.leave == Leave::nothing || !fits(batch, lane)) return status;
   return without_throwing([&]() -> Status {
     *left = leaves(batch, slot, lane);
     return {};
   });
 }
 
-Status Engine::Pool::run_stages(Batch& batch, size_t slot, Lane& lane) {
-  bool left = false;
-  Status status = plan(batch, slot, lane, &left);
-  finish_plan(batch);
-  if (left || !status.ok()) return status;
-  status = without_throwing([&] { return lane.decode(); });
+Status Engine::Pool::make(Batch& batch, size_t slot, Lane& lane, bool left) {
+  if (left && leaves_files(batch)) return {};
+  Status status = without_throwing([&] { return left ? lane.read_coefficients(batch.deferred[slot]) : lane.decode(); });
+  if (status.ok() && left) {
+    batch.deferred[slot].pending = true;
+    return {};
+  }
   if (!status.ok()) {
+    if (left) batch.kept[slot] = Keep::not_plain;
     status = fall_back(batch, slot, status, lane);
     if (!status.ok()) batch.failed_ = true;
     if (!status.ok()) return status;
   }
   if (!fits(batch, lane)) return {Code::transform, "the transforms give another size than the batch has"};
   return finish(batch, slot, lane);
+}
+
+Status Engine::Pool::run_stages(Batch& batch, size_t slot, Lane& lane) {
+  bool left = false;
+  const Status status = plan(batch, slot, lane, &left);
+  finish_plan(batch);
+  return status.ok() ? make(batch, slot, lane, left) : status;
 }
 
 }  // namespace fastload::engine

@@ -28,7 +28,7 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   void submit(const std::shared_ptr<Batch>& batch);  // only while running()
-  // Of a batch that is done: decodes here those of the slots that were left to another decoder. The batch is then done once more.
+  // Of a batch that is done: decodes here those of the slots whose files were left. The batch is then done once more.
   // Only while running().
   void take_back(const std::shared_ptr<Batch>& batch, std::vector<size_t> slots);
   // No further sample of the batch starts, and its draw order is closed. Samples that run go on to their end.

@@ -95,23 +95,45 @@ Keep Lane::why_kept() const {
   if (adopted_) return Keep::not_plain;
   if (header_.several_scans) return Keep::progressive;
   if (!header_.is_ycc) return Keep::colour;
-  if (header_.sampling != k444 && header_.sampling != k420) return Keep::sampling;
   if (whole_) return Keep::cut;
   if (static_cast<int64_t>(width_) * height_ > kMaxDeferredPixels) return Keep::large;
   return Keep::none;
 }
 
-bool Lane::defer(const std::shared_ptr<BytePool>& pool, Deferred* out) {
+bool Lane::describe(Deferred* out) {
   const StageClock clock(&times_, Stage::draw);
   if (!recipe::two_passes(plan_, &taps_, out->passes)) return false;
-  out->bytes = PooledBytes(pool, bytes_);
   out->width = width_;
   out->height = height_;
   out->sampling = header_.sampling;
   out->plan = plan_;
+  return true;
+}
+
+Keep Lane::leave_bytes(const std::shared_ptr<BytePool>& pool, Deferred* out) {
+  const Keep why = why_kept();
+  if (why != Keep::none) return why;
+  if (header_.sampling != k444 && header_.sampling != k420) return Keep::sampling;
+  if (!describe(out)) return Keep::transforms;
+  out->bytes = PooledBytes(pool, bytes_);
   out->pending = true;
   jpeg_.close();
-  return true;
+  return Keep::none;
+}
+
+Keep Lane::leave_coefficients(BatchMemory* memory, Slabs* slabs, Deferred* out) {
+  const Keep why = why_kept();
+  if (why != Keep::none) return why;
+  if (!jpeg_.has_coefficients()) return Keep::scan;
+  if (!describe(out)) return Keep::transforms;
+  out->coefficients = jpeg_.coefficients(plan_.window);
+  out->place = slabs->reserve(memory, out->coefficients.size() * sizeof(int16_t));
+  return out->place.data == nullptr ? Keep::large : Keep::none;
+}
+
+Status Lane::read_coefficients(const Deferred& left) {
+  const StageClock clock(&times_, Stage::decode);
+  return jpeg_.read_coefficients(left.coefficients, reinterpret_cast<int16_t*>(left.place.data));
 }
 
 Status Lane::decode() {

@@ -77,10 +77,12 @@ class Lane {
 
   Status draw(const recipe::Recipe& recipe, random::Generator& generator);
 
-  // Why the drawn sample cannot be left to another decoder; Keep::none if it can.
-  Keep why_kept() const;
-  // The drawn sample for another decoder, its bytes in memory of the pool; false where its plan is not two passes.
-  bool defer(const std::shared_ptr<BytePool>& pool, Deferred* out);
+  // Leaves the drawn sample to another decoder, its bytes in memory of the pool. Not Keep::none: why it cannot be.
+  Keep leave_bytes(const std::shared_ptr<BytePool>& pool, Deferred* out);
+  // The same for its coefficients, which have a place then and are still to be read.
+  Keep leave_coefficients(BatchMemory* memory, Slabs* slabs, Deferred* out);
+  // In the place of decode() and finish(), for a sample whose coefficients were left.
+  Status read_coefficients(const Deferred& left);
   // In the place of draw(), for a sample that was deferred once and is open again.
   void use(const recipe::Plan& plan) { plan_ = plan; }
 
@@ -96,6 +98,9 @@ class Lane {
   StageTimes& times() { return times_; }
 
  private:
+  Keep why_kept() const;
+  // What the other decoder must know beside the file; false where the plan is not two passes.
+  bool describe(Deferred* out);
   Pixels run_steps(Pixels pixels);
 
   const image::Simd simd_;

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "image/colour.h"
+#include "jpeg/blocks.h"
 #include "jpeg/codec.h"
 #include "jpeg/segments.h"
 
@@ -43,6 +44,7 @@ void spread_gray(const uint8_t* __restrict gray, uint8_t* __restrict rgbx, int32
 struct Session::State {
   Codec codec;
   bool ends_well = false;
+  bool has_codes = false;  // that are read by us, one scan of them
 
   Status open(ByteSpan bytes, size_t scan, int64_t max_pixels, Header* header);
   Status decode(Box window, Pixels* out);
@@ -51,6 +53,9 @@ struct Session::State {
   bool is_complete() const;
   int32_t sampling() const;
   bool upsamples_as_pillows() const;
+  bool has_coefficients() const;
+  Status read_coefficients(const Coefficients& wanted, int16_t* out);
+
   Columns columns(Box window) const;
   void read_rows(int32_t first_column, const Pixels& out);
 };
@@ -109,6 +114,7 @@ Columns Session::State::columns(Box window) const {
 }
 
 Status Session::State::open(ByteSpan bytes, size_t scan, int64_t max_pixels, Header* header) {
+  has_codes = false;
   if (setjmp(codec.failure) != 0) return fail();
   codec.open(bytes);
   jpeg_decompress_struct& libjpeg = codec.libjpeg;
@@ -131,7 +137,7 @@ Status Session::State::open(ByteSpan bytes, size_t scan, int64_t max_pixels, Hea
     const ScanEnd end = find_scan_end(bytes, scan);
     if (end == ScanEnd::marker) codec.give_up(Code::not_native, "a marker stands in the middle of the pixels");
     ends_well = end == ScanEnd::eoi;
-    if (ends_well) codec.huffman.take_over(&libjpeg);
+    has_codes = ends_well && codec.huffman.can_take_over(libjpeg);
   }
   header->ends_well = ends_well;
   return {};
@@ -153,6 +159,7 @@ void Session::State::read_rows(int32_t first_column, const Pixels& out) {
 Status Session::State::decode(Box window, Pixels* out) {
   if (setjmp(codec.failure) != 0) return fail();
   jpeg_decompress_struct& libjpeg = codec.libjpeg;
+  if (has_codes) codec.huffman.take_over(&libjpeg);
   const Columns span = columns(window);
   JDIMENSION x = static_cast<JDIMENSION>(span.x), width = static_cast<JDIMENSION>(span.width);
   jpeg_crop_scanline(&libjpeg, &x, &width);
@@ -168,6 +175,24 @@ Status Session::State::decode(Box window, Pixels* out) {
   const bool is_cmyk = libjpeg.out_color_space == JCS_CMYK;
   codec.close();  // not finish: rows below the window are never read
   if (is_cmyk) image::cmyk_to_rgbx(*out);
+  return {};
+}
+
+bool Session::State::has_coefficients() const {
+  const jpeg_decompress_struct& libjpeg = codec.libjpeg;
+  if (!has_codes) return false;
+  if (libjpeg.jpeg_color_space != JCS_GRAYSCALE && libjpeg.jpeg_color_space != JCS_YCbCr) return false;
+  const int32_t ratio = sampling();
+  if (ratio != 0 && ratio != 11 && ratio != 21 && ratio != 22) return false;
+  // libjpeg repeats the samples of narrower ones.
+  return ratio < 20 || libjpeg.comp_info[1].downsampled_width > 2;
+}
+
+Status Session::State::read_coefficients(const Coefficients& wanted, int16_t* out) {
+  if (setjmp(codec.failure) != 0) return fail();
+  codec.huffman.take_over(&codec.libjpeg);
+  read_blocks(&codec, wanted, out);
+  codec.close();  // what lies below the window is never read
   return {};
 }
 
@@ -190,6 +215,15 @@ Status Session::decode(Box window, Pixels* out) {
 size_t Session::required_bytes(Box window) const {
   const ptrdiff_t rows = static_cast<ptrdiff_t>(window.height) + 1;
   return static_cast<size_t>(kRowAlignment + state_->columns(window).stride() * rows) + kPixelSlack;
+}
+
+bool Session::has_coefficients() const { return state_->codec.is_open() && state_->has_coefficients(); }
+
+Coefficients Session::coefficients(Box window) const { return blocks_of(state_->codec.libjpeg, window); }
+
+Status Session::read_coefficients(const Coefficients& wanted, int16_t* out) {
+  if (!state_->codec.is_open()) return {Code::damaged, "no image is open"};
+  return state_->read_coefficients(wanted, out);
 }
 
 void Session::close() { state_->codec.close(); }

@@ -12,6 +12,7 @@
 
 #include <memory>
 
+#include "jpeg/coefficients.h"
 #include "types.h"
 
 namespace fastload::jpeg {
@@ -56,6 +57,14 @@ class Session {
   // may be further apart than the window is wide). Code::not_native where the pixels are damaged but a decoder could
   // repair them.
   Status decode(Box window, Pixels* out);
+
+  // Whether the opened image can be had as coefficients: one plain scan, whole, of gray, 4:4:4, 4:2:2 or 4:2:0.
+  bool has_coefficients() const;
+  // Which ones `window` depends on.
+  Coefficients coefficients(Box window) const;
+  // In the place of decode(): coefficients(window).size() numbers to `out`. Whoever makes pixels of them as libjpeg does, chroma
+  // upsampled smoothly, has decode()'s.
+  Status read_coefficients(const Coefficients& wanted, int16_t* out);
 
   // Bytes that decode() may write for a window of the opened image, slack included.
   size_t required_bytes(Box window) const;

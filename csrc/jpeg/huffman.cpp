@@ -225,18 +225,24 @@ void Huffman::unstuff(const uint8_t* from, size_t size) {
   std::memset(to, 0, kZerosBehind);
 }
 
+bool Huffman::can_take_over(const jpeg_decompress_struct& libjpeg) const {
+  if (entropy_ == Entropy::libjpeg || libjpeg.progressive_mode || libjpeg.arith_code || libjpeg.restart_interval != 0) {
+    return false;
+  }
+  if (jpeg_has_multiple_scans(const_cast<j_decompress_ptr>(&libjpeg)) || libjpeg.data_precision != 8) return false;
+  for (int i = 0; i < libjpeg.comps_in_scan; ++i) {
+    const jpeg_component_info& component = *libjpeg.cur_comp_info[i];
+    if (libjpeg.dc_huff_tbl_ptrs[component.dc_tbl_no] == nullptr) return false;
+    if (libjpeg.ac_huff_tbl_ptrs[component.ac_tbl_no] == nullptr) return false;
+  }
+  return true;
+}
+
 void Huffman::take_over(jpeg_decompress_struct* libjpeg) {
-  if (entropy_ == Entropy::libjpeg || libjpeg->progressive_mode || libjpeg->arith_code ||
-      libjpeg->restart_interval != 0)
-    return;
-  if (jpeg_has_multiple_scans(libjpeg) || libjpeg->data_precision != 8) return;
   for (int i = 0; i < libjpeg->comps_in_scan; ++i) {
     const jpeg_component_info& component = *libjpeg->cur_comp_info[i];
-    const JHUFF_TBL* const dc = libjpeg->dc_huff_tbl_ptrs[component.dc_tbl_no];
-    const JHUFF_TBL* const ac = libjpeg->ac_huff_tbl_ptrs[component.ac_tbl_no];
-    if (dc == nullptr || ac == nullptr) return;
-    dc_[component.dc_tbl_no].make(*dc, false);  // libjpeg has checked them
-    ac_[component.ac_tbl_no].make(*ac, true);
+    dc_[component.dc_tbl_no].make(*libjpeg->dc_huff_tbl_ptrs[component.dc_tbl_no], false);  // libjpeg has checked them
+    ac_[component.ac_tbl_no].make(*libjpeg->ac_huff_tbl_ptrs[component.ac_tbl_no], true);
   }
   for (int i = 0; i < libjpeg->blocks_in_MCU; ++i) {
     const int which = libjpeg->MCU_membership[i];

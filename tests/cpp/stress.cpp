@@ -139,7 +139,7 @@ bool equal_to_one_thread(Stress& stress, uint32_t seed) {
     runs.emplace_back();
     for (uint32_t i = 0; i < 8; ++i) {
       runs.back().push_back(stress.make(seed * 8 + i, order, i % 2 == 0));
-      runs.back().back().batch->leave = threads > 1 && i % 4 != 0;
+      if (threads > 1 && i % 4 != 0) runs.back().back().batch->leave = engine::Leave::bytes;
       engine.submit(runs.back().back().batch);
     }
     for (Work& work : runs.back()) {

@@ -1,0 +1,43 @@
+// engine/slabs.h: a batch's memory for things whose sizes are not known before: a few large blocks, filled one behind the other.
+//
+// Threads reserve at the same time; what they write does not overlap. The blocks are a BatchMemory's and go back to it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <vector>
+
+#include "engine/memory.h"
+
+namespace fastload::engine {
+
+class Slabs {
+ public:
+  // All of one size, so that any batch can use any other's: coefficients of 2.8 million pixels in 4:4:4.
+  static constexpr size_t kSlabBytes = size_t{1} << 24;
+  static constexpr size_t kAlignment = 128;
+
+  struct Place {
+    int slab = 0;
+    size_t offset = 0;
+    uint8_t* data = nullptr;  // null: too much, or no memory to be had
+  };
+  struct Slab {
+    int block;  // of the BatchMemory
+    uint8_t* data;
+    size_t used;
+  };
+
+  Place reserve(BatchMemory* memory, size_t bytes);
+  // By number. To be read when nobody reserves any more.
+  const std::vector<Slab>& slabs() const { return slabs_; }
+  // The blocks are somebody else's now, or were given back.
+  void forget() { slabs_.clear(); }
+
+ private:
+  std::mutex mutex_;
+  std::vector<Slab> slabs_;
+};
+
+}  // namespace fastload::engine
