@@ -96,7 +96,7 @@ def check_end(engine: _core.Engine, paths: list[str], images: dict[str, torch.Te
     batch, some, _ = made(engine, paths, reading, _core.Leave.bytes)
     taps = torch.empty(batch.deferred_taps, dtype=torch.int32, pin_memory=True)
     left = ragged.Deferred(*batch.deferred(taps.numpy())[:2], taps, [])
-    addresses = [images[paths[slot]].data_ptr() for slot in left.samples[:, ragged.SLOT]]
+    addresses = np.array([images[paths[slot]].data_ptr() for slot in left.samples[:, ragged.SLOT]])
     pixels = some.cuda()
 
     def resize() -> None:
@@ -114,7 +114,7 @@ def check_end(engine: _core.Engine, paths: list[str], images: dict[str, torch.Te
 
     def decode() -> None:
         _windows, at = windows_on_gpu(coded, memory)
-        ragged.resize_on_gpu(at.tolist(), coded.deferred, pixels)
+        ragged.resize_on_gpu(at, coded.deferred, pixels)
 
     wrong += check(f"{name}, of coefficients", len(samples), expected, pixels, decode)
     print(f"  of {sum(used for _, used in slabs) / 1e6:.0f} MB: {kernels_alone(decode)}", flush=True)

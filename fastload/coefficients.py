@@ -4,9 +4,9 @@ The engine reads the codes (csrc/jpeg/coefficients.h); here the coefficients are
 inverse DCT, ISLOW), chroma is upsampled smoothly and everything turned into RGB. On a GPU kernels do it; plain torch defines them.
 
 Note [16 bits]
-libjpeg-turbo's SIMD code keeps what goes into a pass of the transform in 16 bits: products with the quantizers and sums of two inputs
-wrap, what a pass gives saturates, and a block without AC rows takes a short cut in its first pass. Only damaged files get there, but
-they have those pixels in Pillow, so they have them here.
+libjpeg-turbo's SIMD code (x86) keeps what goes into a pass of the transform in 16 bits: products with the quantizers and sums of
+two inputs wrap, what a pass gives saturates, and a block without AC rows takes a short cut in its first pass. Only damaged files
+get there, but they have those pixels in Pillow, so they have them here.
 """
 
 from __future__ import annotations
@@ -124,11 +124,10 @@ _Axis = tuple[
 def _upsample(plane: torch.Tensor, rows: _Axis, columns: _Axis) -> torch.Tensor:
     """int32 samples at these places of the image; between samples three parts of the nearer and one of the other."""
     (near_y, far_y), (near_x, far_x) = _neighbours(*rows), _neighbours(*columns)
-    plane = plane.int()
-    (y, down, *_), (x, across, *_) = rows, columns
+    plane, across, down = plane.int(), columns[1], rows[1]
     if across == 1 and down == 1:
         return plane[near_y][:, near_x]
-    odd = (x % 2).int()
+    odd = (columns[0] % 2).int()
     if down == 1:
         return (3 * plane[near_y][:, near_x] + plane[near_y][:, far_x] + 1 + odd) >> 2
     sums = 3 * plane[near_y] + plane[far_y]

@@ -21,27 +21,30 @@ the rest is decoded elsewhere, slower and with other pixels. So each pipeline's 
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import io
 import threading
 import weakref
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 import PIL.Image
 import torch
 
+from fastload.errands import Errands
 from fastload.pace import Pace
 
+# Of the files that the engine leaves: 4:4:4 and 4:2:0, in the numbers of csrc/jpeg/decode.h.
+SAMPLINGS = (11, 22)
 # Files that a pipeline decodes at a time.
 MOST_FILES = 256
 # Batches that a pipeline has: one is being decoded, one is parsed.
 _DEPTH = 2
-# Of one chroma sampling, where there are files enough: between two batches of one the hardware is there for the other's. Decode only,
-# on an H100: 14,700 and 16,700 images/s of 4:4:4, 18,800 and 20,800 of 4:2:0.
+# Of one chroma sampling, where there are files enough: between two batches of one the hardware is there for the other's. Decoding
+# alone, on an H100: with one 14,700 images/s of 4:4:4 and 18,800 of 4:2:0, with two 16,700 and 20,800.
 _PIPELINES = 2
 # Until it is known.
 _SECONDS_AN_IMAGE = 1e-4
@@ -83,9 +86,9 @@ class Part:
             if owner is not None:
                 owner.add(self, which, positions)
 
-    def addresses(self, which: np.ndarray) -> list[int]:
-        """In GPU memory, of some of the images, uint8 [height, width, 3] each."""
-        return [self.images[i].data_ptr() for i in which.tolist()]
+    def addresses(self, which: np.ndarray) -> np.ndarray:
+        """In GPU memory, of some of the images, uint8 [height, width, 3] each; int64."""
+        return np.array([self.images[i].data_ptr() for i in which.tolist()], np.int64)
 
     def tensors(self, which: np.ndarray) -> list[torch.Tensor]:
         """Copies on the CPU."""
@@ -123,7 +126,7 @@ class Request:
             return False
         for part, _, _ in self.parts:
             if part.failure is not None:
-                raise RuntimeError(f"NVIDIA DALI does not work here: {part.error}") from part.failure
+                raise unusable(part.failure)
         return True
 
 
@@ -144,11 +147,36 @@ class Decoder:
     """
 
     def __init__(self, *, device_id: int | None, threads: int, hw_decoder_load: float) -> None:
-        import_dali()
         self.pace = pace = Pace(_SECONDS_AN_IMAGE)
         # Without self: pipelines have threads and a GPU's memory, and end with the decoder.
         self._make = lambda sampling: Pipeline(sampling, device_id, threads, hw_decoder_load, pace)
         self._pipelines: dict[int, list[Pipeline]] = {}
+        self._lock = threading.Lock()
+
+    def prepare(self, samplings: np.ndarray) -> None:
+        """Begins what takes seconds at first: to import DALI and to make pipelines for such files."""
+        for sampling in np.unique(samplings).tolist():
+            with self._lock:
+                if sampling in self._pipelines:
+                    continue
+                self._pipelines[sampling] = [self._make(sampling)]
+            self._pipelines[sampling][0].prepare()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether some pipeline is; RuntimeError if DALI cannot work at all."""
+        pipelines = self._all()
+        if any(pipeline.is_ready for pipeline in pipelines):
+            return True
+        for pipeline in pipelines:
+            if pipeline.failure is not None:
+                raise unusable(pipeline.failure)
+        return False
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether it will be ready soon."""
+        return not self.is_ready and bool(self._all())
 
     def submit(self, encoded: Sequence[np.ndarray], sizes: np.ndarray, samplings: np.ndarray) -> Request:
         """Begins to decode some files.
@@ -165,15 +193,20 @@ class Decoder:
 
     def _pipeline(self, sampling: int) -> Pipeline:
         """The first that has no more than it is at, or the one that has least."""
-        pipelines = self._pipelines.setdefault(sampling, [])
-        backlogs = [pipeline.files for pipeline in pipelines]
-        for pipeline, files in zip(pipelines, backlogs, strict=True):
-            if files < MOST_FILES:
-                return pipeline
-        if len(pipelines) < _PIPELINES:
-            pipelines.append(self._make(sampling))
-            return pipelines[-1]
-        return pipelines[backlogs.index(min(backlogs))]
+        with self._lock:
+            pipelines = self._pipelines.setdefault(sampling, [])
+            if not pipelines:
+                pipelines.append(self._make(sampling))
+            ready = [pipeline for pipeline in pipelines if pipeline.is_ready] or pipelines[:1]
+            least = min(ready, key=lambda pipeline: pipeline.files)
+            if least.files >= MOST_FILES and len(pipelines) < _PIPELINES and len(ready) == len(pipelines):
+                pipelines.append(self._make(sampling))
+                pipelines[-1].prepare()
+            return next((pipeline for pipeline in ready if pipeline.files < MOST_FILES), least)
+
+    def _all(self) -> list[Pipeline]:
+        with self._lock:
+            return [pipeline for pipelines in self._pipelines.values() for pipeline in pipelines]
 
     def culprits(self, part: Part) -> list[tuple[int, str]]:
         """Which images of a part that failed DALI cannot decode, and what it says of each; looked for once."""
@@ -184,7 +217,7 @@ class Decoder:
     @property
     def files(self) -> int:
         """How many were submitted and are not decoded yet."""
-        return sum(pipeline.files for pipelines in self._pipelines.values() for pipeline in pipelines)
+        return sum(pipeline.files for pipeline in self._all())
 
 
 class Pipeline:
@@ -201,12 +234,26 @@ class Pipeline:
         self._pace = pace
         self._failed_in_a_row = 0
         self._pipeline: Any = None
+        self.is_ready = False
+        self.failure: Exception | None = None  # where it could not be made
         self._files: deque[_File] = deque()
         self._parts: deque[Part] = deque()  # that come before the files
         self._in_flight: deque[Part] = deque()
         self._lock = threading.Lock()
         self._runs = False
-        self._thread = ThreadPoolExecutor(1, "fastload-dali")
+        self._thread = Errands("fastload-dali")
+
+    def prepare(self) -> None:
+        """Begins to make it."""
+        self._thread.submit(self._prepare)
+
+    def _prepare(self) -> None:
+        try:
+            if self._pipeline is None:
+                self._pipeline = self._make()
+            self.is_ready = True
+        except Exception as failure:  # whoever asks for it must hear of it
+            self.failure = failure
 
     @property
     def files(self) -> int:
@@ -246,7 +293,7 @@ class Pipeline:
         while True:
             part = None
             with self._lock:
-                if len(self._in_flight) < _DEPTH:
+                if len(self._in_flight) < _DEPTH and not self._thread.run.over:
                     part = self._parts.popleft() if self._parts else self._next_part()
                 if part is not None:
                     self._in_flight.append(part)
@@ -275,15 +322,11 @@ class Pipeline:
     def _feed(self, part: Part) -> None:
         if self._failed_in_a_row > 1:
             self._drop_pipeline()
-        error = None
-        if self._pipeline is None:
-            try:
-                self._pipeline = self._make()
-            except Exception as failure:  # whoever waits must hear of it
-                part.failure, error = failure, _last_line(failure)
+        self._prepare()
+        part.failure, error = self.failure, None if self.failure is None else _last_line(self.failure)
         if error is None:
             try:
-                self._pipeline.feed_input("encoded", part.encoded)
+                self._pipeline.feed_input("encoded", _tensors(part.encoded))
                 self._pipeline._run_once()  # as DALI's own Proxy: schedule_run() would ask for several batches at first
             except Exception as failure:
                 error = _last_line(failure)
@@ -340,10 +383,17 @@ class Pipeline:
             images = fn.decoders.image(encoded, **options)
             pipeline.set_outputs(images)
         pipeline.build()
-        pipeline.feed_input("encoded", [_small_jpeg()] * MOST_FILES)  # see Note [first batch]
+        pipeline.feed_input("encoded", _tensors([_small_jpeg()] * MOST_FILES))  # see Note [first batch]
         pipeline._run_once()
         pipeline.outputs()
         return pipeline
+
+
+def unusable(failure: Exception) -> RuntimeError:
+    """The error for a user whose DALI cannot be used at all."""
+    error = RuntimeError(f"NVIDIA DALI does not work here: {_last_line(failure)}")
+    error.__cause__ = failure
+    return error
 
 
 def import_dali() -> tuple[Any, Any, Any]:
@@ -354,6 +404,12 @@ def import_dali() -> tuple[Any, Any, Any]:
     except ImportError as error:
         raise RuntimeError(f"NVIDIA DALI cannot be imported ({error}): {INSTALL}") from error
     return dali, fn, types
+
+
+def _tensors(encoded: list[np.ndarray]) -> Any:
+    """In DALI's form. It would take arrays too, but looks at each with Python's lock held: 1.8 ms for 256, in this form 0.4."""
+    tensors = importlib.import_module("nvidia.dali.tensors")
+    return tensors.TensorListCPU([tensors.TensorCPU(data) for data in encoded], contiguous=False)
 
 
 def _small_jpeg() -> np.ndarray:

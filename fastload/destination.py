@@ -11,6 +11,7 @@ stream waits, and is recorded. Pinned memory that the engine writes is given bac
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,7 @@ class Staging:
         self.native = _core.BatchMemory(grow)
         self._blocks = blocks
         self._busy: list[tuple[int, torch.cuda.Event]] = []
+        self._lock = threading.Lock()
 
     def memory(self, block: int) -> torch.Tensor:
         """uint8, flat."""
@@ -70,17 +72,19 @@ class Staging:
         if event is None:
             self.native.give(block)
         else:
-            self._busy.append((block, event))
+            with self._lock:
+                self._busy.append((block, event))
 
     def reclaim(self, remember: int = 0) -> None:
         """Gives the engine the blocks whose copies are over."""
-        still = []
-        for block, event in self._busy:
-            if event.query():
-                self.native.give(block)
-            else:
-                still.append((block, event))
-        self._busy = still
+        with self._lock:
+            still = []
+            for block, event in self._busy:
+                if event.query():
+                    self.native.give(block)
+                else:
+                    still.append((block, event))
+            self._busy = still
 
 
 class Destination:
@@ -116,9 +120,17 @@ class Destination:
         """The tensor on the device; to be called in ``on_stream()``."""
         return tensor.to(self.device, non_blocking=self.stream is not None)
 
-    def fill(self, tensor: torch.Tensor, source: torch.Tensor) -> None:
-        """Copies the source, from staging memory, into a tensor on the device; to be called in ``on_stream()``."""
-        tensor.copy_(source, non_blocking=self.stream is not None)
+    def pixels(self, shape: tuple[int, ...], block: int) -> torch.Tensor:
+        """uint8 pixels of this shape on the device, out of a block of the staging memory, which is given back; -1: of any value.
+
+        To be called in ``on_stream()``. All of the block is copied: what the engine did not write is written next, or never
+        looked at.
+        """
+        pixels = torch.empty(shape, dtype=torch.uint8, device=self.device)
+        if block >= 0:
+            pixels.copy_(self.staging.memory(block).view(shape), non_blocking=self.stream is not None)
+            self.staging.give_after(block, self.event())
+        return pixels
 
     def hand_over(self, tensor: torch.Tensor, event: torch.cuda.Event | None) -> torch.Tensor:
         """The tensor, safe on the caller's current stream."""

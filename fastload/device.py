@@ -68,23 +68,13 @@ class DeviceIterator(NativeIterator):
         return self._destination.move(pinned)
 
     def _upload(self, job: Job, take: list[int] | None) -> Upload:
-        if job.pixels is None:
-            job.pixels = self._pixels(job)
         with self._destination.on_stream():
+            if job.pixels is None:
+                count, channels, height, width = job.images.shape
+                job.pixels = self._destination.pixels((count, height, width, channels), job.batch.take_block())
             images = self._finish(job.pixels, self._slots(take))
         job.pixels = None
         return Upload(images, self._destination.event())
-
-    def _pixels(self, job: Job) -> torch.Tensor:
-        """uint8 [slots, height, width, channels] of a batch that is done, on the device; to be used on its stream."""
-        count, channels, height, width = job.images.shape
-        destination, block = self._destination, job.batch.take_block()
-        with destination.on_stream():
-            pixels = torch.empty((count, height, width, channels), dtype=torch.uint8, device=destination.device)
-            if block >= 0:  # all of it: slots that the engine did not write are written next, or never looked at
-                destination.fill(pixels, destination.staging.memory(block).view(pixels.shape))
-                destination.staging.give_after(block, destination.event())
-        return pixels
 
     def _slots(self, take: list[int] | None) -> torch.Tensor | None:
         return None if take is None else self._destination.copy(torch.tensor(take, dtype=torch.int32))

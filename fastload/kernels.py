@@ -59,66 +59,79 @@ def finish(pixels: torch.Tensor, table: torch.Tensor, out: torch.Tensor, take: t
     )
 
 
-_RESAMPLE_ROWS = 8
-_RESAMPLE_BYTES = 128  # of a row
+# Of the window that one program makes, by kernels that take pixels of a row side by side and rows one after the other: with
+# two-dimensional tiles Triton laid threads along the columns and exchanged weights through shared memory, six times as slow.
+_ROWS = 8
+_COLUMNS = 128
 _ROUND = tl.constexpr(1 << 21)
 _PRECISION_BITS = tl.constexpr(22)
+_TAP_GROUP = tl.constexpr(4)
 
 
 @triton.jit
-def _resample(records, taps, numbers: tl.constexpr, block_rows: tl.constexpr, block_bytes: tl.constexpr):
+def _as_byte(value):
+    return tl.minimum(tl.maximum(value, 0), 255).to(tl.uint8)
+
+
+@triton.jit
+def _resample(records, taps, numbers: tl.constexpr, block_rows: tl.constexpr, block_columns: tl.constexpr):
     record = records + tl.program_id(0) * numbers
-    source = tl.load(record).to(tl.pointer_type(tl.uint8))
-    source_stride = tl.load(record + 1)
-    target = tl.load(record + 2).to(tl.pointer_type(tl.uint8))
-    target_stride = tl.load(record + 3)
     vertical = tl.load(record + 4) != 0
     lines = tl.load(record + 5).to(tl.int32)
     span = tl.load(record + 6).to(tl.int32)
     outputs = tl.load(record + 7).to(tl.int32)
-    count = tl.load(record + 8).to(tl.int32)
-    starts = taps + tl.load(record + 9)
-    weights = starts + outputs
     rows = tl.where(vertical, outputs, lines)
     columns = tl.where(vertical, lines, outputs)
-    y = tl.program_id(1) * block_rows + tl.arange(0, block_rows)
-    at = tl.program_id(2) * block_bytes + tl.arange(0, block_bytes)
-    x = at // 3
-    channel = at % 3
-    inside_y = y < rows
-    inside_x = x < columns
-    inside = inside_y[:, None] & inside_x[None, :]
-    total = tl.full([block_rows, block_bytes], _ROUND, tl.int32)
-    tap = 0
-    if vertical:
-        row = tl.load(starts + y, mask=inside_y, other=0)
-        while tap < count:  # not a range: Triton's interpreter cannot count one with numpy 2.4
-            of_row = tl.load(weights + y * count + tap, mask=inside_y, other=0)
-            bytes_below = source + row.to(tl.int64)[:, None] * source_stride + at[None, :]
-            total += tl.load(bytes_below, mask=inside & (row < span)[:, None], other=0).to(tl.int32) * of_row[:, None]
+    row = tl.program_id(1) * block_rows
+    first = tl.program_id(2) * block_columns
+    if (row < rows) & (first < columns):
+        source = tl.load(record).to(tl.pointer_type(tl.uint8))
+        source_stride = tl.load(record + 1).to(tl.int32)
+        target = tl.load(record + 2).to(tl.pointer_type(tl.uint8))
+        target_stride = tl.load(record + 3).to(tl.int32)
+        count = tl.load(record + 8).to(tl.int32)
+        starts = taps + tl.load(record + 9)
+        weights = starts + outputs
+        mirrored = tl.load(record + 10) != 0
+        upside_down = tl.load(record + 11) != 0
+        x = first + tl.arange(0, block_columns)
+        inside = x < columns
+        to_x = tl.where(mirrored, columns - 1 - x, x) * 3
+        # Nothing is masked: lanes beyond the end do what the last one does, and taps beyond the span have no weight.
+        x = tl.minimum(x, columns - 1)
+        step = tl.where(vertical, source_stride, 3)
+        last = tl.minimum(row + block_rows, rows)
+        while row < last:
+            output = tl.where(vertical, row, x)
+            line = tl.where(vertical, x * 3, row * source_stride)
+            end = (span - 1) * step + line
+            at = tl.load(starts + output) * step + line
+            weight_at = weights + output * count
+            red = tl.full([block_columns], _ROUND, tl.int32)
+            green = red
+            blue = red
+            tap = 0
+            while tap < count:  # not a range: Triton's interpreter cannot count one with numpy 2.4
+                for _ in tl.static_range(_TAP_GROUP):
+                    weight = tl.load(weight_at + tap)
+                    pixel = source + tl.minimum(at, end)
+                    red += weight * tl.load(pixel).to(tl.int32)
+                    green += weight * tl.load(pixel + 1).to(tl.int32)
+                    blue += weight * tl.load(pixel + 2).to(tl.int32)
+                    at += step
+                    tap += 1
+            to = target + tl.where(upside_down, rows - 1 - row, row) * target_stride + to_x
+            tl.store(to, _as_byte(red >> _PRECISION_BITS), mask=inside)
+            tl.store(to + 1, _as_byte(green >> _PRECISION_BITS), mask=inside)
+            tl.store(to + 2, _as_byte(blue >> _PRECISION_BITS), mask=inside)
             row += 1
-            tap += 1
-    else:
-        column = tl.load(starts + x, mask=inside_x, other=0)
-        while tap < count:
-            of_column = tl.load(weights + x * count + tap, mask=inside_x, other=0)
-            bytes_beside = source + y.to(tl.int64)[:, None] * source_stride + (column * 3 + channel)[None, :]
-            total += (
-                tl.load(bytes_beside, mask=inside & (column < span)[None, :], other=0).to(tl.int32) * of_column[None, :]
-            )
-            column += 1
-            tap += 1
-    value = tl.minimum(tl.maximum(total >> _PRECISION_BITS, 0), 255).to(tl.uint8)
-    to_y = tl.where(tl.load(record + 11) != 0, rows - 1 - y, y)
-    to_x = tl.where(tl.load(record + 10) != 0, columns - 1 - x, x)
-    tl.store(target + to_y.to(tl.int64)[:, None] * target_stride + (to_x * 3 + channel)[None, :], value, mask=inside)
 
 
 def resample(records: torch.Tensor, taps: torch.Tensor, rows: int, columns: int) -> None:
     """One pass over each of n images: records int64 [n, 12] (see ``ragged.records``), of each at most rows x columns made."""
     count, numbers = records.shape
-    grid = (count, triton.cdiv(rows, _RESAMPLE_ROWS), triton.cdiv(3 * columns, _RESAMPLE_BYTES))
-    _resample[grid](records, taps, numbers=numbers, block_rows=_RESAMPLE_ROWS, block_bytes=_RESAMPLE_BYTES)
+    grid = (count, triton.cdiv(rows, _ROWS), triton.cdiv(columns, _COLUMNS))
+    _resample[grid](records, taps, numbers=numbers, block_rows=_ROWS, block_columns=_COLUMNS, num_warps=4)
 
 
 _DCT_BLOCKS = 64
@@ -242,25 +255,20 @@ def inverse_dct(records: torch.Tensor, most_blocks: int) -> None:
     _inverse_dct[grid](records, numbers=numbers, blocks=_DCT_BLOCKS, num_warps=2)
 
 
-_COLOUR_ROWS = 4
-_COLOUR_COLUMNS = 64
 _HALF = tl.constexpr(1 << 15)
 
 
 @triton.jit
 def _upsampled(plane, near_row, far_row, near_x, far_x, across, down, bias, inside):
     """Chroma between its samples: three parts of the nearer and one of the other, along each axis that is halved; less 128."""
-    near = tl.load(plane + near_row + near_x, mask=inside, other=0).to(tl.int32)
-    far = tl.load(plane + near_row + far_x, mask=inside & (across == 2), other=0).to(tl.int32)
-    near_of_other = tl.load(plane + far_row + near_x, mask=inside & (down == 2), other=0).to(tl.int32)
-    far_of_other = tl.load(plane + far_row + far_x, mask=inside & (across == 2) & (down == 2), other=0).to(tl.int32)
-    if down == 2:
-        near = 3 * near + near_of_other
-        far = 3 * far + far_of_other
+    value = tl.load(plane + near_row + near_x, mask=inside, other=128).to(tl.int32)
     if across == 2:
-        near = 3 * near + far
-    shift = tl.where(across == 2, 2 * down, 0)
-    return tl.where(inside, ((near + bias) >> shift) - 128, 0)
+        far = tl.load(plane + near_row + far_x, mask=inside, other=0).to(tl.int32)
+        if down == 2:
+            value = 3 * value + tl.load(plane + far_row + near_x, mask=inside, other=0).to(tl.int32)
+            far = 3 * far + tl.load(plane + far_row + far_x, mask=inside, other=0).to(tl.int32)
+        value = (3 * value + far + bias) >> (2 * down)
+    return value - 128
 
 
 @triton.jit
@@ -268,9 +276,9 @@ def _to_rgb(records, numbers: tl.constexpr, block_rows: tl.constexpr, block_colu
     record = records + tl.program_id(0) * numbers
     width = tl.load(record + 13).to(tl.int32)
     height = tl.load(record + 14).to(tl.int32)
-    row = tl.program_id(1) * block_rows + tl.arange(0, block_rows)
-    column = tl.program_id(2) * block_columns + tl.arange(0, block_columns)
-    if (tl.program_id(1) * block_rows < height) & (tl.program_id(2) * block_columns < width):
+    row = tl.program_id(1) * block_rows
+    first = tl.program_id(2) * block_columns
+    if (row < height) & (first < width):
         luminance = tl.load(record).to(tl.pointer_type(tl.uint8))
         blue_plane = tl.load(record + 1).to(tl.pointer_type(tl.uint8))
         red_plane = tl.load(record + 2).to(tl.pointer_type(tl.uint8))
@@ -282,38 +290,40 @@ def _to_rgb(records, numbers: tl.constexpr, block_rows: tl.constexpr, block_colu
         chroma_height = tl.load(record + 8).to(tl.int32)
         across = tl.load(record + 9).to(tl.int32)
         down = tl.load(record + 10).to(tl.int32)
-        x = tl.load(record + 11).to(tl.int32) + column
-        y = tl.load(record + 12).to(tl.int32) + row
+        window_x = tl.load(record + 11).to(tl.int32)
+        window_y = tl.load(record + 12).to(tl.int32)
         target = tl.load(record + 15).to(tl.pointer_type(tl.uint8))
         luminance_x = tl.load(record + 16).to(tl.int32)
         luminance_y = tl.load(record + 17).to(tl.int32)
-        inside = (row < height)[:, None] & (column < width)[None, :]
-        at = luminance + (y - luminance_y)[:, None] * stride + (x - luminance_x)[None, :]
-        light = tl.load(at, mask=inside, other=0).to(tl.int32)
-        near_x = tl.where(across == 2, x >> 1, x)
-        near_y = tl.where(down == 2, y >> 1, y)
-        far_x = tl.minimum(tl.maximum(near_x + 2 * (x & 1) - 1, 0), chroma_width - 1)
-        far_y = tl.minimum(tl.maximum(near_y + 2 * (y & 1) - 1, 0), chroma_height - 1)
-        near_x = (near_x - chroma_x)[None, :]
-        far_x = (far_x - chroma_x)[None, :]
-        near_row = ((near_y - chroma_y) * chroma_stride)[:, None]
-        far_row = ((far_y - chroma_y) * chroma_stride)[:, None]
-        odd = x & 1
-        bias = tl.where(across == 2, tl.where(down == 2, 8 - odd, 1 + odd), 0)[None, :]
+        column = first + tl.arange(0, block_columns)
+        inside = column < width
         coloured = inside & (across > 0)
-        blue = _upsampled(blue_plane, near_row, far_row, near_x, far_x, across, down, bias, coloured)
-        red = _upsampled(red_plane, near_row, far_row, near_x, far_x, across, down, bias, coloured)
-        at = target + (row.to(tl.int64)[:, None] * width + column[None, :]) * 3
-        value = light + ((91881 * red + _HALF) >> 16)
-        tl.store(at, tl.minimum(tl.maximum(value, 0), 255).to(tl.uint8), mask=inside)
-        value = light + ((_HALF - 22554 * blue - 46802 * red) >> 16)
-        tl.store(at + 1, tl.minimum(tl.maximum(value, 0), 255).to(tl.uint8), mask=inside)
-        value = light + ((116130 * blue + _HALF) >> 16)
-        tl.store(at + 2, tl.minimum(tl.maximum(value, 0), 255).to(tl.uint8), mask=inside)
+        x = window_x + column
+        odd = x & 1
+        bias = tl.where(down == 2, 8 - odd, 1 + odd)
+        near_x = tl.where(across == 2, x >> 1, x)
+        far_x = tl.minimum(tl.maximum(near_x + 2 * odd - 1, 0), chroma_width - 1) - chroma_x
+        near_x -= chroma_x
+        last = tl.minimum(row + block_rows, height)
+        while row < last:
+            y = window_y + row
+            near_y = tl.where(down == 2, y >> 1, y)
+            far_y = tl.minimum(tl.maximum(near_y + 2 * (y & 1) - 1, 0), chroma_height - 1)
+            near_row = (near_y - chroma_y) * chroma_stride
+            far_row = (far_y - chroma_y) * chroma_stride
+            at = (y - luminance_y) * stride + (x - luminance_x)
+            light = tl.load(luminance + at, mask=inside, other=0).to(tl.int32)
+            blue = _upsampled(blue_plane, near_row, far_row, near_x, far_x, across, down, bias, coloured)
+            red = _upsampled(red_plane, near_row, far_row, near_x, far_x, across, down, bias, coloured)
+            to = target + (row * width + column) * 3
+            tl.store(to, _as_byte(light + ((91881 * red + _HALF) >> 16)), mask=inside)
+            tl.store(to + 1, _as_byte(light + ((_HALF - 22554 * blue - 46802 * red) >> 16)), mask=inside)
+            tl.store(to + 2, _as_byte(light + ((116130 * blue + _HALF) >> 16)), mask=inside)
+            row += 1
 
 
 def to_rgb(records: torch.Tensor, rows: int, columns: int) -> None:
     """Pixels of windows: records int64 [n, 18] (``coefficients.WINDOW_RECORD``), of each at most rows x columns."""
     count, numbers = records.shape
-    grid = (count, triton.cdiv(rows, _COLOUR_ROWS), triton.cdiv(columns, _COLOUR_COLUMNS))
-    _to_rgb[grid](records, numbers=numbers, block_rows=_COLOUR_ROWS, block_columns=_COLOUR_COLUMNS)
+    grid = (count, triton.cdiv(rows, _ROWS), triton.cdiv(columns, _COLUMNS))
+    _to_rgb[grid](records, numbers=numbers, block_rows=_ROWS, block_columns=_COLUMNS, num_warps=4)

@@ -57,9 +57,10 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
             "replace": the next readable sample of the same batch takes the place, image and target.
         device: where batches arrive; None: where torch's loader leaves them. To a CUDA device the copy runs on a stream of its
             own, and the batch is safe to use on the caller's current stream, to keep and to drop.
-        decode: who decodes. "cpu": the engine. "gpu": the hardware decoder of a CUDA ``device`` (through NVIDIA DALI), where it
-            can. "hybrid": both at once, as much each as it manages. "auto": the fastest, by a short measurement. Windows, flips
-            and order are the same; pixels differ by a level or two where the GPU decoded. :class:`GpuDecode` has more settings.
+        decode: who decodes. "cpu": the engine. "gpu": a CUDA ``device``, its hardware decoder (through NVIDIA DALI) first, and
+            few of the CPU's threads. "hybrid": the same with all threads, as much each as it manages. "auto": the fastest, by a
+            short measurement. Windows, flips and order are the same, and so are all pixels but the hardware decoder's, which
+            are off by a level at most before they are resized. :class:`GpuDecode` has more settings.
         cache, cache_bytes: reserved; only the defaults are available in this version.
         dtype: of the image batch; None: what the transform says.
         memory_format: of the image batch; None: contiguous.
@@ -213,9 +214,10 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         ``mode`` ("native", "native in workers", "stock" or None before the first epoch), ``batches``, ``images``, ``seconds``
         (since the iterator was made, up to the last batch), ``images_per_second``, ``wait_seconds`` (of the consumer),
         ``first_batch_seconds``, ``stages`` (seconds by stage, summed over the threads), ``fallbacks`` (samples that Pillow
-        decoded), ``errors`` (samples that failed) and ``decoders`` (images that the "cpu" and the "gpu" decoded; "reasons" why
-        the CPU decoded some, for a loader that has the GPU; "refused": index, path and reason of those that DALI was given and
-        could not decode). Only ``mode`` is filled where worker processes make the batches.
+        decoded), ``errors`` (samples that failed) and ``decoders`` (images that the "cpu" and the "gpu" decoded, and of the
+        "split" ones the CPU read the codes and the GPU did the rest; "reasons" why the CPU decoded some, for a loader that has
+        the GPU; "refused": index, path and reason of those that DALI was given and could not decode). Only ``mode`` is filled
+        where worker processes make the batches.
         """
         return {"mode": self._mode_seen.name if self._mode_seen else None, **self._record.statistics.figures()}
 

@@ -26,14 +26,16 @@ if TYPE_CHECKING:
 
 
 class Job:
-    """One batch under way: its samples, its images (or, on the meta device, only what they will be), its engine batch, and what that
-    leaves to somebody else."""
+    """One batch under way: its samples, its images (or, on the meta device, only what they will be), its engine batch, and what
+    that leaves to somebody else."""
 
     def __init__(self, samples: BatchSamples, images: torch.Tensor, batch: _core.Batch, leave: _core.Leave) -> None:
         self.samples = samples
         self.images = images
         self.batch = batch
         self.leave = leave
+        self.handed: Any = None  # futures of an Assembly: the other decoder has the files
+        self.made: Any = None  # … and the pixels are there
         self.left: Any = None  # of files, once the other decoder has them
         self.pixels: torch.Tensor | None = None  # uint8, once they are on a device
         self.upload: Any = None  # for a device: what was begun before the batch was asked for
@@ -120,7 +122,11 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
             return
         order = self._orders[self._sent % self._num_workers] if self._orders is not None else None
         self._sent += 1
-        self._jobs.append(self._send(indices, order))
+        self._jobs.append(self._send_ahead(indices, order))
+
+    def _send_ahead(self, indices: Sequence[Any], order: _core.DrawOrder | None) -> Job:
+        """Of a batch that is not asked for yet."""
+        return self._send(indices, order)
 
     def _send(self, indices: Sequence[Any], order: _core.DrawOrder | None) -> Job:
         samples = BatchSamples(self._find, indices, self._length)

@@ -75,18 +75,18 @@ def pass_in_torch(pixels: torch.Tensor, starts: torch.Tensor, weights: torch.Ten
 
 
 def records(
-    deferred: Deferred, addresses: Sequence[int], between: int, out: torch.Tensor
+    deferred: Deferred, addresses: np.ndarray, between: int, out: torch.Tensor
 ) -> tuple[np.ndarray, list[tuple[int, int]]]:
     """int64 [2, n, 12] for the kernel, and the largest (rows, columns) that each of the passes makes.
 
-    ``addresses``: of the images; ``between``: of ``bytes_between()`` bytes for what lies between the passes.
+    ``addresses``: of the images, int64; ``between``: of ``bytes_between()`` bytes for what lies between the passes.
     """
     samples, passes = deferred.samples.astype(np.int64), deferred.passes.astype(np.int64)
     made = np.zeros((2, len(samples), RECORD_NUMBERS), np.int64)
     stride = _CHANNELS * samples[:, WIDTH]
     out_stride = _CHANNELS * out.shape[2]
     rows, columns = _sizes_between(passes)
-    made[0, :, 0] = np.asarray(addresses, np.int64) + samples[:, Y] * stride + samples[:, X] * _CHANNELS
+    made[0, :, 0] = addresses + samples[:, Y] * stride + samples[:, X] * _CHANNELS
     made[0, :, 1] = stride
     made[0, :, 2] = made[1, :, 0] = between + _offsets(rows, columns)[:-1]
     made[0, :, 3] = made[1, :, 1] = _CHANNELS * columns
@@ -117,7 +117,7 @@ def _offsets(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     return np.concatenate(([0], np.cumsum(sizes)))
 
 
-def resize_on_gpu(addresses: Sequence[int], deferred: Deferred, out: torch.Tensor) -> bool:
+def resize_on_gpu(addresses: np.ndarray, deferred: Deferred, out: torch.Tensor) -> bool:
     """As ``resize``, for images in GPU memory, on the current stream; False where Triton is missing.
 
     The images must stay as they are until the work launched here is over.

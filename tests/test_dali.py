@@ -24,6 +24,7 @@ import torchvision.transforms as v1
 from torchvision.datasets import ImageFolder
 
 import fastload
+import fastload.assembly
 import fastload.sharing
 from fastload import GpuDecode, _core, dali, ragged
 from fastload.finish import bytes_target
@@ -48,6 +49,12 @@ def root(tmp_path_factory):
     picture(91, 70, 60).convert("CMYK").save(folder / "cmyk.jpg", "JPEG")
     picture(92, 70, 60).save(folder / "picture.png")
     return root
+
+
+@pytest.fixture
+def to_dali(monkeypatch):
+    """All batches go there."""
+    monkeypatch.setattr(fastload.sharing.SharingIterator, "_is_for_decoder", lambda self, images: True)
 
 
 def epochs(dataset, count=2, seed=3, **options):
@@ -124,12 +131,12 @@ def test_the_resampling_kernel_equals_its_definition():
         import numpy as np, torch
         from fastload import ragged
         from test_dali import PLANS, _deferred, jpeg_bytes, io, PIL
-        for name in ("random_resized_crop", "vertical_first", "resize_center_crop"):
-            encoded = [jpeg_bytes(i, 40 + 13 * i, 90 - 20 * i, progressive=False, subsampling=0) for i in range(3)]
+        for name in ("random_resized_crop", "vertical_first", "random_crop"):
+            encoded = [jpeg_bytes(i, 40 + 13 * i, 50 - 20 * i, progressive=False, subsampling=0) for i in range(2)]
             expected, left = _deferred(PLANS[name], encoded)
             images = [torch.from_numpy(np.array(PIL.Image.open(io.BytesIO(data)).convert("RGB"))) for data in encoded]
             out = torch.zeros(expected.shape, dtype=torch.uint8)
-            assert ragged.resize_on_gpu([image.data_ptr() for image in images], left, out)
+            assert ragged.resize_on_gpu(np.array([image.data_ptr() for image in images]), left, out)
             assert np.array_equal(out.numpy(), expected) and expected.any(), name
         print("equal")
     """
@@ -141,25 +148,91 @@ def test_the_resampling_kernel_equals_its_definition():
     assert done.stdout == "equal\n", done.stderr
 
 
+FORMS = {"progressive": 12, "colour": 1, "not a plain JPEG": 1}  # of the folder's files that only the CPU decodes
+WHO = {
+    "dali": ("gpu", lambda self, images: True),
+    "threads": ("split", lambda self, images: False),
+    "in turn": (None, lambda self, images: self._sent % 2 == 1),
+}
+
+
 @needs_dali
-@pytest.mark.parametrize("how", ["gpu", "hybrid"])
+@pytest.mark.parametrize("who", WHO)
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("transform", [TRAIN, EVALUATE], ids=["train", "evaluate"])
 @pytest.mark.parametrize("options", [{}, {"memory_format": torch.channels_last, "dtype": torch.bfloat16}], ids=str)
-def test_batches_are_those_of_the_cpu(root, how, workers, transform, options):
+def test_batches_are_those_of_the_cpu(root, monkeypatch, who, workers, transform, options):
+    key, is_for_decoder = WHO[who]
+    monkeypatch.setattr(fastload.sharing.SharingIterator, "_is_for_decoder", is_for_decoder)
     dataset = ImageFolder(root, transform)
-    ours, loader = epochs(dataset, num_workers=workers, decode=gpu(how), **options)
+    if who == "in turn" and workers == 0:
+        pytest.skip("nothing is sent ahead")
+    ours, loader = epochs(dataset, num_workers=workers, decode=gpu("hybrid"), **options)
     theirs, _ = epochs(dataset, num_workers=workers, **options)
     assert_same(ours, theirs)
     decoders = loader.stats()["decoders"]
-    assert decoders["cpu"] + decoders["gpu"] == len(dataset)
+    assert decoders["cpu"] + decoders["gpu"] + decoders["split"] == len(dataset)
     assert sum(decoders["reasons"].values()) == decoders["cpu"] and decoders["refused"] == []
-    if how == "gpu":
-        assert decoders["reasons"] == {"progressive": 12, "sampling": 8, "colour": 1, "not a plain JPEG": 1}
+    if who == "dali":
+        assert decoders["split"] == 0 and decoders["reasons"] == {**FORMS, "sampling": 8}
+    elif who == "threads":
+        assert decoders["gpu"] == 0 and decoders["reasons"] == FORMS
+    else:
+        assert decoders["gpu"] > 0 and decoders["split"] > 0
 
 
 @needs_dali
-def test_dali_gets_files_of_one_sampling_at_a_time(tmp_path, monkeypatch):
+@pytest.mark.parametrize("how", ["gpu", "hybrid"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_whoever_decodes_how_much(root, how, workers):
+    dataset = ImageFolder(root, TRAIN)
+    ours, loader = epochs(dataset, num_workers=workers, decode=gpu(how), batch_size=2)
+    assert_same(ours, epochs(dataset, num_workers=workers, batch_size=2)[0])
+    decoders = loader.stats()["decoders"]
+    assert decoders["cpu"] + decoders["gpu"] + decoders["split"] == len(dataset)
+
+
+@needs_dali
+def test_without_kernels_threads_decode_whole_images(root, monkeypatch):
+    """As on a GPU without Triton: there is nobody to finish coefficients."""
+    made = fastload.sharing.Sharing.__init__
+
+    def init(self, *given):
+        made(self, *given)
+        self.rest = _core.Leave.nothing
+
+    monkeypatch.setattr(fastload.sharing.Sharing, "__init__", init)
+    monkeypatch.setattr("fastload.sharing._SECONDS_A_THREAD", 1e-9)
+    dataset = ImageFolder(root, TRAIN)
+    theirs, _ = epochs(dataset, num_workers=2)
+    for how in ("gpu", "hybrid"):
+        ours, loader = epochs(dataset, num_workers=2, decode=gpu(how))
+        assert_same(ours, theirs)
+        decoders = loader.stats()["decoders"]
+        assert decoders["split"] == 0
+        if how == "gpu":
+            assert decoders["gpu"] > 0 and "balance" not in decoders["reasons"]
+        else:
+            assert decoders["reasons"]["balance"] > 0
+
+
+@needs_dali
+def test_windows_too_large_for_a_slab_are_decoded_whole(tmp_path, monkeypatch):
+    """A slab holds the coefficients of 2.8 million pixels in 4:4:4."""
+    monkeypatch.setattr(fastload.sharing.SharingIterator, "_is_for_decoder", lambda self, images: False)
+    folder = tmp_path / "a"
+    folder.mkdir()
+    picture(0, 300, 200).resize((2000, 1500)).save(folder / "large.jpg", quality=80, subsampling=0)
+    picture(1, 300, 200).save(folder / "small.jpg", quality=80, subsampling=0)
+    dataset = ImageFolder(tmp_path, v1.Compose([v1.Resize((32, 32)), v1.ToTensor()]))
+    ours, loader = epochs(dataset, count=1, num_workers=1, decode=gpu("hybrid"))
+    assert_same(ours, epochs(dataset, count=1, num_workers=1)[0])
+    decoders = loader.stats()["decoders"]
+    assert decoders["split"] == 1 and decoders["reasons"] == {"too large": 1}
+
+
+@needs_dali
+def test_dali_gets_files_of_one_sampling_at_a_time(tmp_path, monkeypatch, to_dali):
     folder = tmp_path / "a"
     folder.mkdir()
     for number in range(24):
@@ -187,26 +260,79 @@ def test_dali_gets_files_of_one_sampling_at_a_time(tmp_path, monkeypatch):
 
 
 @needs_dali
-def test_dali_gets_files_of_several_batches_at_a_time(root, monkeypatch):
+def test_dali_gets_files_of_several_batches_at_a_time(root, monkeypatch, to_dali):
     made, parts = [], []
     make, feed = dali.Pipeline._make, dali.Pipeline._feed
     monkeypatch.setattr(dali.Pipeline, "_make", lambda self: made.append(self) or time.sleep(0.3) or make(self))
     monkeypatch.setattr(dali.Pipeline, "_feed", lambda self, part: parts.append(len(part.encoded)) or feed(self, part))
     monkeypatch.setattr(dali, "MOST_FILES", 9)
+    monkeypatch.setattr(dali, "_PIPELINES", 1)
     dataset = ImageFolder(root, TRAIN)
     ours, loader = epochs(dataset, num_workers=2, prefetch_factor=4, decode=gpu())
     assert_same(ours, epochs(dataset, num_workers=2, prefetch_factor=4)[0])
     assert sum(parts) == 2 * loader.stats()["decoders"]["gpu"] and 6 < max(parts) <= 9
-    assert set(made) == set(loader._sharing.decoder._pipelines.values()) and len(made) == 2
+    pipelines = loader._sharing.decoder._pipelines
+    assert len(pipelines) == 2 and set(made) == {one for some in pipelines.values() for one in some}
 
 
 @needs_dali
-def test_a_batch_of_more_files_than_dali_gets_at_a_time(root, monkeypatch):
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_second_pipeline_where_there_are_files_enough(monkeypatch, fails):
+    made, make = [], dali.Pipeline._make
+
+    def make_one(self):
+        made.append(self)
+        if fails and len(made) > 1:
+            raise RuntimeError("no memory for two")
+        return make(self)
+
+    monkeypatch.setattr(dali.Pipeline, "_make", make_one)
+    monkeypatch.setattr(dali, "MOST_FILES", 3)
+    encoded = [np.frombuffer(jpeg_bytes(i, 40 + i, 30, progressive=False, subsampling=0), np.uint8) for i in range(9)]
+    sizes = np.array([[40 + i, 30] for i in range(9)], np.int32)
+    fed, go_on, feed = [], threading.Event(), dali.Pipeline._feed
+    monkeypatch.setattr(
+        dali.Pipeline, "_feed", lambda self, part: fed.append(self) or (go_on.wait(30) and feed(self, part))
+    )
+    decoder = dali.Decoder(device_id=None, threads=1, hw_decoder_load=1.0)
+
+    def until(condition):
+        end = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+    assert not decoder.is_starting and not decoder.is_ready
+    decoder.prepare(np.array([11, 11]))
+    until(lambda: decoder.is_ready)
+    pipelines = decoder._pipelines[11]
+    requests = [decoder.submit(encoded[:3], sizes[:3], np.full(3, 11))]
+    assert len(pipelines) == 1
+    requests.append(decoder.submit(encoded[3:6], sizes[3:6], np.full(3, 11)))
+    # Not before it is ready does it get files.
+    until(lambda: len(pipelines) == 2 and (pipelines[1].is_ready or pipelines[1].failure is not None))
+    requests.append(decoder.submit(encoded[6:], sizes[6:], np.full(3, 11)))
+    assert [pipeline.files for pipeline in pipelines] == ([9, 0] if fails else [6, 3])
+    go_on.set()
+    assert all(request.wait(30) for request in requests) and decoder.is_ready
+    assert [fed.count(pipeline) for pipeline in pipelines] == ([3, 0] if fails else [2, 1]) and len(made) == 2
+
+
+@needs_dali
+def test_a_batch_of_more_files_than_dali_gets_at_a_time(root, monkeypatch, to_dali):
     monkeypatch.setattr(dali, "MOST_FILES", 4)
     dataset = ImageFolder(root, TRAIN)
     ours, loader = epochs(dataset, num_workers=2, batch_size=19, decode=gpu())
     assert_same(ours, epochs(dataset, num_workers=2, batch_size=19)[0])
     assert loader.stats()["decoders"]["gpu"] > 8
+
+
+def until_ready(loader):
+    """DALI is prepared while the first epoch runs."""
+    until = time.monotonic() + 30
+    while not loader._sharing.decoder.is_ready:
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 @needs_dali
@@ -220,13 +346,110 @@ def test_the_faster_decoder_gets_more(root, monkeypatch, slow):
         monkeypatch.setattr(fastload.sharing.SharingIterator, "_note_pace", lambda self, job: None)
     dataset = ImageFolder(root, TRAIN)
     options = {"num_workers": 4, "prefetch_factor": 4, "batch_size": 2}
-    ours, loader = epochs(dataset, decode=gpu("hybrid"), **options)
-    assert_same(ours, epochs(dataset, **options)[0])
+    ours, loader = epochs(dataset, count=1, decode=gpu("hybrid"), **options)
+    until_ready(loader)
+    assert_same([*ours, *loader], epochs(dataset, **options)[0])
     decoders = loader.stats()["decoders"]
     if slow == "dali":
-        assert decoders["reasons"]["balance"] > decoders["gpu"]
+        assert decoders["split"] > decoders["gpu"]
     else:
-        assert decoders["gpu"] > decoders["reasons"].get("balance", 0)
+        assert decoders["gpu"] > decoders["split"]
+
+
+@needs_dali
+@pytest.mark.parametrize("how", ["gpu", "hybrid"])
+def test_threads_do_all_until_dali_is_there(root, monkeypatch, how):
+    go_on, make = threading.Event(), dali.Pipeline._make
+    monkeypatch.setattr(dali.Pipeline, "_make", lambda self: go_on.wait(30) and make(self))
+    monkeypatch.setattr("fastload.sharing._SECONDS_A_THREAD", 10.0)
+    monkeypatch.setattr(fastload.sharing.SharingIterator, "_note_pace", lambda self, job: None)
+    dataset = ImageFolder(root, TRAIN)
+    ours, loader = epochs(dataset, count=1, decode=gpu(how), num_workers=2)
+    assert loader.stats()["decoders"]["gpu"] == 0 and loader._sharing.decoder.is_starting
+    go_on.set()
+    until_ready(loader)
+    assert_same([*ours, *loader], epochs(dataset, num_workers=2)[0])
+    assert loader.stats()["decoders"]["gpu"] > 0
+
+
+@needs_dali
+def test_dali_that_cannot_start_is_an_error(root, monkeypatch):
+    def fail(self):
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(dali.Pipeline, "_make", fail)
+    with pytest.raises(RuntimeError, match="NVIDIA DALI does not work here: no memory"):
+        epochs(ImageFolder(root, TRAIN), count=1000, num_workers=2, decode=gpu())
+
+
+@needs_dali
+def test_decoded_images_that_wait_are_bounded(root, monkeypatch, to_dali):
+    monkeypatch.setattr("fastload.assembly._MOST_PIXELS", 1)
+    seen, hand_over = [], fastload.assembly.Assembly._hand_over
+
+    def watch(self, job, run):
+        hand_over(self, job, run)
+        seen.append(self._pixels - (job.left.pixels if job.left else 0))
+
+    monkeypatch.setattr(fastload.assembly.Assembly, "_hand_over", watch)
+    dataset = ImageFolder(root, TRAIN)
+    ours, loader = epochs(dataset, num_workers=4, decode=gpu())
+    assert_same(ours, epochs(dataset, num_workers=4)[0])
+    assert len(seen) == len(ours) and not any(seen)
+    assert loader._sharing.assembly._pixels == 0
+
+
+@needs_dali
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_while_pixels_are_made_reaches_the_consumer(root, monkeypatch, workers):
+    def fail(self, job, pixels):
+        raise RuntimeError("no such kernel")
+
+    monkeypatch.setattr(fastload.assembly.Assembly, "_decode", fail)
+    with pytest.raises(RuntimeError, match="no such kernel"):
+        epochs(ImageFolder(root, TRAIN), num_workers=workers, decode=gpu("hybrid"))
+
+
+@needs_dali
+def test_a_program_ends_while_batches_are_under_way(root):
+    """None of what was asked for ahead is made first: it would take minutes here."""
+    script = """
+        import sys, time, torchvision.transforms as T
+        from torchvision.datasets import ImageFolder
+        import fastload
+        from fastload import GpuDecode, dali, sharing
+        collect = dali.Pipeline._collect_one
+        dali.Pipeline._collect_one = lambda self: time.sleep(0.5) or collect(self)
+        sharing.SharingIterator._is_for_decoder = lambda self, images: True
+        dataset = ImageFolder(sys.argv[1], T.Compose([T.RandomResizedCrop(32), T.ToTensor()]))
+        loader = fastload.DataLoader(
+            dataset, 1, num_workers=8, prefetch_factor=32, device="cpu", decode=GpuDecode("gpu", backend="cpu"),
+            sampler=list(range(len(dataset))) * 20,
+        )
+        dali.MOST_FILES = 1
+        iterator = iter(loader)
+        next(iterator)
+        print("end")
+    """
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script), str(root)],
+        env={**os.environ, "PYTHONPATH": str(Path(fastload.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert (done.stdout, done.returncode) == ("end\n", 0), done.stderr
+    assert time.monotonic() - began < 60
+
+
+@needs_dali
+def test_a_decoder_that_never_answers_is_a_timeout(root, monkeypatch, to_dali):
+    go_on, collect = threading.Event(), dali.Pipeline._collect_one
+    monkeypatch.setattr(dali.Pipeline, "_collect_one", lambda self: go_on.wait(30) and collect(self))
+    with pytest.raises(RuntimeError, match=r"timed out after 0\.3 seconds"):
+        epochs(ImageFolder(root, TRAIN), num_workers=2, decode=gpu(), timeout=0.3)
+    go_on.set()
 
 
 @needs_dali
@@ -281,7 +504,7 @@ def test_threads_end_with_their_loader(root):
 
 
 @needs_dali
-def test_a_pipeline_that_cannot_be_made_is_an_error(root, monkeypatch):
+def test_a_pipeline_that_cannot_be_made_is_an_error(root, monkeypatch, to_dali):
     def fail(self):
         raise RuntimeError("no such GPU")
 
@@ -349,7 +572,7 @@ class Refusing(dali.Decoder):
 
 
 @needs_dali
-def test_what_dali_refuses_is_decoded_by_the_cpu_and_reported(root, monkeypatch):
+def test_what_dali_refuses_is_decoded_by_the_cpu_and_reported(root, monkeypatch, to_dali):
     dataset = ImageFolder(root, TRAIN)
     monkeypatch.setattr(dali, "Decoder", Refusing)
     index = next(i for i, (path, _) in enumerate(dataset.samples) if path.endswith("class0/002.jpg"))
@@ -360,7 +583,7 @@ def test_what_dali_refuses_is_decoded_by_the_cpu_and_reported(root, monkeypatch)
     assert loader.errors == []
     decoders = loader.stats()["decoders"]
     assert 1 <= decoders["reasons"]["refused"] <= len(dataset) // 2  # its part of one sampling
-    assert set(loader._sharing.refused) == {index}
+    assert set(loader._sharing.assembly.refused) == {index}
     torch.manual_seed(3)
     fresh = fastload.DataLoader(dataset, 6, shuffle=True, device="cpu", decode=gpu(), num_workers=2)
     list(fresh)
@@ -369,7 +592,7 @@ def test_what_dali_refuses_is_decoded_by_the_cpu_and_reported(root, monkeypatch)
 
 
 @needs_dali
-def test_every_file_refused(root, monkeypatch):
+def test_every_file_refused(root, monkeypatch, to_dali):
     class RefusesAll(dali.Decoder):
         def submit(self, encoded, *given):
             return super().submit([np.frombuffer(b"\xff\xd8\xff\xe0broken", np.uint8)] * len(encoded), *given)
@@ -422,7 +645,7 @@ def test_what_the_gpu_cannot_do_is_said_and_done_by_the_cpu(root, transform, rea
 
 
 @needs_dali
-def test_flips_before_the_resize_are_left_to_the_cpu(root):
+def test_flips_before_the_resize_are_left_to_the_cpu(root, to_dali):
     dataset = ImageFolder(root, v1.Compose([v1.RandomHorizontalFlip(), v1.RandomResizedCrop(20), v1.ToTensor()]))
     ours, loader = epochs(dataset, count=1, decode=gpu())
     assert_same(ours, epochs(dataset, count=1)[0])

@@ -28,9 +28,12 @@ AxisPass copied(int32_t width, int32_t height) {
   AxisPass pass;
   pass.lines = height;
   pass.span = pass.outputs = width;
-  pass.taps = 1;
-  for (int32_t i = 0; i < width; ++i) pass.starts.push_back(i);
-  pass.weights.assign(static_cast<size_t>(width), 1 << image::kPrecisionBits);
+  pass.taps = image::kTapGroup;
+  pass.weights.assign(static_cast<size_t>(width) * image::kTapGroup, 0);
+  for (int32_t i = 0; i < width; ++i) {
+    pass.starts.push_back(i);
+    pass.weights[static_cast<size_t>(i) * image::kTapGroup] = 1 << image::kPrecisionBits;
+  }
   return pass;
 }
 

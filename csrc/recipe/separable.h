@@ -17,7 +17,7 @@ struct AxisPass {
   int32_t lines = 0;    // rows of a horizontal pass, columns of a vertical one
   int32_t span = 0;     // inputs of a line
   int32_t outputs = 0;  // of a line
-  int32_t taps = 0;     // of an output
+  int32_t taps = 0;     // of an output, a multiple of image::kTapGroup
   std::vector<int32_t> starts;
   std::vector<int32_t> weights;  // outputs x taps
 };

@@ -61,6 +61,19 @@ struct Work {
   std::vector<uint8_t> out;
 };
 
+// Blocks that live as long as the memory does.
+std::shared_ptr<engine::BatchMemory> make_memory() {
+  struct Blocks {
+    std::mutex mutex;
+    std::vector<std::unique_ptr<uint8_t[]>> all;
+  };
+  return std::make_shared<engine::BatchMemory>([blocks = std::make_shared<Blocks>()](int, size_t bytes) {
+    const std::lock_guard<std::mutex> lock(blocks->mutex);
+    blocks->all.emplace_back(new uint8_t[bytes]);
+    return blocks->all.back().get();
+  });
+}
+
 class Stress {
  public:
   Stress(int files, char** names) : target_(byte_target()), recipe_(crop_and_flip()) {
@@ -123,6 +136,47 @@ void wait_for(const Work& work) {
   }
 }
 
+// The same samples were left, and the same coefficients of each.
+bool same_coefficients(const engine::Batch& one, const engine::Batch& other) {
+  for (size_t slot = 0; slot < one.samples.size(); ++slot) {
+    const engine::Deferred& a = one.deferred[slot];
+    const engine::Deferred& b = other.deferred[slot];
+    if (a.pending != b.pending) return false;
+    if (!a.pending) continue;
+    const size_t bytes = a.coefficients.size() * sizeof(int16_t);
+    if (bytes != b.coefficients.size() * sizeof(int16_t)) return false;
+    if (std::memcmp(a.place.data, b.place.data, bytes) != 0) return false;
+  }
+  return true;
+}
+
+// Batches whose codes are read by one thread and by many: the same outcomes, pixels where there are some, and coefficients.
+bool codes_equal_to_one_thread(Stress& stress, uint32_t seed, const std::shared_ptr<engine::BatchMemory>& memory) {
+  std::vector<std::vector<Work>> runs;
+  for (const int threads : {1, 5}) {
+    engine::Engine engine(threads, image::best_simd(), answer);
+    const auto order = std::make_shared<engine::DrawOrder>(random::Mt19937(seed));
+    runs.emplace_back();
+    for (uint32_t i = 0; i < 6; ++i) {
+      runs.back().push_back(stress.make(seed * 8 + i, order, i % 2 == 0));
+      runs.back().back().batch->leave = engine::Leave::coefficients;
+      runs.back().back().batch->memory = memory;
+      engine.submit(runs.back().back().batch);
+    }
+    for (Work& work : runs.back()) wait_for(work);
+  }
+  for (size_t i = 0; i < runs[0].size(); ++i) {
+    const Work& one = runs[0][i];
+    const Work& many = runs[1][i];
+    for (size_t slot = 0; slot < one.batch->samples.size(); ++slot) {
+      if (one.batch->outcomes[slot].code != many.batch->outcomes[slot].code) return false;
+      if (std::memcmp(&one.out[slot * kSampleBytes], &many.out[slot * kSampleBytes], kSampleBytes) != 0) return false;
+    }
+    if (!same_coefficients(*one.batch, *many.batch)) return false;
+  }
+  return true;
+}
+
 std::vector<size_t> every_other_slot(const engine::Batch& batch, size_t first) {
   std::vector<size_t> slots;
   for (size_t slot = first; slot < batch.samples.size(); slot += 2) slots.push_back(slot);
@@ -165,7 +219,7 @@ bool equal_to_one_thread(Stress& stress, uint32_t seed) {
 }
 
 // Cancels and stops while samples run and wait for their turns.
-void interrupt(Stress& stress, uint32_t seed) {
+void interrupt(Stress& stress, uint32_t seed, const std::shared_ptr<engine::BatchMemory>& memory) {
   std::mt19937 dice(seed);
   std::vector<Work> works;
   engine::Engine engine(1 + static_cast<int>(dice() % 4), image::best_simd(), answer);
@@ -173,7 +227,8 @@ void interrupt(Stress& stress, uint32_t seed) {
   const auto second = std::make_shared<engine::DrawOrder>(random::Mt19937(seed + 1));
   for (uint32_t i = 0; i < 10; ++i) {
     works.push_back(stress.make(seed * 16 + i, i % 3 == 0 ? nullptr : i % 3 == 1 ? first : second, true));
-    works.back().batch->leave = dice() % 2 == 0;
+    works.back().batch->leave = static_cast<engine::Leave>(dice() % 3);
+    works.back().batch->memory = memory;
     engine.submit(works.back().batch);
   }
   usleep(dice() % 2000);
@@ -232,6 +287,7 @@ int main(int argc, char** argv) {
   }
   Stress stress(argc - 2, argv + 2);
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(std::atoi(argv[1]));
+  const auto memory = make_memory();
   uint32_t round = 0;
   do {
     ++round;
@@ -239,7 +295,11 @@ int main(int argc, char** argv) {
       std::fprintf(stderr, "round %u: threads change the result\n", round);
       return 1;
     }
-    interrupt(stress, round);
+    if (!codes_equal_to_one_thread(stress, round, memory)) {
+      std::fprintf(stderr, "round %u: threads change what is read of the codes\n", round);
+      return 1;
+    }
+    interrupt(stress, round, memory);
     end_from_within(stress, round);
   } while (std::chrono::steady_clock::now() < end);
   std::printf("%u rounds\n", round);
