@@ -1,6 +1,6 @@
 """One arm of the GPU benchmark in a process of its own: ``python -m benchmarks.gpu_child ARM OPTIONS``.
 
-Answers each line on standard input (``check``, ``epoch PART``, ``train MODEL``) with a line of JSON. Each arm gives batches as a
+Answers each line on standard input (``check``, ``turn SECONDS``, ``train MODEL``) with a line of JSON. Each arm gives batches as a
 training wants them: float32 [batch, 3, 224, 224] normalised, targets int64, both on the GPU.
 """
 
@@ -51,6 +51,11 @@ class Arm:
     def epoch(self) -> Iterator[Any]:
         raise NotImplementedError
 
+    def folder(self, *given: Any, **options: Any) -> torch.utils.data.Dataset[Any]:
+        """The files, in an epoch as often as asked for."""
+        one = ImageFolder(self.data, *given, **options)
+        return one if self.given["repeats"] == 1 else torch.utils.data.ConcatDataset([one] * self.given["repeats"])
+
     def normalised(self, pixels: torch.Tensor) -> torch.Tensor:
         return pixels.float().sub_(self.mean).div_(self.std)
 
@@ -77,7 +82,7 @@ class stock_pil(Arm):
     def __init__(self, given: dict[str, Any]) -> None:
         super().__init__(given)
         self.loader = torch.utils.data.DataLoader(
-            ImageFolder(self.data, self.transform),
+            self.folder(self.transform),
             self.batch_size,
             shuffle=True,
             num_workers=self.workers,
@@ -102,7 +107,7 @@ class stock_v2(stock_pil):
         Arm.__init__(self, given)
         transform = v2.Compose([v2.RandomResizedCrop(SIDE, antialias=True), v2.RandomHorizontalFlip()])
         self.loader = torch.utils.data.DataLoader(
-            ImageFolder(self.data, transform, loader=load_tensor),
+            self.folder(transform, loader=load_tensor),
             self.batch_size,
             shuffle=True,
             num_workers=self.workers,
@@ -132,7 +137,7 @@ class torchvision_cuda(Arm):
     def __init__(self, given: dict[str, Any]) -> None:
         super().__init__(given)
         self.loader = torch.utils.data.DataLoader(
-            ImageFolder(self.data, loader=read_bytes),
+            self.folder(loader=read_bytes),
             self.batch_size,
             shuffle=True,
             num_workers=4,
@@ -223,7 +228,7 @@ class fastload_cpu(stock_pil):
         import fastload
 
         return fastload.DataLoader(
-            ImageFolder(self.data, transform),
+            self.folder(transform),
             self.batch_size,
             shuffle=True,
             num_workers=self.workers,
@@ -242,7 +247,7 @@ class fastload_cpu(stock_pil):
     def check(self) -> dict[str, Any]:
         if self.decode == "cpu":  # the very batches of torch's loader on the CPU
             plain = torch.utils.data.DataLoader(
-                ImageFolder(self.data, self.transform),
+                self.folder(self.transform),
                 self.batch_size,
                 shuffle=True,
                 num_workers=self.workers,
@@ -325,10 +330,10 @@ def tree_seconds() -> float:
     return total
 
 
-def run_epoch(arm: Arm, part: float, images_an_epoch: int) -> dict[str, Any]:
-    """Times ``part`` of an epoch; batches are dropped as they come. What the GPU still does when a batch has been given is the part
-    of copies and kernels that is not hidden."""
-    wanted, images, not_hidden = part * images_an_epoch, 0, 0.0
+def take_turn(arm: Arm, least_seconds: float, least_images: int) -> dict[str, Any]:
+    """Times so many images at least; batches are dropped as they come. What the GPU still does when a batch has been given is the
+    part of copies and kernels that is not hidden."""
+    images, not_hidden = 0, 0.0
     cpu, began = tree_seconds(), time.perf_counter()
     stream = torch.cuda.current_stream()
     for batch, _ in arm.batches():
@@ -336,7 +341,7 @@ def run_epoch(arm: Arm, part: float, images_an_epoch: int) -> dict[str, Any]:
         stream.synchronize()
         not_hidden += time.perf_counter() - given
         images += len(batch)
-        if images >= wanted:
+        if images >= least_images and time.perf_counter() - began >= least_seconds:
             break
     seconds = time.perf_counter() - began
     return {
@@ -362,7 +367,7 @@ class Utilisation:
             import pynvml
 
             pynvml.nvmlInit()
-            handle = pynvml.nvmlDeviceGetHandleByIndex(torch.cuda.current_device())
+            handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties().uuid}")
             while not self._done.wait(0.05):
                 self.samples.append(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)
         except Exception as error:
@@ -423,8 +428,8 @@ def main() -> None:
         try:
             if command == "check":
                 answer = {**arm.check(), "nvjpeg": nvjpeg()}
-            elif command == "epoch":
-                answer = run_epoch(arm, float(rest[0]), images)
+            elif command == "turn":
+                answer = take_turn(arm, float(rest[0]), images)
             else:
                 answer = train(arm, rest[0], given["train_images"])
         except Exception as error:

