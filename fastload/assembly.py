@@ -129,7 +129,6 @@ class Assembly:
         """The images whose codes the engine read."""
         taps = self._taps(job)
         samples, passes, planes, slabs = job.batch.coefficients(taps.numpy())
-        self._decoder.prepare(samples[np.isin(samples[:, ragged.SAMPLING], dali.SAMPLINGS), ragged.SAMPLING])
         coded = Coded.of(samples, passes, taps, planes)
         staging = self._destination.staging
         memory = [staging.memory(block)[:used] for block, used in slabs]
@@ -145,6 +144,8 @@ class Assembly:
             ragged.resize(windows_in_torch(coded, memory), coded.deferred, pixels)
         for block, _ in slabs:
             staging.give_after(block, event)
+        # After the first batch's kernels were launched: DALI keeps everybody else waiting while it comes up.
+        self._decoder.prepare(samples[np.isin(samples[:, ragged.SAMPLING], dali.SAMPLINGS), ragged.SAMPLING])
 
     def _resize(self, left: Left, pixels: torch.Tensor) -> None:
         """The images that DALI decoded."""
