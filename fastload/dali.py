@@ -35,6 +35,7 @@ import numpy as np
 import PIL.Image
 import torch
 
+from fastload import errands
 from fastload.errands import Errands
 from fastload.pace import Pace
 
@@ -415,6 +416,7 @@ def import_dali() -> tuple[Any, Any, Any]:
         from nvidia.dali import fn, types
     except ImportError as error:
         raise RuntimeError(f"NVIDIA DALI cannot be imported ({error}): {INSTALL}") from error
+    errands.end_first()  # DALI shuts its pipelines down at the end, and fails where one is still being made
     return dali, fn, types
 
 

@@ -74,19 +74,25 @@ def _end(run: Run, errands: queue.SimpleQueue[Any]) -> None:
     errands.put(None)
 
 
+def end_first() -> None:
+    """At the interpreter's end these threads end before all that was registered with ``atexit`` so far: for who imports a library
+    on one of them that shuts itself down there."""
+    atexit.unregister(_end_all)
+    atexit.register(_end_all)
+
+
+def _end_all() -> None:
+    for run in list(_living()):
+        run.end()
+    for thread, errands in list(_threads().items()):
+        errands.put(None)
+        thread.join(_MOST_SECONDS_TO_END)
+
+
 @functools.cache
 def _living() -> weakref.WeakSet[Run]:
-    runs: weakref.WeakSet[Run] = weakref.WeakSet()
-
-    def end_all() -> None:
-        for run in list(runs):
-            run.end()
-        for thread, errands in list(_threads().items()):
-            errands.put(None)
-            thread.join(_MOST_SECONDS_TO_END)
-
-    atexit.register(end_all)
-    return runs
+    atexit.register(_end_all)
+    return weakref.WeakSet()
 
 
 @functools.cache

@@ -130,7 +130,10 @@ def test_sums_that_overflow_do_so_as_in_libjpeg(sampling, table, content):
     ids=["progressive", "restarts", "CMYK", "narrow", "4:1:1", "chroma in halves", "RGB", "cut"],
 )
 def test_what_cannot_be_had(jpeg):
-    assert _core.jpeg_coefficients(jpeg(), None) is None
+    try:
+        assert _core.jpeg_coefficients(jpeg(), None) is None
+    except _core.JpegError as error:  # chroma in halves, where libjpeg-turbo has the ABI of libjpeg 8
+        assert "upsamples columns in its own way" in error.args[1]
 
 
 def test_a_scan_is_forgotten_with_its_image():
