@@ -44,12 +44,13 @@ def tasks() -> int:
 
 
 def test_early_break_many_times(root):
-    mine = loader(root, shuffle=True)
+    gc.collect()  # loaders of other tests, in cycles with their errors
+    mine, before = loader(root, shuffle=True), tasks()
     for number in range(300):
         for at, _ in enumerate(mine):
             if at == number % 5:
                 break
-    assert tasks() < 50
+    assert tasks() < before + 20
 
 
 def test_no_thread_or_file_is_left(root):
