@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
-
 import numpy as np
 import PIL.Image
 import pytest
 import torch
+from damage import damaged
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from interpreted import check_equal
 from jpeg_forms import noise, pillow_jpeg, pillow_pixels, segments, write_jpeg
 
 from fastload import _core, ragged
@@ -159,24 +155,12 @@ DAMAGED = [
 @given(data=st.data())
 def test_damage_is_the_decoders(data):
     """Whatever happened to a file: the pixels that decoding it gives, or the same complaint."""
-    whole = bytearray(data.draw(st.sampled_from(DAMAGED)))
-    start = whole.index(b"\xff\xda")
-    for _ in range(data.draw(st.integers(1, 4))):
-        at = data.draw(st.integers(2 if data.draw(st.booleans()) else start, len(whole) - 3))
-        match data.draw(st.sampled_from(["flip", "byte", "cut", "insert"])):
-            case "flip":
-                whole[at] ^= 1 << data.draw(st.integers(0, 7))
-            case "byte":
-                whole[at] = data.draw(st.sampled_from([0, 0x55, 0xD0, 0xFE, 0xFF]))
-            case "cut":
-                del whole[at : at + data.draw(st.integers(1, 200))]
-                whole += b"\xff\xd9"
-            case _:
-                whole[at:at] = data.draw(st.binary(max_size=20))
+    whole = data.draw(st.sampled_from(DAMAGED))
+    whole = damaged(data, whole, 2 if data.draw(st.booleans()) else whole.index(b"\xff\xda"))
 
     def outcome(of):
         try:
-            return of(bytes(whole))
+            return of(whole)
         except _core.JpegError as error:
             return error.args
 
@@ -192,7 +176,6 @@ def test_damage_is_the_decoders(data):
 
 def test_the_kernels_equal_their_definitions():
     """In Triton's interpreter, on the CPU."""
-    pytest.importorskip("triton")
     script = """
         import numpy as np, PIL.Image, torch
         from fastload.coefficients import windows_in_torch, windows_on_gpu
@@ -215,9 +198,4 @@ def test_the_kernels_equal_their_definitions():
             assert torch.equal(made[: expected.numel()].view(expected.shape), expected) and expected.any(), subsampling
         print("equal")
     """
-    tests = Path(__file__).parent
-    environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": f"{tests.parent}{os.pathsep}{tests}"}
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], env=environment, capture_output=True, text=True, timeout=110
-    )
-    assert done.stdout == "equal\n", done.stderr
+    check_equal(script)

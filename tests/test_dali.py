@@ -22,6 +22,7 @@ import PIL.Image
 import pytest
 import torch
 import torchvision.transforms as v1
+from interpreted import check_equal
 from torchvision.datasets import ImageFolder
 
 import fastload
@@ -127,7 +128,6 @@ def test_the_resize_of_decoded_images_is_pillows(plan):
 
 def test_the_resampling_kernel_equals_its_definition():
     """In Triton's interpreter, on the CPU."""
-    pytest.importorskip("triton")
     script = """
         import numpy as np, torch
         from fastload import ragged
@@ -141,12 +141,7 @@ def test_the_resampling_kernel_equals_its_definition():
             assert np.array_equal(out.numpy(), expected) and expected.any(), name
         print("equal")
     """
-    tests = Path(__file__).parent
-    environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": f"{tests.parent}{os.pathsep}{tests}"}
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], env=environment, capture_output=True, text=True, timeout=110
-    )
-    assert done.stdout == "equal\n", done.stderr
+    check_equal(script)
 
 
 FORMS = {"progressive": 12, "colour": 1, "not a plain JPEG": 1}  # of the folder's files that only the CPU decodes

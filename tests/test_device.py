@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import copy
-import os
 import pickle
-import subprocess
-import sys
-import textwrap
 from collections import OrderedDict, namedtuple
-from pathlib import Path
 
 import pytest
 import torch
 import torchvision.transforms as v1
 import torchvision.transforms.v2 as v2
+from interpreted import check_equal
 from torch.utils.data import Dataset
 from torchvision.datasets import ImageFolder
 
@@ -215,7 +211,6 @@ def test_no_cuda_device_is_a_clear_error():
 
 def test_the_kernel_equals_its_definition():
     """In Triton's interpreter, on the CPU; on a GPU the tests above run the compiled one."""
-    pytest.importorskip("triton")
     script = """
         import torch
         from fastload import kernels
@@ -234,11 +229,7 @@ def test_the_kernel_equals_its_definition():
                         assert torch.equal(made, expected) and expected.any(), (channels, dtype)
         print("equal")
     """
-    environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": str(Path(fastload.__file__).parents[1])}
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], env=environment, capture_output=True, text=True, timeout=100
-    )
-    assert done.stdout == "equal\n", done.stderr
+    check_equal(script)
 
 
 def test_finish_of_an_empty_batch():
