@@ -31,8 +31,8 @@ class GpuDecode:
 
     Args:
         how: "gpu": its hardware decodes as many images as it manages; of the others the CPU reads the codes, with a third of the
-            threads, and the GPU does the rest. "hybrid": the same with all threads. "auto": the fastest of these and the CPU
-            alone, by a short measurement before the first epoch.
+            threads, and the GPU does the rest. "hybrid": the same with all threads, which do all of it while enough batches are
+            waiting. "auto": the fastest of these and the CPU alone, by a short measurement before the first epoch.
         hw_decoder_load: the part of DALI's images that the hardware decoder gets; the rest is for DALI's threads and the GPU's
             multiprocessors. None: 1, whose pixels are off by a level at most. The others' are off by up to 3 levels.
         threads: DALI's. None: 4 beside the hardware decoder alone, otherwise as many as the engine's.
