@@ -117,6 +117,7 @@ import sys
 sys.path.insert(0, {tests!r})
 import torch, fastload
 from contract import build, data_set, make_stuck
+import signal
 from pathlib import Path
 from {package} import DataLoader
 folder, pipe = Path({folder!r}), Path({pipe!r})
@@ -132,6 +133,7 @@ for iterator in iterators:
 sys.exit(0)
 """
 IS_INTERRUPTED = """
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so do their children
 for kind in ("plain", "images"):
     iterator = iter(build(DataLoader, make_stuck(data_set(kind, folder), pipe), batch_size=2, num_workers=1))
     try:
