@@ -6,6 +6,7 @@ One after the other where Python code runs in between; a list at a time on a few
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -85,8 +86,9 @@ class ItemLists:
         self._engine: _core.Engine | None = None
         self._memory = BatchMemory()
 
-    def items(self, dataset: Any, indices: list[Any]) -> list[Any]:
+    def items(self, dataset: Any, indices: Iterable[Any]) -> list[Any]:
         """``[dataset[i] for i in indices]``, with the same items, errors and random numbers."""
+        indices = list(indices)  # a sampler may give a tensor, or what can only be walked through
         try:
             leaf = leaf_of(dataset)
         except NotNative:

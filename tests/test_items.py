@@ -98,6 +98,19 @@ def test_torchs_own_loader_gives_the_same_batches(root, num_workers, transform):
         assert torch.equal(a[0], b[0]) and torch.equal(a[1], b[1])
 
 
+def test_a_batch_of_indices_in_any_form(root):
+    """A batch sampler may give a tensor, an array, or what can only be walked through."""
+    ours = fastload.ImageFolder(root, TRANSFORM)
+    theirs = torchvision.datasets.ImageFolder(root, TRANSFORM)
+    for form in (torch.tensor, np.array, tuple, iter):
+        runs = []
+        for dataset in (ours, theirs):
+            torch.manual_seed(4)
+            loader = torch.utils.data.DataLoader(dataset, batch_sampler=[form([3, 0, 7]), form([5])])
+            runs.append([(images, targets) for images, targets in loader])
+        assert_same_item(tuple(map(tuple, runs[0])), tuple(map(tuple, runs[1])))
+
+
 class ThreadsSeen(torch.utils.data.Dataset):
     """How many threads each worker may have, and has."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from fastload.items import ItemLists
@@ -13,7 +14,7 @@ class GivesLists:
     _plain_getitem: Any  # what __getitem__ is unless a subclass has another one, which is then asked item by item
     _item_lists: ItemLists | None = None
 
-    def __getitems__(self, indices: list[int]) -> list[Any]:
+    def __getitems__(self, indices: Iterable[int]) -> list[Any]:
         """``[self[i] for i in indices]``: the same items, errors and random numbers, several times faster."""
         if type(self).__getitem__ is not type(self)._plain_getitem:  # type: ignore[attr-defined]
             return [self[index] for index in indices]  # type: ignore[index]
