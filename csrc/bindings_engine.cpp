@@ -512,8 +512,6 @@ void bind_engine(py::module_& module) {
           "generator_after", [](const PyBatch& b) { return b.batch().generator_after; },
           "A copy of the order's generator as this batch left it; read it when done.")
       .def_property_readonly(
-          "planned", [](const PyBatch& b) { return b.batch().planned(); }, "Whether deferred() may be asked.")
-      .def_property_readonly(
           "deferred_pixels", [](const PyBatch& b) { return count_pixels(b.batch()); }, "Of the images in deferred().")
       .def_property_readonly(
           "deferred_count", [](const PyBatch& b) { return count_deferred(b.batch()); },

@@ -75,12 +75,24 @@ class Assembly:
             if not run.wait(lambda timeout: self._room.wait_for(lambda: self._fits(pixels), timeout)):
                 return
             self._pixels += pixels
+        try:
+            job.left = self._submitted(job, pixels)
+        except BaseException:  # no memory: the batch fails, others want its room
+            self._free(pixels)
+            raise
+
+    def _submitted(self, job: Job, pixels: int) -> Left:
         with self._destination.on_stream():
             taps = self._taps(job)
         samples, passes, encoded = job.batch.deferred(taps.numpy())
         sizes, samplings = samples[:, [ragged.WIDTH, ragged.HEIGHT]], samples[:, ragged.SAMPLING]
         request = self._decoder.submit(encoded, sizes, samplings)
-        job.left = Left(ragged.Deferred(samples, passes, taps, encoded), request, pixels)
+        return Left(ragged.Deferred(samples, passes, taps, encoded), request, pixels)
+
+    def _free(self, pixels: int) -> None:
+        with self._room:
+            self._pixels -= pixels
+            self._room.notify_all()
 
     def _fits(self, pixels: int) -> bool:
         return self._pixels == 0 or self._pixels + pixels <= _MOST_PIXELS
@@ -172,9 +184,7 @@ class Assembly:
         if event is not None:
             self._held.append((event, [part for part, _ in left.decoded]))
         left.decoded, left.request.parts = [], []
-        with self._room:
-            self._pixels -= left.pixels
-            self._room.notify_all()
+        self._free(left.pixels)
 
 
 class Left:

@@ -124,18 +124,12 @@ def describe(loader: DataLoader[Any], mode: Mode) -> list[str]:
     why = why_not(mode) or _why_unavailable(decode, device)
     if why:
         return [f"  decode: on the CPU, because {why}"]
-    if decode.how == "gpu":
-        threads = engine_threads(loader, decode, loader._thread_count())
-        return [
-            f"  decode: on the GPU, by its hardware (through DALI) and of codes that {threads} threads read; else on the CPU"
-        ]
-    if decode.how == "hybrid":
-        return [
-            "  decode: on the GPU, by its hardware (through DALI) and of codes that all threads read; else on the CPU"
-        ]
-    if loader._measured is None:
-        return ["  decode: to be chosen by a short measurement when the first epoch begins"]
-    return [f"  decode: {loader._measured}"]
+    if decode.how == "auto":
+        return [f"  decode: {loader._measured or 'to be chosen by a short measurement when the first epoch begins'}"]
+    threads = engine_threads(loader, decode, loader._thread_count())
+    return [
+        f"  decode: on the GPU, by its hardware (through DALI) and of codes that {threads} threads read; else on the CPU"
+    ]
 
 
 @dataclass(frozen=True)

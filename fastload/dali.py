@@ -264,7 +264,7 @@ class Pipeline:
         try:
             if self._pipeline is None:
                 self._pipeline = self._make()
-            self.is_ready = True
+            self.is_ready, self.failure = True, None
         except Exception as failure:  # whoever asks for it must hear of it
             self.failure = failure
 

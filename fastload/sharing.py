@@ -18,7 +18,7 @@ import itertools
 import math
 import weakref
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any
 
 from fastload import _core, dali
@@ -149,9 +149,7 @@ class SharingIterator(DeviceIterator):
             waited = self._wait_for(job.batch.wait)
             self._sharing.assembly.do(job, self._engine)
         else:
-            waited = self._wait_for(
-                lambda timeout: bool(wait([job.made], None if timeout < 0 else timeout, FIRST_COMPLETED).done)
-            )
+            waited = self._wait_for(lambda timeout: bool(wait([job.made], None if timeout < 0 else timeout).done))
             job.made.result()
         if job.leave != _core.Leave.bytes:
             self._note_pace(job)

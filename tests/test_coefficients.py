@@ -79,6 +79,7 @@ def test_pixels_are_pillows(sampling, data):
 
 
 def test_photos(photo_folder):
+    compared = 0
     for number, path in enumerate(sorted(photo_folder.glob("*.JPEG"))[::8]):
         data = path.read_bytes()
         expected = pillow_pixels(data)
@@ -87,6 +88,8 @@ def test_photos(photo_folder):
             ours = window_pixels(data, window)
             if ours is not None:
                 assert np.array_equal(ours, cut(expected, window))
+                compared += 1
+    assert compared > 0
 
 
 @pytest.mark.parametrize("sampling", [0, 1, 2])

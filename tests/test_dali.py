@@ -475,6 +475,46 @@ def test_a_decoder_that_never_answers_is_a_timeout(root, monkeypatch, to_dali):
 
 
 @needs_dali
+def test_a_pipeline_that_could_not_be_made_is_made_again(monkeypatch):
+    encoded = [np.frombuffer(jpeg_bytes(1, 40, 30, progressive=False, subsampling=0), np.uint8)]
+    make, failures = dali.Pipeline._make, [RuntimeError("no memory")]
+
+    def make_at_last(self):
+        if failures:
+            raise failures.pop()
+        return make(self)
+
+    monkeypatch.setattr(dali.Pipeline, "_make", make_at_last)
+    decoder = dali.Decoder(device_id=None, threads=1, hw_decoder_load=1.0)
+    given = encoded, np.array([[40, 30]], np.int32), np.array([11])
+    with pytest.raises(RuntimeError, match="NVIDIA DALI does not work here: no memory"):
+        decoder.submit(*given).wait(30)
+    again = decoder.submit(*given)
+    assert again.wait(30) and again.parts[0][0].error is None
+
+
+@needs_dali
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_batch_that_cannot_be_handed_over_leaves_its_room(root, monkeypatch, to_dali, workers):
+    """It fails, as where there is no memory to be pinned; the next epoch has all batches."""
+    submit, failures = dali.Decoder.submit, [MemoryError("pinned")]
+
+    def submit_at_last(self, *given):
+        if failures:
+            raise failures.pop()
+        return submit(self, *given)
+
+    monkeypatch.setattr(dali.Decoder, "submit", submit_at_last)
+    monkeypatch.setattr(fastload.assembly, "_MOST_PIXELS", 1)  # one batch at a time
+    dataset = ImageFolder(root, TRAIN)
+    loader = fastload.DataLoader(dataset, 6, shuffle=True, num_workers=workers, device="cpu", decode=gpu())
+    with pytest.raises(MemoryError, match="pinned"):
+        next(iter(loader))
+    torch.manual_seed(3)
+    assert_same([*loader], epochs(dataset, count=1, num_workers=workers)[0])
+
+
+@needs_dali
 def test_a_request_that_nobody_holds_is_not_decoded(monkeypatch):
     encoded = [np.frombuffer(jpeg_bytes(i, 40 + i, 30, progressive=False, subsampling=0), np.uint8) for i in range(9)]
     sizes = np.array([[40 + i, 30] for i in range(9)], np.int32)
