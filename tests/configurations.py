@@ -280,6 +280,11 @@ class Split:
         return Built(ConcatDataset(parts[::-1]) if self.rejoined else parts[0], inner.leaves)
 
 
+def is_subset(dataset: Any) -> bool:
+    """Whether torch's ``Subset`` is what is built first of all."""
+    return isinstance(dataset, Part) or (isinstance(dataset, Split) and not dataset.rejoined)
+
+
 @dataclass(frozen=True)
 class Joined:
     parts: tuple[Any, ...]
