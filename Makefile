@@ -10,7 +10,7 @@ JOBS := $(shell nproc)
 PHOTOS ?=
 CORE := $(shell find csrc tests/cpp -name '*.cpp' -o -name '*.h') CMakeLists.txt
 
-.PHONY: demo test test-clients install lint asan tsan check-arm clean
+.PHONY: demo test test-all test-clients install lint asan tsan check-arm clean
 .DEFAULT_GOAL := test
 
 demo: install
@@ -20,6 +20,11 @@ demo: install
 test: install
 	@echo "== tests"
 	@$(BIN)/python -m pytest -q
+
+# With the long forms: thousands of generated cases, leaks, stress.
+test-all: install
+	@echo "== all tests"
+	@$(BIN)/python -m pytest -q -m ''
 
 # The frameworks that people train with, on this loader.
 test-clients: install $(VENV)/.clients
