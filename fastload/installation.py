@@ -1,20 +1,28 @@
 """``install()``: scripts that name torch's loader get this package's, without a change to them.
 
 The constructor is what changes, not the name: whoever imported ``DataLoader`` from torch, before or after, has the same class, so
-``isinstance``, annotations and pickles go on meaning what they meant, and ``uninstall()`` leaves nothing behind.
+``isinstance``, annotations and pickles go on meaning what they meant, and ``uninstall()`` leaves nothing behind. Another library
+may wrap the constructor too, before or after: its wrapper is called once for each loader, and is never taken away.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any
+import sys
 
-import torch.utils.data
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from importlib.abc import Loader
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
 
-from fastload.loader import DataLoader
+_TORCHS = "torch.utils.data.dataloader"
 
-_REPLACED = "_fastload_replaced"
+# What stands in torch's class stands there for the whole process, and so does what is known about it.
+_installed = False
+_replaced: dict[Callable[..., None], Callable[..., None]] = {}  # each constructor of ours -> the one below it
 
 
 def install() -> None:
@@ -32,28 +40,108 @@ def install() -> None:
         >>> type(torch.utils.data.DataLoader([1, 2])) is fastload.DataLoader
         False
     """
-    stock = torch.utils.data.DataLoader
-    if not hasattr(stock.__init__, _REPLACED):
-        stock.__init__ = _turning_into_ours(stock.__init__)  # type: ignore[method-assign]
+    global _installed
+    from torch.utils.data.dataloader import DataLoader as stock
+
+    _installed = True
+    below: Any = stock.__init__
+    while below is not None:
+        if below in _replaced:
+            return
+        below = getattr(below, "__wrapped__", None)
+    ours = _turning_into_ours(stock)
+    _replaced[ours] = stock.__init__
+    stock.__init__ = ours  # type: ignore[method-assign]
 
 
 def uninstall() -> None:
-    """torch's constructor is torch's again. Loaders that were made in between stay what they are."""
-    stock = torch.utils.data.DataLoader
-    if hasattr(stock.__init__, _REPLACED):
-        stock.__init__ = getattr(stock.__init__, _REPLACED)  # type: ignore[method-assign]
+    """torch's constructor makes torch's loader again. Loaders that were made in between stay what they are.
+
+    Where another library has wrapped the constructor since, its wrapper stays, and what is below it does nothing more.
+    """
+    global _installed
+    _installed = False
+    if loaded := sys.modules.get(_TORCHS):
+        stock = loaded.DataLoader
+        while stock.__init__ in _replaced:
+            stock.__init__ = _replaced.pop(stock.__init__)
 
 
-def _turning_into_ours(init: Callable[..., None]) -> Callable[..., None]:
-    stock = torch.utils.data.DataLoader
+def install_with_torch() -> None:
+    """:func:`install`, as soon as somebody imports torch's loader: what a script does before it imports torch still counts.
+
+    The processes that ``multiprocessing`` starts from then on, by whatever method, do the same.
+    """
+    if _TORCHS in sys.modules:
+        _install_here_and_in_children()
+    else:
+        sys.meta_path.insert(0, _Finder())
+
+
+def _turning_into_ours(stock: type) -> Callable[..., None]:
+    init: Callable[..., None] = stock.__init__  # type: ignore[misc]
 
     @functools.wraps(init)
     def construct(self: Any, *args: Any, **kwargs: Any) -> None:
-        if type(self) is stock:
-            self.__class__ = DataLoader
-            self.__init__(*args, **kwargs)
-        else:
+        if not _installed or type(self) is not stock:
             init(self, *args, **kwargs)
+            return
+        from fastload.loader import DataLoader
 
-    setattr(construct, _REPLACED, init)
+        self.__class__ = DataLoader
+        self.__dict__["_torch_init"] = functools.partial(init, self)  # whoever wrapped this one has had its turn
+        self.__init__(*args, **kwargs)
+
     return construct
+
+
+class _Finder:
+    """On ``sys.meta_path``: waits for the import of torch's loader, and is gone when it comes."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name != _TORCHS:
+            return None
+        import importlib.util
+
+        sys.meta_path.remove(self)  # type: ignore[arg-type]
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Executing(spec.loader)  # type: ignore[assignment]
+        return spec
+
+
+class _Executing:
+    """A module's own loader, and the installation after it."""
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        self._loader.exec_module(module)
+        _install_here_and_in_children()
+
+
+def _install_here_and_in_children() -> None:
+    from multiprocessing import process
+
+    install()
+    # A process inherits its parent's configuration; spawned and forkserver ones unpickle it, after the script's imports.
+    process.current_process()._config["fastload"] = _Arriving()  # type: ignore[attr-defined]
+
+
+class _Arriving:
+    """Pickled in one process, it installs the loader in the other."""
+
+    def __reduce__(self) -> tuple[Callable[[], _Arriving], tuple[()]]:
+        return _arrive, ()
+
+
+def _arrive() -> _Arriving:
+    install_with_torch()
+    return _Arriving()

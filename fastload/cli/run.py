@@ -1,14 +1,17 @@
-"""``fastload run``: a training script as it is, with fastload's loader wherever it would have had torch's."""
+"""``fastload run``: a training script as it is, with fastload's loader wherever it would have had torch's.
+
+The interpreter itself runs the script: this process becomes ``python SCRIPT``, so its status, signals, tracebacks, ``__main__`` and
+children are python's. ``startup/sitecustomize.py`` is all that is added, and it comes before the script.
+"""
 
 from __future__ import annotations
 
 import os
-import runpy
 import sys
 
 import click
 
-from fastload.installation import install
+_STARTUP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "startup")
 
 
 @click.command(
@@ -21,17 +24,28 @@ from fastload.installation import install
 def run(module: bool, script: str, args: tuple[str, ...]) -> None:
     """Run SCRIPT with ARGS as python would, with fastload's DataLoader in the place of torch's.
 
-    The exit status is the script's.
+    SCRIPT is a file, a folder or zip file with a __main__.py, or - for the standard input. The exit status is the script's.
+    Python's own options go to python: python -X dev -m fastload run train.py.
     """
-    if module:
-        sys.path.insert(0, os.getcwd())
-        sys.argv = [script, *args]
-        install()
-        runpy.run_module(script, run_name="__main__", alter_sys=True)
-        return
-    if not os.path.exists(script):
-        raise click.BadParameter(f"{script!r} does not exist", param_hint="SCRIPT")
-    sys.path.insert(0, os.path.dirname(os.path.abspath(script)))
-    sys.argv = [script, *args]
-    install()
-    runpy.run_path(script, run_name="__main__")
+    if sys.flags.ignore_environment or sys.flags.no_site:
+        raise click.UsageError("python's options -E, -I and -S keep fastload from being there before the script is")
+    what = ["-m", script] if module else ["--", script] if script.startswith("-") and script != "-" else [script]
+    search = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = _STARTUP + (os.pathsep + search if search else "")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, *_options(), *what, *args])
+
+
+def _options() -> list[str]:
+    """Python's own options, of the process that is: what stood before ``-m fastload``, or before the path of the command."""
+    options = sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv[1:])]
+    if options[-1:] == sys.argv[:1]:
+        return options[:-1]
+    if options[-1:] == ["fastload"]:
+        before, _, _ = options[-2].rpartition("m")
+        return options[:-2] + ([before] if before != "-" else [])
+    if options and options[-1].endswith("mfastload"):
+        before = options[-1].removesuffix("mfastload")
+        return options[:-1] + ([before] if before != "-" else [])
+    return []
