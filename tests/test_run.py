@@ -260,24 +260,36 @@ def test_the_users_own_sitecustomize_and_search_path(tmp_path):
     assert (status, error) == (0, "") and str(mine / "sitecustomize.py") in output
 
 
-SPAWNING = """
-    import os
-    os.environ["OMP_NUM_THREADS"] = "1"  # counts only if torch comes later
-    import torch
-    import torch.multiprocessing
-    from torch.utils.data import DataLoader
+RANKS = """
+    import multiprocessing, sys
 
-    def rank(number):
-        print(number, torch.get_num_threads(), type(DataLoader([1, 2])).__module__, flush=True)
+    assert "torch" not in sys.modules
+
+    def rank(context, depth):
+        from torch.utils.data import DataLoader
+
+        print(context, depth, DataLoader.__init__.__qualname__, hasattr(DataLoader.__init__, "__wrapped__"), flush=True)
+        if depth:
+            process = multiprocessing.get_context(context).Process(target=rank, args=(context, depth - 1))
+            process.start()
+            process.join()
 
     if __name__ == "__main__":
-        rank(-1)
-        torch.multiprocessing.spawn(rank, nprocs=1)
+        for context in "spawn", "fork", "forkserver":
+            rank(context, 2)
 """
 
 
-def test_torch_comes_when_the_script_says_and_spawned_ranks_have_our_loader_too(tmp_path):
-    (tmp_path / "train.py").write_text(textwrap.dedent(SPAWNING))
+def test_processes_that_the_script_starts_have_our_loader_too(tmp_path):
+    """A stand-in for torch, which takes seconds to import: who has the constructor replaced?"""
+    package = tmp_path / "torch" / "utils" / "data"
+    package.mkdir(parents=True)
+    (tmp_path / "torch" / "__init__.py").touch()
+    (tmp_path / "torch" / "utils" / "__init__.py").touch()
+    (package / "__init__.py").write_text("from torch.utils.data.dataloader import DataLoader\n")
+    (package / "dataloader.py").write_text("class DataLoader:\n    def __init__(self, data): self.data = data\n")
+    (tmp_path / "train.py").write_text(textwrap.dedent(RANKS))
     python, ours = both(tmp_path / "train.py")
-    assert python == (0, "".join(f"{rank} 1 torch.utils.data.dataloader\n" for rank in (-1, 0)), "")
-    assert ours == (0, "".join(f"{rank} 1 fastload.loader\n" for rank in (-1, 0)), "")
+    lines = [f"{how} {depth} DataLoader.__init__" for how in ("spawn", "fork", "forkserver") for depth in (2, 1, 0)]
+    assert python == (0, "".join(f"{line} False\n" for line in lines), "")
+    assert ours == (0, "".join(f"{line} True\n" for line in lines), "")
