@@ -88,7 +88,8 @@ void bind_transforms(py::module_& module) {
       .value("random_horizontal_flip", recipe::Kind::random_horizontal_flip)
       .value("random_vertical_flip", recipe::Kind::random_vertical_flip)
       .value("grayscale", recipe::Kind::grayscale)
-      .value("random_grayscale", recipe::Kind::random_grayscale);
+      .value("random_grayscale", recipe::Kind::random_grayscale)
+      .value("pad", recipe::Kind::pad);
   py::enum_<image::Filter>(module, "Filter")
       .value("nearest", image::Filter::nearest)
       .value("box", image::Filter::box)

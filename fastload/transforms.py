@@ -18,28 +18,13 @@ import PIL.Image
 import torch
 import torchvision.transforms as v1
 import torchvision.transforms.v2 as v2
-from torchvision.transforms._presets import ImageClassification
-from torchvision.transforms.functional import InterpolationMode, pil_modes_mapping
+from torchvision.transforms._presets import ImageClassification, ObjectDetection, SemanticSegmentation
 
-from fastload import _core
+from fastload import _core, arguments
 from fastload.datasets.leaf import NotNative
 
 Transform = Callable[[Any], Any]
 
-_FILTERS = {
-    PIL.Image.Resampling.NEAREST: _core.Filter.nearest,
-    PIL.Image.Resampling.BOX: _core.Filter.box,
-    PIL.Image.Resampling.BILINEAR: _core.Filter.bilinear,
-    PIL.Image.Resampling.HAMMING: _core.Filter.hamming,
-    PIL.Image.Resampling.BICUBIC: _core.Filter.bicubic,
-    PIL.Image.Resampling.LANCZOS: _core.Filter.lanczos,
-}
-_PAD_MODES = {
-    "constant": _core.PadMode.constant,
-    "edge": _core.PadMode.edge,
-    "reflect": _core.PadMode.reflect,
-    "symmetric": _core.PadMode.symmetric,
-}
 _ELEMENTS = {
     torch.uint8: "uint8",
     torch.float32: "float32",
@@ -126,6 +111,9 @@ def read(transform: Transform | None) -> Reading:
         except NotNative as reason:
             tail_reason = f"{name_of(step)}: {reason}"
             break
+        except Exception as error:  # an argument of a form that torchvision does not take either, or does not check
+            tail_reason = f"{name_of(step)}: an argument is not understood ({error})"
+            break
         taken += 1
     recipe = _core.Recipe(
         chain.geometry,
@@ -160,15 +148,30 @@ def _flatten(transform: Transform) -> Iterator[Transform]:
         inner = transform if isinstance(transform, torch.nn.Sequential) else transform.transforms
         for step in inner:
             yield from _flatten(step)
-    elif type(transform) is ImageClassification and not _has_hooks(transform):
-        # The presets that come with torchvision's weights.
-        yield v1.Resize(transform.resize_size, interpolation=transform.interpolation, antialias=transform.antialias)
-        yield v1.CenterCrop(transform.crop_size)
-        yield v1.PILToTensor()
-        yield v1.ConvertImageDtype(torch.float)
-        yield v1.Normalize(transform.mean, transform.std)
+    elif type(transform) in _PRESETS and not _has_hooks(transform):
+        yield from _PRESETS[type(transform)](transform)
     else:
         yield transform
+
+
+# The presets that come with torchvision's weights, as the steps that they take.
+_PRESETS: dict[type, Callable[[Any], list[Transform]]] = {
+    ImageClassification: lambda t: [_resize_of(t), v1.CenterCrop(t.crop_size), *_to_floats(), _normalize_of(t)],
+    SemanticSegmentation: lambda t: [*([_resize_of(t)] if t.resize_size else []), *_to_floats(), _normalize_of(t)],
+    ObjectDetection: lambda t: _to_floats(),
+}
+
+
+def _resize_of(preset: Any) -> Transform:
+    return v1.Resize(preset.resize_size, interpolation=preset.interpolation, antialias=preset.antialias)
+
+
+def _normalize_of(preset: Any) -> Transform:
+    return v1.Normalize(preset.mean, preset.std)
+
+
+def _to_floats() -> list[Transform]:
+    return [v1.PILToTensor(), v1.ConvertImageDtype(torch.float)]
 
 
 def _has_hooks(transform: Transform) -> bool:
@@ -196,7 +199,7 @@ class _Chain:
         if kind in _POINT_WISE:
             self._take_point_wise(transform)
         elif kind in _GEOMETRY:
-            if self.values and kind not in _FLIPS:
+            if self.values and kind not in _ALSO_ON_TENSORS:
                 raise NotNative("after the conversion to a tensor torchvision computes it differently")
             _GEOMETRY[kind](self, transform)
         else:
@@ -204,8 +207,9 @@ class _Chain:
 
     def _take_point_wise(self, transform: Transform) -> None:
         values = [*self.values, transform]
-        self.pixelwise = _probe(values, gray=self.gray)
-        self.values = values
+        made = _probe(values, gray=self.gray)
+        if made is not None:
+            self.pixelwise, self.values = made, values
 
     def add(self, kind: _core.Kind, transform: Transform) -> _core.Transform:
         """A new engine transform, not yet in the chain."""
@@ -215,57 +219,69 @@ class _Chain:
 
     def random_resized_crop(self, t: Any) -> None:
         made = self.add(_core.Kind.random_resized_crop, t)
-        made.height, made.width = _two(t.size)
-        made.filter = _filter(t.interpolation)
-        scale, ratio = _float_pair(t.scale, "scale"), _float_pair(t.ratio, "ratio")
-        if ratio[0] <= 0:
-            raise NotNative("a ratio that is not positive")
-        _require_float32()
+        made.height, made.width = arguments.height_width(t.size)
+        made.filter = arguments.resize_filter(t.interpolation, is_v2=made.v2)
+        scale, ratio = arguments.ascending(t.scale, "scale"), arguments.ascending(t.ratio, "ratio")
+        if ratio[0] <= 0 or scale[0] < 0:
+            raise NotNative(f"scale={t.scale!r}, ratio={t.ratio!r}")
+        arguments.require_float32()
         made.set_scale(scale)
         made.set_ratio(ratio)
-        made.set_log_ratio(*torch.log(torch.tensor(ratio, dtype=torch.float32)).tolist())
+        made.set_log_ratio(*arguments.log_of(ratio, t, is_v2=made.v2))
         self.draws_between = True
         self._append(made, (made.height, made.width))
 
     def resize(self, t: Any) -> None:
         made = self.add(_core.Kind.resize, t)
-        made.filter = _filter(t.interpolation)
-        size = [t.size] if isinstance(t.size, int) else t.size
-        if size is None or not all(type(side) is int and side > 0 for side in size):
-            raise NotNative(f"size={t.size!r}")
+        made.filter = arguments.resize_filter(t.interpolation, is_v2=made.v2)
+        if t.max_size is not None and not arguments.is_side(t.max_size):
+            raise NotNative(f"max_size={t.max_size!r}")
+        made.max_size = int(t.max_size or 0)
+        if t.size is None and made.v2 and made.max_size:  # the long side
+            self._append(made, None)
+            return
+        size = arguments.short_side_or_both(t.size)
         if len(size) == 2:
-            if t.max_size is not None:
+            if made.max_size:
                 raise NotNative("max_size with both sides given")
             made.height, made.width = size
             self._append(made, (size[0], size[1]))
             return
-        if t.max_size is not None and (type(t.max_size) is not int or t.max_size <= size[0]):
-            raise NotNative(f"max_size={t.max_size!r}")
+        if 0 < made.max_size <= size[0]:
+            raise NotNative(f"max_size={t.max_size!r} is not above size={t.size!r}")
         made.width = size[0]
-        made.max_size = t.max_size or 0
         self._append(made, None)
 
     def center_crop(self, t: Any) -> None:
         made = self.add(_core.Kind.center_crop, t)
-        made.height, made.width = _two(t.size)
+        made.height, made.width = arguments.height_width(t.size)
         self._append(made, (made.height, made.width))
 
     def random_crop(self, t: Any) -> None:
         made = self.add(_core.Kind.random_crop, t)
-        made.height, made.width = _two(t.size)
+        made.height, made.width = arguments.height_width(t.size)
         made.pad_if_needed = bool(t.pad_if_needed)
-        if t.padding_mode not in _PAD_MODES:
-            raise NotNative(f"padding_mode={t.padding_mode!r}")
-        made.pad_mode = _PAD_MODES[t.padding_mode]
-        made.set_fill(_fill(t.fill, channels=1 if self.gray else 3))
         made.padded = t.padding is not None
-        if t.padding is not None:
-            made.set_padding(_padding(t.padding, sides_in_pairs=made.v2))
+        if made.padded:
+            made.set_padding(arguments.sides_of(t.padding, in_pairs=made.v2))
+        if made.padded or made.pad_if_needed:
+            self._pad_with(made, t)
         self._append(made, (made.height, made.width))
+
+    def pad(self, t: Any) -> None:
+        made = self.add(_core.Kind.pad, t)
+        left, top, right, bottom = arguments.sides_of(t.padding)
+        made.set_padding([left, top, right, bottom])
+        self._pad_with(made, t)
+        self._append(made, self.size and (self.size[0] + top + bottom, self.size[1] + left + right))
+
+    def _pad_with(self, made: _core.Transform, t: Any) -> None:
+        made.pad_mode = arguments.pad_mode(t.padding_mode)
+        made.set_fill(arguments.fill_of(t, is_v2=made.v2, channels=1 if self.gray else 3))
 
     def flip(self, kind: _core.Kind, t: Any) -> None:
         made = self.add(kind, t)
-        made.p = _probability(t.p)
+        made.p = arguments.probability(t.p)
         self._append(made, self.size)
 
     def grayscale(self, t: Any) -> None:
@@ -281,8 +297,15 @@ class _Chain:
 
     def random_grayscale(self, t: Any) -> None:
         made = self.add(_core.Kind.random_grayscale, t)
-        made.p = _probability(t.p)
+        made.p = arguments.probability(t.p)
         self._append(made, self.size)
+
+    def rgb(self, t: Any) -> None:
+        if self.gray and self.values:
+            raise NotNative("after the conversion to a tensor it changes the number of channels")
+        if self.gray:
+            self.gray = False
+            self.pixelwise = _RGB_BYTES
 
     def _append(self, made: _core.Transform, size: tuple[int, int] | None) -> None:
         self.geometry.append(made)
@@ -302,9 +325,13 @@ _GEOMETRY: dict[type, Callable[[_Chain, Any], None]] = {
     **dict.fromkeys(_of("RandomVerticalFlip"), lambda chain, t: chain.flip(_core.Kind.random_vertical_flip, t)),
     **dict.fromkeys(_of("Grayscale"), _Chain.grayscale),
     **dict.fromkeys(_of("RandomGrayscale"), _Chain.random_grayscale),
+    **dict.fromkeys(_of("Pad"), _Chain.pad),
+    v2.RGB: _Chain.rgb,
 }
-_FLIPS = {*_of("RandomHorizontalFlip"), *_of("RandomVerticalFlip")}
-_NOTHING = {torch.nn.Identity, v2.Identity}
+_ALSO_ON_TENSORS = {*_of("RandomHorizontalFlip"), *_of("RandomVerticalFlip"), v2.RGB}
+# What leaves every image as it is. (The newer ones are missing in older versions.)
+_BOXES_AND_POINTS = ("ClampBoundingBoxes", "ClampKeyPoints", "ConvertBoundingBoxFormat", "SetClampingMode")
+_NOTHING = {torch.nn.Identity, v2.Identity, *(getattr(v2, name) for name in _BOXES_AND_POINTS if hasattr(v2, name))}
 _NORMALIZE = _of("Normalize")
 # Types only, never functions: each is a function of one pixel's value and its channel.
 _POINT_WISE = {
@@ -319,15 +346,18 @@ _POINT_WISE = {
 }
 
 
-def _probe(values: Sequence[Transform], *, gray: bool) -> Pixelwise:
-    """Runs the conversion on an image that holds every byte value."""
+def _probe(values: Sequence[Transform], *, gray: bool) -> Pixelwise | None:
+    """Runs the conversion on an image that holds every byte value. None where the image comes out as it went in."""
     levels = np.arange(256, dtype=np.uint8).reshape(_PROBE_SIDE, _PROBE_SIDE)
-    probe: Any = PIL.Image.fromarray(levels if gray else np.repeat(levels[:, :, None], 3, axis=2))
+    image = PIL.Image.fromarray(levels if gray else np.repeat(levels[:, :, None], 3, axis=2))
+    probe: Any = image
     try:
         for transform in values:
             probe = transform(probe)
     except Exception as error:  # the same error will come from the tail, with the sample that it belongs to
         raise NotNative(f"it fails: {error}") from error
+    if probe is image:
+        return None
     channels = 1 if gray else 3
     if not isinstance(probe, torch.Tensor) or probe.shape != (channels, _PROBE_SIDE, _PROBE_SIDE):
         raise NotNative("it does not give a tensor of the image's shape")
@@ -345,69 +375,6 @@ def _probe(values: Sequence[Transform], *, gray: bool) -> Pixelwise:
         plain.stride() == (1, channels * _PROBE_SIDE, channels),
         *moments,
     )
-
-
-def _two(size: Any) -> tuple[int, int]:
-    if len(size) != 2 or not all(type(side) is int and side > 0 for side in size):
-        raise NotNative(f"size={size!r}")
-    return size[0], size[1]
-
-
-def _float_pair(value: Any, name: str) -> tuple[float, float]:
-    if len(value) != 2 or not all(isinstance(number, (int, float)) for number in value) or value[0] > value[1]:
-        raise NotNative(f"{name}={value!r}")
-    return float(value[0]), float(value[1])
-
-
-def _filter(interpolation: Any) -> _core.Filter:
-    if isinstance(interpolation, InterpolationMode):
-        interpolation = pil_modes_mapping[interpolation]
-    if interpolation not in _FILTERS:
-        raise NotNative(f"interpolation={interpolation!r}")
-    return _FILTERS[interpolation]
-
-
-def _probability(p: Any) -> float:
-    if not isinstance(p, (int, float)):
-        raise NotNative(f"p={p!r}")
-    _require_float32()
-    return float(p)
-
-
-def _require_float32() -> None:
-    if torch.get_default_dtype() != torch.float32:
-        raise NotNative(f"torch draws differently while its default dtype is {torch.get_default_dtype()}")
-
-
-def _fill(fill: Any, *, channels: int) -> list[int]:
-    if not isinstance(fill, (int, float, list, tuple, type(None))):
-        raise NotNative(f"fill={fill!r}")
-    values = [fill or 0] * 3 if isinstance(fill, (int, float, type(None))) else list(fill)
-    if len(values) == 1:
-        values *= 3
-    if len(values) != 3 or (channels == 1 and len(set(values)) != 1):
-        raise NotNative(f"fill={fill!r}")
-    numbers = [int(value) for value in values]
-    if not all(0 <= number <= 255 for number in numbers):
-        raise NotNative(f"fill={fill!r}")
-    return numbers
-
-
-def _padding(padding: Any, *, sides_in_pairs: bool) -> list[int]:
-    """Left, top, right, bottom. transforms.v2 keeps left, right, top, bottom."""
-    sides = [padding] if isinstance(padding, int) else list(padding)
-    if not all(type(side) is int and side >= 0 for side in sides):
-        raise NotNative(f"padding={padding!r}")
-    if len(sides) == 1:
-        return sides * 4
-    if len(sides) == 2:
-        return sides * 2
-    if len(sides) != 4:
-        raise NotNative(f"padding={padding!r}")
-    if sides_in_pairs:
-        left, right, top, bottom = sides
-        return [left, top, right, bottom]
-    return sides
 
 
 def _vertical_first() -> _core.VerticalFirst:

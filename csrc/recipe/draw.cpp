@@ -75,8 +75,13 @@ void resized_size(const Transform& t, int32_t width, int32_t height, int32_t* ou
   const double short_side = width <= height ? width : height;
   const double long_side = width <= height ? height : width;
   int64_t new_short = t.width;
+  int64_t new_long = t.max_size;
   // int(a * b / c) in Python: the product is exact, the quotient a correctly rounded double.
-  auto new_long = static_cast<int64_t>(static_cast<double>(new_short) * long_side / short_side);
+  if (t.width == 0) {
+    new_short = static_cast<int64_t>(t.max_size * short_side / long_side);
+  } else {
+    new_long = static_cast<int64_t>(static_cast<double>(new_short) * long_side / short_side);
+  }
   if (t.max_size > 0 && new_long > t.max_size) {
     new_short = static_cast<int64_t>(static_cast<double>(t.max_size) * static_cast<double>(new_short) /
                                      static_cast<double>(new_long));
@@ -174,6 +179,9 @@ Status apply(const Transform& t, const Recipe& recipe, random::Generator& genera
       plan.grayscale();
       return {};
     case Kind::grayscale: plan.grayscale(); return {};
+    case Kind::pad:
+      plan.pad(t.padding[0], t.padding[1], t.padding[2], t.padding[3], t.pad_mode, t.fill);
+      return {};
   }
   return {Code::transform, "unknown transform"};
 }

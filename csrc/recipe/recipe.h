@@ -21,13 +21,14 @@ enum class Kind : uint8_t {
   random_vertical_flip,
   grayscale,
   random_grayscale,
+  pad,
 };
 
 // One transform with torchvision's parameters; which fields count depends on the kind.
 struct Transform {
   Kind kind = Kind::resize;
   bool v2 = false;     // random_crop: draws and padding differ between transforms and transforms.v2
-  int32_t height = 0;  // target size; height == 0: `width` is the short side (resize)
+  int32_t height = 0;  // target size; height == 0: `width` is the short side (resize), 0: `max_size` is the long one
   int32_t width = 0;
   int32_t max_size = 0;  // resize: limit of the long side, 0: none
   image::Filter filter = image::Filter::bilinear;
