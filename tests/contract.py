@@ -6,10 +6,6 @@ folder of JPEGs, whose batches fastload makes natively. In both, sample i is ``(
 
 from __future__ import annotations
 
-import contextlib
-import os
-import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -199,31 +195,3 @@ def make_stuck(dataset, path: Path):
     else:
         dataset.samples[0] = str(path), 0
     return dataset
-
-
-@contextlib.contextmanager
-def never_read(path: Path):
-    """Puts a pipe at a path: whoever reads it waits until the function that is given is called, and then gets nothing."""
-    path.unlink(missing_ok=True)
-    os.mkfifo(path)
-    let_go, over = threading.Event(), threading.Event()
-
-    def let_readers_go():
-        let_go.wait()
-        nobody = 0
-        while nobody < 10 or not over.is_set():  # a reader may open it more than once
-            try:
-                os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
-                nobody = 0
-            except OSError:
-                nobody += 1
-            time.sleep(0.01)
-
-    helper = threading.Thread(target=let_readers_go)
-    helper.start()
-    try:
-        yield let_go.set
-    finally:
-        over.set()
-        let_go.set()
-        helper.join()

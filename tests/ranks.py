@@ -99,8 +99,7 @@ def go_on(folder):
     return list(loader)
 
 
-def main():
-    task, folder, out = sys.argv[1:]
+def main(task, folder, out):
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
     result = {
@@ -116,4 +115,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

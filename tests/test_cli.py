@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import textwrap
 
 import pytest
 
+from children import run
 from images import write_folder
 
 SCRIPT = """
@@ -38,16 +38,12 @@ def script(tmp_path_factory):
 
 
 def command(*args, cwd=None):
-    return subprocess.run(
-        [sys.executable, "-m", "fastload", *map(str, args)], capture_output=True, text=True, timeout=60, cwd=cwd
-    )
+    return run(sys.executable, "-m", "fastload", *args, cwd=cwd)
 
 
 def test_an_unmodified_script_runs_with_our_loader(script):
     images = script.parent / "images"
-    plain = subprocess.run(
-        [sys.executable, str(script), str(images), "--lr", "1"], capture_output=True, text=True, timeout=60
-    )
+    plain = run(sys.executable, script, images, "--lr", "1")
     ours = command("run", script, images, "--lr", "1")
     assert (plain.returncode, ours.returncode) == (7, 7)
     assert plain.stdout.startswith("torch.utils.data.dataloader __main__ ['--lr', '1']")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from interpreted import check_equal
 from jpeg_forms import noise, pillow_jpeg, pillow_pixels, segments, write_jpeg
 
+from cases import cases
 from fastload import _core, ragged
 from fastload.coefficients import Coded, windows_in_torch
 from images import picture
@@ -64,7 +65,7 @@ SAMPLINGS = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2, "gray": None}
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=cases(30, 120))
 @given(data=st.data())
 def test_pixels_are_pillows(sampling, data):
     width, height = data.draw(st.integers(5, 70)), data.draw(st.integers(1, 70))
@@ -154,7 +155,7 @@ DAMAGED = [
 ]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=cases(100, 600))
 @given(data=st.data())
 def test_damage_is_the_decoders(data):
     """Whatever happened to a file: the pixels that decoding it gives, or the same complaint."""

@@ -1,7 +1,7 @@
 """Whole loader configurations, drawn at random: batches, order, errors and generators are those of torch's loader.
 
 Every example runs one configuration on torch's loader over torchvision's (or plain) data sets and on fastload's over its own, under
-the same seeds, and compares all that a user can see. The examples of this file sum to 2,000.
+the same seeds, and compares all that a user can see. In its long form the examples of this file sum to 2,000.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
 import fastload
+from cases import cases
 from configurations import (
     Leaf,
     Sampling,
@@ -38,8 +39,6 @@ from configurations import (
     tailed_transforms,
     write_folders,
 )
-
-pytestmark = pytest.mark.timeout(600)
 
 
 @dataclass(frozen=True)
@@ -298,12 +297,9 @@ def root(tmp_path_factory):
 
 
 def examples(count: int) -> Any:
-    """Others each time; in CI, by hypothesis' own profile for it, always the same."""
+    """So many in the long form."""
     return settings(
-        max_examples=count,
-        deadline=None,
-        database=None,
-        print_blob=True,
+        max_examples=cases(count // 10, count),
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
     )
 

@@ -12,6 +12,7 @@ import torch.utils.data
 from torch.utils.data import SequentialSampler
 from torchvision.transforms import Compose
 
+from children import LIMIT
 from contract import (
     AUGMENT,
     DATA_SETS,
@@ -27,12 +28,12 @@ from contract import (
     made_by_caller,
     made_by_workers,
     make_stuck,
-    never_read,
     outcomes,
     same,
     without_chance,
     write_images,
 )
+from waiting import never_read, when_asleep
 
 FIVES = in_batches(range(SIZE), 5)
 
@@ -239,32 +240,31 @@ def test_workers_of_an_iterator(Loader, dataset):
 
 @pytest.fixture
 def stuck(dataset, tmp_path):
-    """A data set whose first sample waits until the function that comes with it is called, and then fails."""
+    """A data set whose first sample waits until the pipe that comes with it lets go, and then fails."""
     path = tmp_path / "pipe.jpg"
-    with never_read(path) as let_go:
-        yield make_stuck(dataset, path), let_go
+    with never_read(path) as pipe:
+        yield make_stuck(dataset, path), pipe
 
 
 def test_time_limit(Loader, stuck):
-    dataset, let_go = stuck
+    dataset, pipe = stuck
     iterator = iter(build(Loader, dataset, batch_size=6, num_workers=1, timeout=0.3))
     for _ in range(2):
         with pytest.raises(RuntimeError) as caught:
             next(iterator)
         assert type(caught.value) is RuntimeError and str(caught.value) == "DataLoader timed out after 0.3 seconds"
-    let_go()
-    iterator._timeout = 60
+    pipe.let_go()
+    iterator._timeout = LIMIT
     failed, batch = outcomes(iterator)
     assert isinstance(failed, OSError) and indices([batch]) == [[6, 7, 8, 9, 10, 11]]
 
 
 def test_batches_come_in_order(Loader, stuck):
-    dataset, let_go = stuck
-    iterator = iter(build(Loader, dataset, batch_size=3, num_workers=2, timeout=60))
-    later = threading.Timer(0.3, let_go)
-    later.start()
-    failed, *batches = outcomes(iterator)
-    later.join()
+    dataset, pipe = stuck
+    iterator = iter(build(Loader, dataset, batch_size=3, num_workers=2, timeout=LIMIT))
+    pipe.until_read()
+    with when_asleep(pipe.let_go):
+        failed, *batches = outcomes(iterator)
     assert isinstance(failed, OSError) and indices(batches) == in_batches(range(3, SIZE), 3)
 
 
@@ -273,11 +273,11 @@ def test_batches_come_when_they_are_ready(Loader, stuck):
 
     Where there are worker processes; native threads make each batch together, and so in order.
     """
-    dataset, let_go = stuck
-    options = {"num_workers": 2, "prefetch_factor": 1, "timeout": 10, "in_order": False}
+    dataset, pipe = stuck
+    options = {"num_workers": 2, "prefetch_factor": 1, "timeout": LIMIT, "in_order": False}
     iterator = iter(build_with_code(Loader, dataset, batch_size=3, worker_init_fn=lambda worker: None, **options))
     assert indices([next(iterator) for _ in range(3)]) == in_batches(range(3, SIZE), 3)
-    let_go()
+    pipe.let_go()
     (failed,) = outcomes(iterator)
     assert isinstance(failed, OSError)
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import random
-import re
 import signal
-import time
 import traceback
 from pathlib import Path
 
@@ -18,10 +16,13 @@ import torchvision.transforms as v1
 from torchvision.datasets import ImageFolder
 
 import fastload
+from cases import cases
+from children import LIMIT
 from images import picture, write_folder
+from waiting import until
 
-CYCLES = 200
-BREAKS = 1000
+CYCLES = cases(20, 200)
+BREAKS = cases(150, 1000)
 EVERY_FORK = 20  # cycles
 
 NATIVE = [v1.RandomResizedCrop(16), v1.RandomHorizontalFlip(), v1.ToTensor()]
@@ -75,7 +76,7 @@ def use_in_a_fork(loader) -> None:
     if child == 0:
         status = 1
         try:
-            signal.alarm(60)
+            signal.alarm(LIMIT)
             status = 0 if take(iter(loader), BATCHES + 1) == BATCHES else 2
         finally:
             os._exit(status)
@@ -99,14 +100,31 @@ def live_and_die(root, mode: str, number: int) -> None:
     del iterators, iterator
 
 
-def segments() -> set[str]:
-    """Shared memory of this process, or of one that is no more: nobody else will remove it."""
-    found = set()
-    for name in os.listdir("/dev/shm"):
-        owner = re.match(r"torch_(\d+)_", name)
-        if owner and (int(owner[1]) == os.getpid() or not Path("/proc", owner[1]).exists()):
-            found.add(name)
-    return found
+_forked: int | None = None  # a file to which each process that is forked here, or by those, adds its number
+
+
+def _note_fork() -> None:
+    if _forked is not None:
+        os.write(_forked, b"%d\n" % os.getpid())
+
+
+os.register_at_fork(after_in_child=_note_fork)
+
+
+@pytest.fixture
+def segments(tmp_path):
+    """Gives the shared memory that this process and those that it started hold, or left behind: nobody else will remove it."""
+    global _forked
+    path = tmp_path / "forked"
+    _forked = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def owned() -> set[str]:
+        owners = {str(os.getpid()), *path.read_text().split()}
+        return {name for name in os.listdir("/dev/shm") if name.startswith("torch_") and name.split("_")[1] in owners}
+
+    yield owned
+    os.close(_forked)
+    _forked = None
 
 
 def belongings() -> dict[str, int]:
@@ -119,28 +137,24 @@ def belongings() -> dict[str, int]:
     }
 
 
-def assert_no_more_than(before: dict[str, int]) -> None:
-    """Threads and processes that were told to end are given a moment to do so."""
-    give_up = time.monotonic() + 10
-    while any(belongings()[name] > count for name, count in before.items()) and time.monotonic() < give_up:
-        time.sleep(0.05)
-    after = belongings()
-    assert all(after[name] <= count for name, count in before.items()), (before, after)
+def until_no_more_than(before: dict[str, int]) -> None:
+    """Threads and processes that were told to end do so when it is their turn."""
+    until(lambda: all(belongings()[name] <= count for name, count in before.items()), f"no more than {before}")
 
 
-@pytest.mark.timeout(240, method="thread")
+@pytest.mark.timeout(method="thread")
 @pytest.mark.parametrize("mode", [*TRANSFORMS, "torch's loader over our data set"])
-def test_nothing_is_left_of_many_loaders(root, mode):
+def test_nothing_is_left_of_many_loaders(root, mode, segments):
     for number in range(EVERY_FORK):  # what Python and torch start once and keep
         live_and_die(root, mode, number)
     before, segments_before = belongings(), segments()
     for number in range(CYCLES):
         live_and_die(root, mode, number)
-    assert_no_more_than(before)
-    assert segments() <= segments_before
+    until_no_more_than(before)
+    until(lambda: segments() <= segments_before, "shared memory given back")
 
 
-@pytest.mark.timeout(240, method="thread")
+@pytest.mark.timeout(method="thread")
 def test_no_early_break_hangs(root):
     """Loaders kept and loaders made anew, with samples under way that Pillow decodes, or that fail, or that wait for their turn."""
     chance = random.Random(0)
@@ -163,4 +177,4 @@ def test_no_early_break_hangs(root):
         breaks += 1
     assert take(iter(loader), BATCHES + 1) == BATCHES
     del loader
-    assert_no_more_than(before)
+    until_no_more_than(before)

@@ -8,11 +8,7 @@ import multiprocessing
 import os
 import pickle
 import signal
-import subprocess
-import sys
 import threading
-import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -20,6 +16,7 @@ import torch.utils.data
 from torch.utils.data.datapipes.iter import IterableWrapper
 from torch.utils.data.datapipes.map import SequenceWrapper
 
+from children import LIMIT, Script
 from contract import (
     DATA_SETS,
     LOADERS,
@@ -30,11 +27,11 @@ from contract import (
     in_batches,
     indices,
     make_stuck,
-    never_read,
     outcomes,
     same,
     write_images,
 )
+from waiting import interrupted_in, never_read, until, until_asleep
 
 PAIRS = in_batches(range(SIZE), 2)
 SIXES = in_batches(range(SIZE), 6)
@@ -56,15 +53,10 @@ def dataset(request, folder):
 
 
 def belongings() -> tuple[int, int, int]:
-    """Threads, open files, child processes. Threads that are about to end are given a moment."""
+    """Threads, open files, child processes."""
     gc.collect()
-    least = sys.maxsize, sys.maxsize, sys.maxsize
-    for _ in range(10):
-        children = multiprocessing.active_children()
-        found = len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd")), len(children)
-        least = tuple(map(min, least, found))
-        time.sleep(0.01)
-    return least
+    children = multiprocessing.active_children()
+    return len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd")), len(children)
 
 
 def exhausted(loader):
@@ -94,33 +86,31 @@ def test_nothing_is_left(Loader, dataset, epoch, persistent_workers):
     before = None
     for _ in range(2):  # the first time, Python starts helpers of its own
         loader = build(Loader, dataset, batch_size=2, num_workers=1, persistent_workers=persistent_workers)
-        children = len(multiprocessing.active_children())
+        children = {child.pid for child in multiprocessing.active_children()}
         kept = epoch(loader)
         if not persistent_workers:
-            assert len(multiprocessing.active_children()) == children
+            assert {child.pid for child in multiprocessing.active_children()} <= children
         del loader, kept
-        after = belongings()
-        assert before is None or all(now <= then for now, then in zip(after, before, strict=True))
-        before = after
+        if before is None:
+            before = belongings()
+        else:  # threads that were told to end do so when it is their turn
+            until(lambda: all(now <= then for now, then in zip(belongings(), before, strict=True)))
 
 
 def test_whoever_works_for_an_iterator_ends_with_the_process(Loader, dataset):
-    before = set(threading.enumerate())
+    before, children = set(threading.enumerate()), set(multiprocessing.active_children())
     iterator = iter(build(Loader, dataset, batch_size=2, num_workers=1))
     next(iterator)
-    assert all(child.daemon for child in multiprocessing.active_children())
+    assert all(child.daemon for child in set(multiprocessing.active_children()) - children)
     assert all(thread.daemon for thread in set(threading.enumerate()) - before)
 
 
 SCRIPT = """
 import sys
-sys.path.insert(0, {tests!r})
-import torch, fastload
-from contract import build, data_set, make_stuck
-import signal
 from pathlib import Path
+from contract import build, data_set, make_stuck
 from {package} import DataLoader
-folder, pipe = Path({folder!r}), Path({pipe!r})
+folder, pipe = map(Path, sys.argv[1:])
 """
 ENDS = """
 iterators = [
@@ -133,7 +123,6 @@ for iterator in iterators:
 sys.exit(0)
 """
 IS_INTERRUPTED = """
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so do their children
 for kind in ("plain", "images"):
     iterator = iter(build(DataLoader, make_stuck(data_set(kind, folder), pipe), batch_size=2, num_workers=1))
     try:
@@ -145,44 +134,39 @@ for kind in ("plain", "images"):
 """
 
 
-def start(Loader, code, folder, pipe) -> subprocess.Popen:
-    script = SCRIPT.format(
-        tests=str(Path(__file__).parent), package=Loader.__module__.split(".")[0].replace("torch", "torch.utils.data"),
-        folder=str(folder), pipe=str(pipe),
-    )  # fmt: skip
-    command = [sys.executable, "-W", "ignore", "-c", script + code]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+def start(Loader, code, folder, pipe) -> Script:
+    package = Loader.__module__.split(".")[0].replace("torch", "torch.utils.data")
+    code = SCRIPT.format(package=package) + code
+    return Script(code, folder, pipe, warnings=[("ignore", "Warning")], session=True)
 
 
 def test_a_process_may_end_in_mid_epoch(Loader, folder):
     with start(Loader, ENDS, folder, "") as process:
-        assert process.communicate(timeout=100) == ("", "") and process.returncode == 0
+        assert process.communicate() == ("", "") and process.returncode == 0
 
 
 def test_ctrl_c_at_the_terminal(Loader, folder, tmp_path):
     """It reaches the workers too; one KeyboardInterrupt comes of it, in the process that waits, and nothing is printed."""
-    with never_read(tmp_path / "pipe") as let_go, start(Loader, IS_INTERRUPTED, folder, tmp_path / "pipe") as process:
+    with never_read(tmp_path / "pipe") as pipe, start(Loader, IS_INTERRUPTED, folder, tmp_path / "pipe") as process:
         for _ in DATA_SETS:
             assert process.stdout.readline() == "ready\n"
-            time.sleep(0.5)  # its worker is at work, and it waits
+            pipe.until_read(process.pid)
+            until_asleep(process.pid, process.pid)
             os.killpg(process.pid, signal.SIGINT)
             assert process.stdout.readline() == "interrupted\n"
-        let_go()
-        assert process.communicate(timeout=100) == ("", "") and process.returncode == 0
+        pipe.let_go()
+        assert process.communicate() == ("", "") and process.returncode == 0
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_ctrl_c(Loader, dataset, tmp_path, num_workers):
     """A wait for a sample ends with it, and the iterator may go on."""
-    with never_read(tmp_path / "pipe") as let_go:
+    with never_read(tmp_path / "pipe") as pipe:
         make_stuck(dataset, tmp_path / "pipe")
         iterator = iter(build(Loader, dataset, batch_size=6, num_workers=num_workers))
-        interrupt = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-        interrupt.start()
-        with pytest.raises(KeyboardInterrupt):
+        with interrupted_in("__next__"), pytest.raises(KeyboardInterrupt):
             next(iterator)
-        let_go()
-        interrupt.join()
+        pipe.let_go()
         assert indices(outcomes(iterator)[-1:]) == SIXES[1:]
 
 
@@ -226,7 +210,7 @@ def test_a_forked_process(Loader, dataset, num_workers):
     if child == 0:
         status = 1
         try:
-            signal.alarm(60)
+            signal.alarm(LIMIT)
             torch.manual_seed(0)
             status = 0 if same(list(loader), expected) else 2
         finally:
@@ -246,7 +230,7 @@ def test_a_spawned_process(Loader, folder, tmp_path):
     iterate(loaders, tmp_path / "here")
     process = multiprocessing.get_context("spawn").Process(target=iterate, args=(loaders, tmp_path / "there"))
     process.start()
-    process.join(100)
+    process.join(LIMIT)
     assert process.exitcode == 0
     for here, there in zip(*(torch.load(tmp_path / name) for name in ("here", "there")), strict=True):
         assert same(here, there)

@@ -25,6 +25,7 @@ from jpeg_forms import (
     write_jpeg,
 )
 
+from cases import cases
 from fastload import _core
 
 MAX_PIXELS = 1_000_000  # mutated headers announce up to 65,535 x 65,535
@@ -220,10 +221,10 @@ def test_scan_bomb_ends_soon():
                 bomb += segment(0xDA, bytes([1, component, 0]) + band) + b"\0\1"
                 scans += 1
     assert scans == 2647
-    begin = time.monotonic()
+    begin = time.thread_time()  # what it costs, however busy the machine is
     with pytest.raises(_core.JpegError, match="more scans"):
         _core.jpeg_header(bomb + b"\xff\xd9")
-    assert time.monotonic() - begin < 20
+    assert time.thread_time() - begin < 20
 
 
 def test_announced_size_costs_nothing():
@@ -360,7 +361,7 @@ def test_mutations(seed):
     exif_image = with_segment(without(small(), 0xE0), 0xE1, exif((0x011A, 5, 1, 26), (0x0128, 3, 1, 2)))
     originals = [small(*form) for form in SMALL.values()] + [exif_image]
     outcomes = set()
-    for _ in range(1500):
+    for _ in range(cases(200, 1500)):
         x, y, width, height = (generator.random() for _ in range(4))
         outcomes.add(judge(mutate(generator.choice(originals), generator), (x, y, width, height)))
     assert {"decoded", "not_native", "damaged"} <= outcomes

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import subprocess
-import sys
-import textwrap
 
 import pytest
 import torch
@@ -13,6 +10,7 @@ import torchvision.datasets
 import torchvision.transforms as v1
 
 import fastload
+from children import run_script
 from fastload.datasets.table import SampleTable
 from images import write_folder
 
@@ -114,7 +112,7 @@ def test_an_index_of_imagenets_size_is_small():
         assert loader.explain().startswith("native")
         print((built - before) / count, data.samples.memory_bytes / count, (resident() - built) / count)
     """
-    ended = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=100)
+    ended = run_script(code)
     assert ended.returncode == 0, ended.stderr
     grown, held, added = map(float, ended.stdout.split())
     assert grown < 200 and held < 200 and added < 1

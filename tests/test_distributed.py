@@ -1,9 +1,7 @@
-"""Several ranks under torchrun, with gloo, on this machine."""
+"""Several ranks as torchrun starts them, with gloo, on this machine."""
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -12,10 +10,10 @@ import pytest
 import torch
 from ranks import Indexed
 
+import children
 import fastload
 from images import write_folder
 
-pytestmark = pytest.mark.timeout(240)
 RANKS = Path(__file__).with_name("ranks.py")
 
 
@@ -24,17 +22,29 @@ def root(tmp_path_factory):
     return write_folder(tmp_path_factory.mktemp("set") / "folder", classes=3, images=8, largest=60)
 
 
-def run(task, folder, out, ranks):
+# What torchrun does, in a process that has imported torch: its ranks are forked.
+AGENT = """
+    import sys, torch
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+    import ranks
+    number, *given = sys.argv[1:]
+    config = LaunchConfig(1, 1, int(number), rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=0, start_method="fork")
+    torch.set_num_threads(1)
+    elastic_launch(config, ranks.main)(*given)
+"""
+
+
+def run(task, folder, out, ranks, *, command=False):
+    """What each rank has made; ``command``: by torchrun itself."""
     out.mkdir()
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-    ended = subprocess.run(
-        [*command, str(RANKS), task, str(folder), str(out)],
-        capture_output=True,
-        text=True,
-        timeout=200,
-        env=environment,
-    )
+    given = [task, folder, out]
+    if command:
+        start = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
+        ended = children.run(
+            *start, RANKS, *given, env=children.environment(OMP_NUM_THREADS="1", PYTHONWARNINGS="ignore")
+        )
+    else:
+        ended = children.run_script(AGENT, ranks, *given, warnings=[("ignore", "Warning")])
     assert ended.returncode == 0, ended.stderr[-3000:]
     return [torch.load(out / f"{rank}.pt", weights_only=False) for rank in range(ranks)]
 
@@ -45,7 +55,7 @@ def indices(batches):
 
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_every_rank_gives_stocks_batches(root, tmp_path, ranks):
-    for made in run("same_as_stock", root, tmp_path / "out", ranks):
+    for made in run("same_as_stock", root, tmp_path / "out", ranks, command=ranks == 2):
         assert torch.equal(made["stock"].pop(), made["fastload"].pop())
         for stock, ours in zip(made["stock"], made["fastload"], strict=True):
             assert len(stock) == len(ours) == 24 // ranks // 3

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jpeg_forms import noise, pillow_jpeg
 
+from cases import cases
 from fastload import _core
 from images import picture
 
@@ -79,7 +80,7 @@ SCANS = [
 ]
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=cases(200, 1500))
 @given(data=st.data())
 def test_damage_is_never_taken_for_pixels(data):
     whole = data.draw(st.sampled_from(SCANS))

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import gc
 import os
 import pickle
 import signal
 import subprocess
-import sys
 import textwrap
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +19,10 @@ import torchvision.transforms as v1
 from torchvision.datasets import ImageFolder
 
 import fastload
+from cases import cases
+from children import LIMIT, run_script
 from images import picture, write_folder
+from waiting import interrupted_in, never_read, until
 
 TRANSFORM = v1.Compose([v1.RandomResizedCrop(32), v1.RandomHorizontalFlip(), v1.ToTensor()])
 
@@ -46,7 +45,7 @@ def tasks() -> int:
 def test_early_break_many_times(root):
     gc.collect()  # loaders of other tests, in cycles with their errors
     mine, before = loader(root, shuffle=True), tasks()
-    for number in range(300):
+    for number in range(cases(60, 300)):
         for at, _ in enumerate(mine):
             if at == number % 5:
                 break
@@ -65,8 +64,8 @@ def test_no_thread_or_file_is_left(root):
     threads, files = tasks(), len(os.listdir("/proc/self/fd"))
     use()
     gc.collect()
-    assert tasks() <= threads
-    assert len(os.listdir("/proc/self/fd")) == files
+    until(lambda: tasks() <= threads)  # they were told to end, and do so when it is their turn
+    assert len(os.listdir("/proc/self/fd")) <= files
 
 
 def test_no_memory_is_lost(root):
@@ -169,7 +168,7 @@ def test_fork_after_use(root):
     if child == 0:
         status = 1
         try:
-            signal.alarm(60)
+            signal.alarm(LIMIT)
             torch.manual_seed(0)
             again = [images for images, _ in mine]
             del half_way
@@ -182,20 +181,14 @@ def test_fork_after_use(root):
     assert len(list(half_way)) == 10
 
 
-def in_a_process(code: str, root, *, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+def in_a_process(code: str, root) -> subprocess.CompletedProcess[str]:
     script = f"""
         import sys, torch, torchvision.transforms as T, fastload
         from torchvision.datasets import ImageFolder
         data = ImageFolder({str(root)!r}, T.Compose([T.RandomResizedCrop(32), T.ToTensor()]))
         loader = fastload.DataLoader(data, batch_size=4, num_workers=2, shuffle=True)
     """
-    script = textwrap.dedent(script) + textwrap.dedent(code)
-    return subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script],
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
+    return run_script(textwrap.dedent(script) + textwrap.dedent(code), warnings=[("ignore", "DeprecationWarning")])
 
 
 @pytest.mark.parametrize(
@@ -256,45 +249,25 @@ def test_nothing_is_printed_about_damaged_files(root, tmp_path):
 
 @pytest.fixture
 def never(tmp_path):
-    """Makes loaders of one file that does not come: a pipe that nobody writes to, until the test is over."""
-    path = tmp_path / "never.jpg"
-    os.mkfifo(path)
-    over = threading.Event()
-
-    def let_readers_go():
-        while not over.wait(0.01):
-            pass
-        for _ in range(200):  # the engine opens it, then Pillow does
-            with contextlib.suppress(OSError):  # nobody reads
-                os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
-            time.sleep(0.01)
-
-    helper = threading.Thread(target=let_readers_go)
-    helper.start()
+    """Makes loaders of one file that does not come, until the test is over."""
     kept = []
 
     def make(**options):
+        path = tmp_path / "never.jpg"
         kept.append(fastload.DataLoader(fastload.ImageFiles([path], transform=TRANSFORM), num_workers=1, **options))
         return kept[-1]
 
-    yield make
-    over.set()
-    helper.join()
+    with never_read(tmp_path / "never.jpg"):
+        yield make
     kept.clear()  # a loader's threads end when they have read what they are reading
 
 
 def test_ctrl_c_is_answered(never):
-    """A wait for a sample that does not come ends with KeyboardInterrupt."""
+    """A wait for a sample that does not come ends with KeyboardInterrupt, and dropping the iterator waits for nothing either."""
     iterator = iter(never())
-    interrupt = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    interrupt.start()
-    began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted_in("__next__"), pytest.raises(KeyboardInterrupt):
         next(iterator)
-    assert time.monotonic() - began < 10
-    interrupt.join()
-    del iterator  # waits for nothing either
-    assert time.monotonic() - began < 10
+    del iterator
 
 
 def test_timeout(never):

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from cases import cases
 from fastload import _core
 from fastload.transforms import read
 
@@ -71,7 +72,7 @@ moments = st.floats(-3, 3, width=32), st.floats(2.0**-10, 8, width=32)
 
 
 @given(st.tuples(*[moments[0]] * 3), st.tuples(*[moments[1]] * 3), st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=cases(40, 150))
 def test_any_mean_and_std(mean, std, new):
     convert = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True)] if new else [v1.ToTensor()]
     steps = [*convert, v1.Normalize(mean, std)]

@@ -9,12 +9,13 @@ import torchvision.transforms as v1
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cases import cases
 from fastload import _core
 from fastload.transforms import read
 
 
 @given(st.integers(0, 2**63 - 1), st.integers(0, 2000))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_mt19937_is_torchs(seed, skipped):
     theirs = torch.Generator().manual_seed(seed)
     ours = _core.Mt19937(seed)
@@ -28,7 +29,7 @@ def test_mt19937_is_torchs(seed, skipped):
 
 
 @given(st.integers(0, 2**63 - 1), st.integers(0, 1300), st.integers(0, 1300))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_torchs_state_goes_in_and_out(seed, before, after):
     generator = torch.Generator().manual_seed(seed)
     torch.rand(before, generator=generator)
@@ -76,7 +77,7 @@ def test_philox_streams_differ():
     st.sampled_from([(0.08, 1.0), (0.5, 0.5), (0.001, 0.9), (1.0, 3.0)]),
     st.sampled_from([(3 / 4, 4 / 3), (0.1, 10.0), (1.0, 1.0), (2, 3)]),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=cases(100, 300))
 def test_random_resized_crop_draws_torchvisions_windows(seed, width, height, scale, ratio):
     transform = v1.RandomResizedCrop(224, scale=scale, ratio=ratio)
     recipe = read(v1.Compose([transform, v1.ToTensor()])).recipe

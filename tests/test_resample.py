@@ -8,6 +8,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from cases import cases
 from fastload import _core
 
 FILTERS = {
@@ -43,7 +44,7 @@ def test_scalar_is_always_there():
 def test_whole_images(name, simd):
     rng = np.random.default_rng(1)
     sides = [1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 33, 64, 100, 211]
-    for _ in range(150):
+    for _ in range(cases(50, 150)):
         in_w, in_h, out_w, out_h = (int(rng.choice(sides)) for _ in range(4))
         image = noise(rng, in_h, in_w)
         ours = _core.resample(image, out_w, out_h, getattr(_core.Filter, name), simd=simd)
