@@ -166,7 +166,7 @@ class Assembly:
             if ragged.resize_on_gpu(addresses, left.deferred, pixels):
                 return
         images = [image for part, which in left.decoded for image in part.tensors(which)]
-        on_cpu = torch.empty(pixels.shape, dtype=torch.uint8)
+        on_cpu = torch.empty(pixels.shape, dtype=torch.uint8, device="cpu")
         ragged.resize(images, left.deferred, on_cpu)
         slots = torch.from_numpy(left.slots).long()
         pixels[slots.to(pixels.device)] = on_cpu[slots].to(pixels.device)
@@ -174,7 +174,7 @@ class Assembly:
     def _taps(self, job: Job) -> torch.Tensor:
         """Memory for those of what was left."""
         pinned = self._destination.stream is not None
-        return torch.empty(job.batch.deferred_taps, dtype=torch.int32, pin_memory=pinned)
+        return torch.empty(job.batch.deferred_taps, dtype=torch.int32, device="cpu", pin_memory=pinned)
 
     def _let_go(self, left: Left) -> None:
         """Keeps decoded images only until the kernels that read them are over."""

@@ -194,7 +194,7 @@ def _rate(loader: DataLoader[Any], decode: Any, before: Sharing | None) -> tuple
         batch_sampler=_Batches(length, size),
         num_workers=loader.num_workers,
         prefetch_factor=loader.prefetch_factor,
-        generator=torch.Generator().manual_seed(0),
+        generator=torch.Generator("cpu").manual_seed(0),
         threads=loader.threads,
         rng="index",
         on_error="replace",

@@ -67,8 +67,8 @@ def windows_in_torch(coded: Coded, slabs: Sequence[torch.Tensor]) -> list[torch.
         components = []
         for number, (pixels, plane) in enumerate(zip(samples, present, strict=True)):
             across, down = divmod(int(sample[ragged.SAMPLING]), 10) if number > 0 else (1, 1)
-            columns = torch.arange(x, x + width), across, int(plane[X]), int(plane[WIDTH])
-            rows = torch.arange(y, y + height), down, int(plane[Y]), int(plane[HEIGHT])
+            columns = torch.arange(x, x + width, device="cpu"), across, int(plane[X]), int(plane[WIDTH])
+            rows = torch.arange(y, y + height, device="cpu"), down, int(plane[Y]), int(plane[HEIGHT])
             components.append(_upsample(pixels, rows, columns))
         made.append(_to_rgb(components))
     return made

@@ -56,7 +56,7 @@ class Staging:
         blocks: dict[int, torch.Tensor] = {}
 
         def grow(block: int, nbytes: int) -> np.ndarray:
-            blocks[block] = torch.empty(nbytes, dtype=torch.uint8, pin_memory=pinned)
+            blocks[block] = torch.empty(nbytes, dtype=torch.uint8, device="cpu", pin_memory=pinned)
             return blocks[block].numpy()
 
         # As in BatchMemory, the engine's side holds the dictionary and not its owner.

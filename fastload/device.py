@@ -77,4 +77,4 @@ class DeviceIterator(NativeIterator):
         return Upload(images, self._destination.event())
 
     def _slots(self, take: list[int] | None) -> torch.Tensor | None:
-        return None if take is None else self._destination.copy(torch.tensor(take, dtype=torch.int32))
+        return None if take is None else self._destination.copy(torch.tensor(take, dtype=torch.int32, device="cpu"))

@@ -27,7 +27,7 @@ def kernels() -> ModuleType | None:
 
 def bytes_target(channels: int) -> _core.Target:
     """The engine's form of pixels as they are: uint8, height x width x channels."""
-    table = torch.arange(256, dtype=torch.uint8).repeat(channels, 1)
+    table = torch.arange(256, dtype=torch.uint8, device="cpu").repeat(channels, 1)
     return _core.Target(table.numpy(), element="uint8", layout="hwc")
 
 

@@ -15,7 +15,7 @@ import torch
 import torch.utils.data
 from torchvision import tv_tensors
 
-from fastload import _core
+from fastload import _core, settings
 from fastload.datasets.leaf import Leaf, NotNative, leaf_of
 from fastload.engines import engine_of, usable_cores
 from fastload.memory import BatchMemory
@@ -32,6 +32,11 @@ class Items:
     def __init__(self) -> None:
         self._reader = _core.Reader()
         self._recipes: dict[int, tuple[Any, Reading, _core.Target]] = {}
+        self._sure: set[int] = set()  # of these nothing can have changed since they were looked at
+
+    def begin(self) -> None:
+        """Before each list of items: anything may have happened since the last one."""
+        self._sure.clear()
 
     def item(self, leaf: Leaf, within: int, words: tuple[int, int, int] | None = None) -> Any:
         """Item ``within`` of the leaf. With ``words`` (seed, epoch, index) the native draws depend on these alone."""
@@ -52,6 +57,8 @@ class Items:
             generator.export_torch(state.numpy())
             torch.set_rng_state(state)
         sample = _as_torchvision_has_it(array, reading, path)
+        if reading.tail or dataset.target_transform is not None:
+            self._sure.clear()  # Python code may change anything
         for transform in reading.tail:
             sample = transform(sample)
         if not leaf.has_targets:
@@ -63,7 +70,7 @@ class Items:
     def recipe(self, transform: Any) -> tuple[Reading, _core.Target]:
         """The transform as read, and the form of a sample in torchvision's memory order."""
         known = self._recipes.get(id(transform))
-        if known is None:
+        if known is None or (id(transform) not in self._sure and not known[1].watch.holds()):
             reading = read(transform)
             form = reading.pixelwise.target("hwc" if reading.pixelwise.interleaved else "chw")
             known = self._recipes[id(transform)] = (
@@ -71,6 +78,7 @@ class Items:
                 reading,
                 form,
             )  # holds the transform: its id stays its own
+        self._sure.add(id(transform))
         return known[1], known[2]
 
 
@@ -93,6 +101,9 @@ class ItemLists:
             leaf = leaf_of(dataset)
         except NotNative:
             return [dataset[index] for index in indices]
+        if settings.why_not_native():
+            return [dataset[index] for index in indices]
+        self._items.begin()
         reading, form = self._items.recipe(dataset.transform)
         in_python = reading.tail or (leaf.has_targets and dataset.target_transform is not None)
         if in_python or not reading.is_tensor or reading.size is None or not indices:

@@ -29,7 +29,7 @@ class BatchMemory:
         blocks: dict[int, tuple[torch.UntypedStorage, int]] = {}  # with its address
 
         def grow(block: int, nbytes: int) -> np.ndarray:
-            memory = torch.empty(nbytes, dtype=torch.uint8)
+            memory = torch.empty(nbytes, dtype=torch.uint8, device="cpu")
             blocks[block] = memory.untyped_storage(), memory.data_ptr()
             # Not memory.numpy(): that would make the consumer's batch a tensor that cannot be resized.
             return np.frombuffer((ctypes.c_uint8 * nbytes).from_address(memory.data_ptr()), np.uint8)
@@ -50,7 +50,7 @@ class BatchMemory:
     def lend(self, block: int, shape: torch.Size, dtype: torch.dtype, stride: tuple[int, ...]) -> torch.Tensor:
         """The block as a batch for the consumer."""
         self._lent.append(block)
-        return torch.empty(0, dtype=dtype).set_(self._blocks[block][0], 0, shape, stride)
+        return torch.empty(0, dtype=dtype, device="cpu").set_(self._blocks[block][0], 0, shape, stride)
 
     def reclaim(self, remember: int) -> None:
         """Gives the engine the blocks that the consumer has dropped; keeps an eye on the last ``remember`` others."""

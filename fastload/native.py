@@ -289,6 +289,6 @@ def _in_memory_order(images: torch.Tensor) -> np.ndarray:
 
 
 def _as_json(generator: _core.Mt19937) -> str:
-    state = torch.Generator().get_state()
+    state = torch.Generator("cpu").get_state()
     generator.export_torch(state.numpy())
     return torch_state_to_json(state)

@@ -67,7 +67,9 @@ def resize(images: Sequence[torch.Tensor], deferred: Deferred, out: torch.Tensor
 def pass_in_torch(pixels: torch.Tensor, starts: torch.Tensor, weights: torch.Tensor, *, vertical: bool) -> torch.Tensor:
     """One pass over uint8 [rows, columns, channels]; the definition of the kernel."""
     pixels = pixels if vertical else pixels.transpose(0, 1)
-    at = (starts[:, None] + torch.arange(weights.shape[1], dtype=torch.int32)).clamp(max=pixels.shape[0] - 1)
+    at = (starts[:, None] + torch.arange(weights.shape[1], dtype=torch.int32, device="cpu")).clamp(
+        max=pixels.shape[0] - 1
+    )
     picked = pixels[at.long()].int() * weights[:, :, None, None]
     total = picked.sum(1, dtype=torch.int32) + (1 << (PRECISION_BITS - 1))
     result = (total >> PRECISION_BITS).clamp(0, 255).to(torch.uint8)

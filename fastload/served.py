@@ -18,7 +18,8 @@ from torch._utils import ExceptionWrapper
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 from torch.utils.data._utils import worker as torch_worker
 
-from fastload import _core
+from fastload import _core, settings
+from fastload.datasets.leaf import NotNative
 from fastload.datasets.locate import Located, locate
 from fastload.errors import DecodeError, FastloadError, ReadError, SampleError, sample_error
 from fastload.generators import GeneratorStates
@@ -125,13 +126,29 @@ class NativeSamples(Served):
         return {**self.__dict__, "_made_here": None}
 
     def _one(self, index: Any) -> Any:
+        if not self._is_native_now():
+            return super()._one(index)
         return self._item(index, epoch=0)
 
     def _many(self, indices: Any) -> Any:
+        if not self._is_native_now():
+            return super()._many(indices)
         epoch = getattr(indices, "epoch", 0)
         if self._on_error == "raise":
             return [self._item(index, epoch) for index in indices]
         return self._readable_items(indices, epoch)
+
+    def _is_native_now(self) -> bool:
+        """Whether samples can still be made natively in this process: user code may have changed anything."""
+        if settings.why_not_native():
+            return False
+        if self._made_here is None or not self._made_here[0].holds():
+            try:
+                self._made_here = locate(self.dataset), Items()
+            except NotNative:
+                return False
+        self._made_here[1].begin()
+        return True
 
     def _readable_items(self, indices: list[Any], epoch: int) -> list[Any]:
         items: list[Any] = []
@@ -167,8 +184,7 @@ class NativeSamples(Served):
             return error
 
     def _item(self, index: Any, epoch: int) -> Any:
-        if self._made_here is None:
-            self._made_here = locate(self.dataset), Items()
+        assert self._made_here is not None
         located, items = self._made_here
         leaf, within = located.find(index)
         path, _ = leaf.sample(within)

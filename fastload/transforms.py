@@ -22,6 +22,8 @@ from torchvision.transforms._presets import ImageClassification, ObjectDetection
 
 from fastload import _core, arguments
 from fastload.datasets.leaf import NotNative
+from fastload.originals import reach
+from fastload.watch import Watch
 
 Transform = Callable[[Any], Any]
 
@@ -69,8 +71,8 @@ class Pixelwise:
 
 
 # An image that stays one: the bytes as they are.
-_RGB_BYTES = Pixelwise(torch.arange(256, dtype=torch.uint8).repeat(3, 1), PIL.Image.Image, True)
-_GRAY_BYTES = Pixelwise(torch.arange(256, dtype=torch.uint8).repeat(1, 1), PIL.Image.Image, True)
+_RGB_BYTES = Pixelwise(torch.arange(256, dtype=torch.uint8, device="cpu").repeat(3, 1), PIL.Image.Image, True)
+_GRAY_BYTES = Pixelwise(torch.arange(256, dtype=torch.uint8, device="cpu").repeat(1, 1), PIL.Image.Image, True)
 
 
 @dataclass
@@ -84,8 +86,10 @@ class Reading:
         native: the transforms that the engine does, in order.
         tail: the rest, run in Python.
         tail_reason: why the first of the tail is not native; empty without a tail.
+        watch: what all of this rests on.
     """
 
+    watch: Watch
     recipe: _core.Recipe
     pixelwise: Pixelwise
     size: tuple[int, int] | None
@@ -115,27 +119,13 @@ def read(transform: Transform | None) -> Reading:
             tail_reason = f"{name_of(step)}: an argument is not understood ({error})"
             break
         taken += 1
+    watch = Watch([transform], apart=flat[taken:], kinds=_KNOWN)
     recipe = _core.Recipe(
         chain.geometry,
         fused_uniform=_uniform_is_fused() if chain.draws_between else True,
         vertical_first=_vertical_first(),
     )
-    return Reading(recipe, chain.pixelwise, chain.size, flat[:taken], flat[taken:], tail_reason)
-
-
-def parts_of(transform: Any) -> Iterator[Any]:
-    """The transform, its attributes and, within lists and dictionaries, those of the transforms inside it."""
-    yield transform
-    for value in getattr(transform, "__dict__", {}).values():
-        yield value
-        inner = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
-        for part in inner:
-            yield from parts_of(part)
-
-
-def same_objects(some: Sequence[Any], others: Sequence[Any]) -> bool:
-    """Whether two sequences hold the very same objects."""
-    return len(some) == len(others) and all(a is b for a, b in zip(some, others, strict=True))
+    return Reading(watch, recipe, chain.pixelwise, chain.size, flat[:taken], flat[taken:], tail_reason)
 
 
 def name_of(transform: Transform) -> str:
@@ -144,11 +134,11 @@ def name_of(transform: Transform) -> str:
 
 
 def _flatten(transform: Transform) -> Iterator[Transform]:
-    if type(transform) in (v1.Compose, v2.Compose, torch.nn.Sequential) and not _has_hooks(transform):
+    if type(transform) in _CONTAINERS and not _why_altered(transform):
         inner = transform if isinstance(transform, torch.nn.Sequential) else transform.transforms
         for step in inner:
             yield from _flatten(step)
-    elif type(transform) in _PRESETS and not _has_hooks(transform):
+    elif type(transform) in _PRESETS and not _why_altered(transform):
         yield from _PRESETS[type(transform)](transform)
     else:
         yield transform
@@ -174,9 +164,15 @@ def _to_floats() -> list[Transform]:
     return [v1.PILToTensor(), v1.ConvertImageDtype(torch.float)]
 
 
-def _has_hooks(transform: Transform) -> bool:
-    hooks = ("_forward_hooks", "_forward_pre_hooks")
-    return any(getattr(transform, name, None) for name in hooks) or "forward" in getattr(transform, "__dict__", {})
+def _why_altered(transform: Transform) -> str:
+    """Why a transform does not do what its type does, or the type not what torchvision made it do; empty if it does."""
+    if any(getattr(transform, name, None) for name in ("_forward_hooks", "_forward_pre_hooks")):
+        return "hooks hang on it"
+    kind = type(transform)
+    if kind not in _KNOWN:
+        return ""
+    replaced = next((name for name in vars(transform) if hasattr(kind, name)), None)
+    return f"its {replaced} was replaced" if replaced else reach(kind).what_changed()
 
 
 class _Chain:
@@ -191,8 +187,8 @@ class _Chain:
         self.pixelwise = _RGB_BYTES
 
     def take(self, transform: Transform) -> None:
-        if _has_hooks(transform):
-            raise NotNative("hooks hang on it")
+        if altered := _why_altered(transform):
+            raise NotNative(altered)
         kind = type(transform)
         if kind in _NOTHING:
             return
@@ -344,6 +340,10 @@ _POINT_WISE = {
     *_of("ConvertImageDtype"),
     *_NORMALIZE,
 }
+_CONTAINERS = {*_of("Compose"), torch.nn.Sequential}
+_KNOWN = frozenset({*_GEOMETRY, *_NOTHING, *_POINT_WISE, *_CONTAINERS, *_PRESETS})
+for _kind in _KNOWN:
+    reach(_kind)  # as it is when this is imported
 
 
 def _probe(values: Sequence[Transform], *, gray: bool) -> Pixelwise | None:
@@ -367,7 +367,10 @@ def _probe(values: Sequence[Transform], *, gray: bool) -> Pixelwise | None:
     normalizes = [t for t in values if isinstance(t, _NORMALIZE)]
     moments: tuple[tuple[float, ...], ...] = ((), ())
     if len(normalizes) == 1 and not gray:
-        mean, std = (torch.as_tensor(m, dtype=torch.float32).flatten() for m in (normalizes[0].mean, normalizes[0].std))
+        mean, std = (
+            torch.as_tensor(m, dtype=torch.float32, device="cpu").flatten()
+            for m in (normalizes[0].mean, normalizes[0].std)
+        )
         moments = tuple(mean.expand(3).tolist()), tuple(std.expand(3).tolist())
     return Pixelwise(
         plain.reshape(channels, 256).contiguous().clone(),
@@ -392,13 +395,13 @@ def _uniform_is_fused() -> bool:
     It does where it was compiled for AVX2 and up, and the last bit of 20 to 50 % of the draws depends on it. Decided by
     drawing: exact rational arithmetic tells both forms apart.
     """
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator("cpu").manual_seed(0)
     words = _core.Mt19937(0)
     low, high = np.float32(0.08), np.float32(1.0)
     width = high - low
     agree = {"fused": 0, "separate": 0}
     for _ in range(64):
-        drawn = torch.empty(1).uniform_(0.08, 1.0, generator=generator).numpy()[0]
+        drawn = torch.empty(1, dtype=torch.float32, device="cpu").uniform_(0.08, 1.0, generator=generator).numpy()[0]
         x = np.float32((words.next() & 0xFFFFFF) * 2.0**-24)
         exact = Fraction(float(x)) * Fraction(float(width)) + Fraction(float(low))
         agree["fused"] += bool(drawn == _round_to_float32(exact))

@@ -9,6 +9,11 @@ from typing import Any
 import torchvision
 from torchvision.datasets.folder import default_loader, pil_loader
 
+from fastload.originals import reach
+
+for _loader in (default_loader, pil_loader):
+    reach(_loader)  # as it is when this is imported
+
 
 class NotNative(Exception):
     """Why something is left to torch or to Python; the message is shown to the user."""
@@ -25,6 +30,11 @@ class Leaf:
     dataset: Any
     has_targets: bool
     frozen: Sequence[tuple[str, Any]] | None = None
+
+    def rests_on(self) -> tuple[Any, ...]:
+        """What makes the data set one, to be compared by identity."""
+        dataset = self.dataset
+        return type(dataset), dataset.loader, getattr(dataset, "has_targets", True), vars(dataset).get("__getitems__")
 
     def sample(self, index: int) -> tuple[str, Any]:
         """Path and target."""
@@ -43,6 +53,8 @@ def leaf_of(dataset: Any, *, frozen: bool = False) -> Leaf:
         raise NotNative(f"the data set {name} has a loader of its own")
     if dataset.loader is default_loader and torchvision.get_image_backend() != "PIL":
         raise NotNative(f"torchvision's image backend is {torchvision.get_image_backend()}")
+    if why := reach(dataset.loader).what_changed():
+        raise NotNative(why)
     samples = None
     if frozen:
         samples = list(dataset.samples) if isinstance(dataset.samples, list) else dataset.samples
