@@ -251,33 +251,36 @@ def _is_of_library(value: Any) -> bool:
     """Whether a library made this, as far as can be told."""
     value = getattr(value, "fget", value)
     value = getattr(value, "__func__", value)
-    if not isinstance(value, FunctionType):
-        kind = value if isinstance(value, type) else type(value)
-        return isinstance(value, ModuleType) or not _is_of_user(kind.__module__)
-    return value.__code__.co_filename.startswith(_LIBRARIES) or _is_its_modules_own(value)
+    if isinstance(value, functools._lru_cache_wrapper):
+        value = value.__wrapped__
+    if isinstance(value, FunctionType):
+        made_up = _home(value).startswith("namedtuple_")  # the methods of a named tuple are of no file
+        return made_up or _is_in_library(value.__code__.co_filename) or _is_its_modules_own(value)
+    kind = value if isinstance(value, type) else type(value)
+    package = kind.__module__.partition(".")[0]
+    return isinstance(value, ModuleType) or package in (*_LOOKED_INTO, "builtins", "io", "numpy") or package[:1] == "_"
 
 
-def _is_of_user(module: str) -> bool:
-    package = module.partition(".")[0]
-    return not (package in (*_LOOKED_INTO, "builtins", "_io", "io", "numpy", "functools") or package.startswith("_"))
-
-
-# The standard library decorates.
 _LIBRARIES = (
-    os.path.dirname(__file__) + os.sep,
     *(os.path.dirname(module.__file__) + os.sep for module in (torch, torchvision, PIL)),
-    sysconfig.get_path("stdlib") + os.sep,
-    "<",
+    os.path.dirname(__file__),
 )
+_STANDARD_LIBRARY = sysconfig.get_path("stdlib") + os.sep  # which decorates
+
+
+def _is_in_library(file: str) -> bool:
+    if file.startswith(_STANDARD_LIBRARY):  # which other packages may lie within
+        return file[len(_STANDARD_LIBRARY) :].partition(os.sep)[0] not in ("site-packages", "dist-packages")
+    return file.startswith((*_LIBRARIES, "<frozen"))
 
 
 def _is_its_modules_own(function: FunctionType) -> bool:
     """Packed programs have other file names: those of most functions of the module."""
-    module = sys.modules.get(function.__module__)
-    own = [
-        f for f in vars(module or sys).values() if isinstance(f, FunctionType) and f.__module__ == function.__module__
-    ]
-    return sum(f.__code__.co_filename == function.__code__.co_filename for f in own) * 2 > len(own)
+    if _home(function) not in (*_FOLLOWED, "torch"):
+        return False
+    own = [f for f in vars(sys.modules[function.__module__]).values() if isinstance(f, FunctionType)]
+    own = [f.__code__.co_filename for f in own if f.__module__ == function.__module__]
+    return own.count(function.__code__.co_filename) * 2 > len(own)
 
 
 def _jpeg_plugins() -> tuple[Any, ...]:

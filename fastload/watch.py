@@ -57,7 +57,11 @@ class Watch:
         self._others: list[tuple[Any, Any]] = []
         for root in roots:
             self._add(root)
-        self._reach = together(frozenset(kind for _, kind in self._kinds if kind in kinds))
+        found = frozenset(kind for _, kind in self._kinds if kind in kinds)
+        self._reach = together(found)
+        # An attribute that a class gets may hide an object's.
+        spaces = {base: vars(base) for kind in found for base in kind.__mro__[:-1]}.values()
+        self._spaces = [(space, len(space)) for space in spaces]
 
     def holds(self) -> bool:
         """Whether nothing has changed. Some 20 microseconds for the usual transforms."""
@@ -69,6 +73,9 @@ class Watch:
             return False
         for thing, kind in self._kinds:
             if type(thing) is not kind:
+                return False
+        for space, size in self._spaces:
+            if len(space) != size:
                 return False
         for mapping, keys, values in self._dicts:
             if [*mapping] != keys or not all(map(is_, mapping.values(), values)):

@@ -123,7 +123,7 @@ def add_hook(t, number):
 
 def replace_method(t, number):
     t.transforms[0].get_params = lambda *args: (0, 0, 10, 10)
-    t.transforms[0].make_params = lambda inputs: dict(top=0, left=0, height=10, width=10)
+    t.transforms[0].make_params = lambda inputs: {"top": 0, "left": 0, "height": 10, "width": 10}
     t.transforms[0]._get_params = t.transforms[0].make_params
 
 
