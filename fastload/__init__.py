@@ -12,7 +12,16 @@ if TYPE_CHECKING:
     from fastload.choice import GpuDecode
     from fastload.datasets.files import ImageFiles
     from fastload.datasets.folder import ImageFolder
-    from fastload.errors import DecodeError, FastloadError, ReadError, SampleError, TransformError
+    from fastload.errors import (
+        DecodeError,
+        FastloadError,
+        FastloadWarning,
+        NotNativeError,
+        ReadError,
+        SampleError,
+        TransformError,
+    )
+    from fastload.fastpath import require_native
     from fastload.installation import install, uninstall
     from fastload.loader import DataLoader
     from fastload.stateful import StatefulDataLoader
@@ -22,14 +31,17 @@ _HOMES = {
     "DataLoader": "loader",
     "DecodeError": "errors",
     "FastloadError": "errors",
+    "FastloadWarning": "errors",
     "GpuDecode": "choice",
     "ImageFiles": "datasets.files",
     "ImageFolder": "datasets.folder",
+    "NotNativeError": "errors",
     "ReadError": "errors",
     "SampleError": "errors",
     "StatefulDataLoader": "stateful",
     "TransformError": "errors",
     "install": "installation",
+    "require_native": "fastpath",
     "uninstall": "installation",
 }
 
@@ -37,15 +49,18 @@ __all__ = [
     "DataLoader",
     "DecodeError",
     "FastloadError",
+    "FastloadWarning",
     "GpuDecode",
     "ImageFiles",
     "ImageFolder",
+    "NotNativeError",
     "ReadError",
     "SampleError",
     "StatefulDataLoader",
     "TransformError",
     "__version__",
     "install",
+    "require_native",
     "uninstall",
 ]
 

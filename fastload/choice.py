@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fastload.sharing import Sharing
 
 HOW = ("gpu", "hybrid", "auto")
-_NOT_ON_GPU = tuple(getattr(version, name) for version in (v1, v2) for name in ("Grayscale", "RandomGrayscale"))
+_NOT_ON_GPU = tuple(getattr(version, name) for version in (v1, v2) for name in ("Grayscale", "RandomGrayscale", "Pad"))
 
 
 @dataclass(frozen=True)

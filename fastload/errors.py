@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import PIL
@@ -38,6 +39,25 @@ class DecodeError(FastloadError):
 
 class TransformError(FastloadError):
     """A transform refused the image."""
+
+
+class FastloadWarning(UserWarning):
+    """The category of all warnings of this package."""
+
+
+class NotNativeError(ValueError):
+    """Native threads do not make a loader's batches.
+
+    Attributes:
+        reasons: one line each, with what to change.
+    """
+
+    def __init__(self, reasons: Iterable[str]) -> None:
+        self.reasons = list(reasons)
+        super().__init__(self.reasons)
+
+    def __str__(self) -> str:
+        return f"native threads do not make the batches of this loader: {'; '.join(self.reasons)}"
 
 
 class SampleError(NamedTuple):

@@ -15,6 +15,7 @@ from fastload.destination import Destination, MovingIterator, Pinning, checked_d
 from fastload.device import DeviceIterator
 from fastload.engines import engine_of, usable_cores
 from fastload.errors import SampleError
+from fastload.fastpath import reasons, warn_if_lost
 from fastload.memory import BatchMemory
 from fastload.modes import Way, choose
 from fastload.native import NativeIterator
@@ -37,6 +38,7 @@ _OF_THIS_PROCESS = {
     "_destination": None,
     "_sharing": None,
     "_measured": None,
+    "_told": frozenset(),
 }
 
 
@@ -154,6 +156,7 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         self._record.epoch += 1
         self._record.statistics = Statistics()
         mode = self._mode_seen = choose(self, frozen=self.num_workers > 0)
+        warn_if_lost(self, mode)
         resumed = self._take_state() if self._keeps_progress else None
         if mode.way is Way.native and not mode.in_workers:
             destination, threads = self._where(), self._thread_count()
@@ -205,9 +208,10 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         return self.num_workers or usable_cores()
 
     def explain(self) -> str:
-        """Text that begins with ``native:`` or ``stock:``, then why, and which transforms run where."""
+        """Text that begins with ``native:`` or ``stock:``, then every reason why, and which transforms run where."""
         mode = choose(self)
-        return "\n".join([mode.describe(self._thread_count()), *describe(self, mode)])
+        also = [f"  also: {reason}" for reason in reasons(self, mode)[1:]]
+        return "\n".join([mode.describe(self._thread_count()), *also, *describe(self, mode)])
 
     def stats(self) -> dict[str, Any]:
         """Figures of the current or last epoch.

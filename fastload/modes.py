@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils.data import IterableDataset
-from torch.utils.data._utils.collate import collate_tensor_fn, default_collate_fn_map
+from torch.utils.data._utils.collate import collate_tensor_fn, default_collate_fn_map, default_convert
 from torch.utils.data.dataloader import default_collate
 
 from fastload import settings
@@ -38,6 +39,7 @@ class Mode:
         located: where samples are; None for stock.
         reading: of the transforms of the first leaf; None for stock.
         rests_on: of each leaf: its transform, its target_transform, and how the first was read.
+        further: reasons beside ``reason``.
     """
 
     way: Way
@@ -46,6 +48,7 @@ class Mode:
     located: Located | None = None
     reading: Reading | None = None
     rests_on: tuple[tuple[Any, Any, Reading], ...] = ()
+    further: tuple[str, ...] = ()
 
     def holds(self) -> bool:
         """Whether the data set, its transforms and what they call are still as they were. Some 40 microseconds."""
@@ -91,33 +94,37 @@ def choose(loader: DataLoader[Any], *, frozen: bool = False) -> Mode:
             raise NotNative(f"no transform is native ({useless.tail_reason or 'there is none'})")
     except NotNative as reason:
         return Mode(Way.stock, reason=str(reason))
-    reason = _why_workers(loader, located.leaves, reading, len(readings))
+    reason, *further = [*_whys(loader, located.leaves, reading, len(readings))] or [""]
     rests_on = (
         (d.transform, d.target_transform, readings[id(d.transform)]) for d in (x.dataset for x in located.leaves)
     )
-    return Mode(Way.native, bool(reason), reason, located, reading, tuple(rests_on))
+    return Mode(Way.native, bool(reason), reason, located, reading, tuple(rests_on), tuple(further))
 
 
-def _why_workers(loader: DataLoader[Any], leaves: list[Leaf], reading: Reading, recipes: int) -> str:
-    """Why batches cannot come from threads; empty if they can. User code runs only where torch would run it."""
+def _whys(loader: DataLoader[Any], leaves: list[Leaf], reading: Reading, recipes: int) -> Iterator[str]:
+    """Why batches cannot come from threads; nothing if they can. User code runs only where torch would run it."""
     if recipes > 1:
-        return "the data sets have different transforms"
+        yield "the data sets have different transforms"
     if reading.tail:
-        return f"{name_of(reading.tail[0])} and what follows runs in Python"
-    if not reading.is_tensor:
-        return "the transforms end in an image, not in a tensor"
-    if reading.size is None:
-        return "the transforms give images of different sizes"
+        yield f"{name_of(reading.tail[0])} and what follows runs in Python"
+    elif not reading.is_tensor:
+        yield "the transforms end in an image, not in a tensor"
+    elif reading.size is None:
+        yield "the transforms give images of different sizes"
     if any(leaf.has_targets and leaf.dataset.target_transform is not None for leaf in leaves):
-        return "there is a target_transform"
+        yield "there is a target_transform"
     if len({leaf.has_targets for leaf in leaves}) > 1:
-        return "only some of the data sets have targets"
+        yield "only some of the data sets have targets"
+    yield from whys_of_loader(loader)
+
+
+def whys_of_loader(loader: DataLoader[Any]) -> Iterator[str]:
+    """What in the loader's own options keeps its batches from threads."""
     if not loader._auto_collation:
-        return "batch_size=None"
-    if loader.collate_fn is not default_collate:
-        return "there is a collate_fn"
+        yield "batch_size=None"
+    if loader.collate_fn is not (default_collate if loader._auto_collation else default_convert):
+        yield "there is a collate_fn"
     if default_collate_fn_map.get(torch.Tensor) is not collate_tensor_fn:
-        return "default_collate was changed for tensors"
+        yield "default_collate was changed for tensors"
     if loader.num_workers > 0 and loader.worker_init_fn is not None:
-        return "there is a worker_init_fn"
-    return ""
+        yield "there is a worker_init_fn"

@@ -25,6 +25,11 @@ SIZE = 12
 AUGMENT = v1.Compose([v1.RandomResizedCrop(16), v1.RandomHorizontalFlip(), v1.ToTensor()])
 
 
+def has_accelerator() -> bool:
+    """Whether torch has a GPU or the like; older ones know CUDA's alone."""
+    return (torch.accelerator if hasattr(torch, "accelerator") else torch.cuda).is_available()
+
+
 def write_images(root: Path) -> Path:
     """One class an image, so that the target is the index."""
     return write_folder(root, classes=SIZE, images=1, largest=48)

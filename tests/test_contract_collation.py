@@ -25,6 +25,7 @@ from contract import (
     build,
     build_with_code,
     data_set,
+    has_accelerator,
     in_batches,
     indices,
     write_images,
@@ -239,7 +240,7 @@ def test_users_may_extend_default_collate(Loader, dataset, monkeypatch):
 # Pinning
 
 
-@pytest.mark.skipif(torch.accelerator.is_available(), reason="there is an accelerator")
+@pytest.mark.skipif(has_accelerator(), reason="there is an accelerator")
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_pinning_without_an_accelerator(Loader, dataset, num_workers):
     """Every iterator warns, and gives ordinary memory."""
