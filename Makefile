@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS := $(shell nproc)
 PHOTOS ?=
-CORE := $(shell find csrc tests/cpp -name '*.cpp' -o -name '*.h') CMakeLists.txt
+CORE := $(shell find csrc tests/cpp -name '*.cpp' -o -name '*.h') CMakeLists.txt packaging/libjpeg.cmake
 
 .PHONY: demo test test-all test-clients install lint asan tsan check-arm clean
 .DEFAULT_GOAL := test
@@ -33,7 +33,7 @@ test-clients: install $(VENV)/.clients
 
 install: $(VENV)/.installed
 
-# What the system lacks: libjpeg-turbo's headers, and venv where the distribution ships it apart.
+# What the system lacks: nasm, libjpeg-turbo's headers, and venv where the distribution ships it apart.
 build/.system:
 	@mkdir -p build
 	@if [ -z "$(PYTHON)" ]; then echo "fastload needs Python 3.10 or newer: apt-get install python3 python3-venv"; exit 1; fi

@@ -10,6 +10,8 @@ if ! command -v c++ > /dev/null; then missing+=(g++); fi
 if ! compiles $'#include <cstdio>\n#include <jpeglib.h>\nint main() { return JCS_EXT_RGBX; }'; then
   if [ "$(. /etc/os-release && echo "$ID")" = ubuntu ]; then missing+=(libjpeg-turbo8-dev); else missing+=(libjpeg62-turbo-dev); fi
 fi
+# Assembles the SIMD code of the libjpeg-turbo that the core carries.
+if [ "$(uname -m)" = x86_64 ] && ! command -v nasm > /dev/null; then missing+=(nasm); fi
 probe=$(mktemp -d)
 trap 'rm -rf "$probe"' EXIT
 if ! "$python" -m venv "$probe/venv" > /dev/null 2>&1; then
