@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import IterableDataset
 from torch.utils.data._utils.collate import collate_tensor_fn, default_collate_fn_map, default_convert
 from torch.utils.data.dataloader import default_collate
+from torchvision import tv_tensors
 
 from fastload import settings
 from fastload.datasets.leaf import Leaf, NotNative
@@ -115,6 +116,8 @@ def _whys(loader: DataLoader[Any], leaves: list[Leaf], reading: Reading, recipes
         yield "there is a target_transform"
     if len({leaf.has_targets for leaf in leaves}) > 1:
         yield "only some of the data sets have targets"
+    if loader.num_workers > 0 and settings.gives_tv_tensors() and reading.pixelwise.kind is tv_tensors.Image:
+        yield "torchvision's return type is set, which workers may have or not"
     yield from whys_of_loader(loader)
 
 

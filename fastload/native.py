@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch.utils.data.dataloader import _BaseDataLoaderIter, default_collate
+from torchvision import tv_tensors
 
-from fastload import _core
+from fastload import _core, settings
 from fastload.errors import FastloadError, SampleError
 from fastload.generators import torch_state_from_json, torch_state_to_json
 from fastload.memory import BatchMemory
@@ -248,9 +250,13 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
             images = self._images(job)
         if not targets:
             default_collate([])  # torch's error for an empty batch
+        if self._num_workers == 0 and settings.gives_tv_tensors() and self._reading.pixelwise.kind is tv_tensors.Image:
+            images = tv_tensors.Image(images)
         if not self._has_targets:
             return images
-        collated = default_collate(tuple(targets))  # as torch has it after transposing: text stays a tuple
+        # With workers the consumer's modes, such as a default device, have no say.
+        with torch._C.DisableTorchFunction() if self._num_workers else nullcontext():
+            collated = default_collate(tuple(targets))  # as torch has it after transposing: text stays a tuple
         if self._pin_memory:
             collated = torch.utils.data._utils.pin_memory.pin_memory(collated)
         return [images, self._moved(collated)]

@@ -20,7 +20,7 @@ import torchvision.transforms as v1
 import torchvision.transforms.v2 as v2
 from torchvision.transforms._presets import ImageClassification, ObjectDetection, SemanticSegmentation
 
-from fastload import _core, arguments
+from fastload import _core, arguments, settings
 from fastload.datasets.leaf import NotNative
 from fastload.originals import reach
 from fastload.watch import Watch
@@ -204,6 +204,14 @@ class _Chain:
     def _take_point_wise(self, transform: Transform) -> None:
         values = [*self.values, transform]
         made = _probe(values, gray=self.gray)
+        if made is not None and settings.flushes_subnormals():
+            torch.set_flush_denormal(False)
+            try:
+                unflushed = _probe(values, gray=self.gray)
+            finally:
+                torch.set_flush_denormal(True)
+            if unflushed is None or not torch.equal(*(m.table.view(torch.uint8) for m in (made, unflushed))):
+                raise NotNative("its values depend on torch.set_flush_denormal")
         if made is not None:
             self.pixelwise, self.values = made, values
 
