@@ -14,6 +14,8 @@ import torchvision.transforms as v1
 import torchvision.transforms.v2 as v2
 
 from fastload import dali
+from fastload.errors import FastloadError
+from fastload.generators import as_they_were
 from fastload.modes import Mode, Way
 
 if TYPE_CHECKING:
@@ -96,7 +98,10 @@ def sharing_of(loader: DataLoader[Any], mode: Mode, destination: Destination, th
         return None
     if decode.how == "auto":
         if loader._measured is None:
-            loader._measured = measure(loader, decode)
+            if len(loader.dataset) == 0:  # type: ignore[arg-type]
+                return None
+            with as_they_were():
+                loader._measured = measure(loader, decode)
         decode = loader._measured.best
         if decode is None:
             return None
@@ -141,6 +146,8 @@ class Measured:
 
     def __str__(self) -> str:
         rates = ", ".join(f"{how} {rate:.0f}" for how, rate in self.rates.items())
+        if not self.rates:
+            return "cpu, since no file could be read to measure others"
         return f"{self.best.how if self.best else 'cpu'}, the fastest of {rates} images/s"
 
 
@@ -151,7 +158,7 @@ _TIMED_SECONDS = 1.5
 
 
 def measure(loader: DataLoader[Any], decode: GpuDecode) -> Measured:
-    """Runs each way over batches of the data set, under random numbers of its own: nobody else's generator moves."""
+    """Runs each way over batches of the data set. Draws from its own generator alone, and leaves the loader's samplers alone."""
     rates: dict[str, float] = {}
     ways: dict[str, Any] = {"cpu": "cpu"}
     for how in ("gpu", "hybrid"):
@@ -160,6 +167,8 @@ def measure(loader: DataLoader[Any], decode: GpuDecode) -> Measured:
     for how, way in ways.items():
         try:
             rates[how], sharing = _rate(loader, way, sharing)
+        except FastloadError:  # hardly a file can be read, as the epoch will say
+            return Measured(rates, None)
         except (RuntimeError, OSError) as error:  # a driver or a library that DALI lacks: the CPU goes on
             if how == "cpu":
                 raise
@@ -188,10 +197,12 @@ class _Batches:
 def _rate(loader: DataLoader[Any], decode: Any, before: Sharing | None) -> tuple[float, Sharing | None]:
     """Images a second, and what decoded them; ``before``: what another way had, whose decoder is warm."""
     length = len(loader.dataset)  # type: ignore[arg-type]
-    size = min(length, loader.batch_size or len(next(iter(loader.batch_sampler))))  # type: ignore[call-overload]
-    twin = type(loader)(
+    size = loader.batch_size or getattr(loader.batch_sampler, "batch_size", None) or dali.MOST_FILES
+    from fastload.loader import DataLoader  # not a subclass, whose constructor may want other things
+
+    twin: DataLoader[Any] = DataLoader(
         loader.dataset,
-        batch_sampler=_Batches(length, size),
+        batch_sampler=_Batches(length, min(length, size)),
         num_workers=loader.num_workers,
         prefetch_factor=loader.prefetch_factor,
         generator=torch.Generator("cpu").manual_seed(0),
