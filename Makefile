@@ -7,10 +7,12 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; 
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS := $(shell nproc)
+# Tests run side by side, in processes of some 800 MB.
+PYTEST := $(BIN)/python -m pytest -q -n $(shell n=$$(nproc); echo $$((n < 8 ? n : 8))) --dist worksteal
 PHOTOS ?=
 CORE := $(shell find csrc tests/cpp -name '*.cpp' -o -name '*.h') CMakeLists.txt packaging/libjpeg.cmake
 
-.PHONY: demo test test-all test-clients install lint asan tsan check-arm clean
+.PHONY: demo test test-all test-gate test-clients install lint asan tsan check-arm clean
 .DEFAULT_GOAL := test
 
 demo: install
@@ -19,12 +21,18 @@ demo: install
 
 test: install
 	@echo "== tests"
-	@$(BIN)/python -m pytest -q
+	@$(PYTEST)
 
 # With the long forms: thousands of generated cases, leaks, stress.
 test-all: install
 	@echo "== all tests"
-	@$(BIN)/python -m pytest -q -m ''
+	@$(PYTEST) -m '' --timeout 1800
+
+# The tests where nothing helps them: busy cores, any order, no terminal. ROUNDS times.
+ROUNDS ?= 3
+test-gate: install
+	@echo "== gate"
+	@tests/gate.sh $(ROUNDS) $(PYTEST) $(CURDIR)/tests $(CURDIR)/fastload
 
 # The frameworks that people train with, on this loader.
 test-clients: install $(VENV)/.clients

@@ -27,8 +27,6 @@ if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
-CLIENTS = Path(__file__).with_name("clients")
-
 
 def pytest_configure(config: pytest.Config) -> None:
     import hypothesis
@@ -43,14 +41,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         torch.set_num_threads(max(1, cores // config.workerinput["workercount"]))
-
-
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """The clients are collected where they are asked for by name: they need frameworks that the others do not."""
-    asked = (config.invocation_params.dir / argument.partition("::")[0] for argument in config.args)
-    if collection_path == CLIENTS and not any(CLIENTS in (path.resolve(), *path.resolve().parents) for path in asked):
-        return True
-    return None
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
