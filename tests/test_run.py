@@ -12,6 +12,8 @@ import zipfile
 
 import pytest
 
+from children import LIMIT
+
 # Each ends, or goes on, in another of the ways that the interpreter looks after.
 SCRIPTS = {
     "what it is": """
@@ -148,7 +150,7 @@ SCRIPTS = {
 
 def both(*arguments, options=(), **how):
     """(status, stdout, stderr) of python, and of fastload run."""
-    how = {"capture_output": True, "timeout": 60, "stdin": None if "input" in how else subprocess.DEVNULL, **how}
+    how = {"capture_output": True, "timeout": LIMIT, "stdin": None if "input" in how else subprocess.DEVNULL, **how}
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **how.pop("env", {})}
     ended = []
     for before in ([], ["-m", "fastload", "run"]):
@@ -243,7 +245,7 @@ def test_options_that_leave_no_way_in_are_refused(option, tmp_path):
     (tmp_path / "train.py").write_text("print('ran')\n")
     main = f"import sys; sys.path += {sys.path!r}; from fastload.cli import main; main(['run', 'train.py'])"
     ended = subprocess.run(
-        [sys.executable, option, "-c", main], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        [sys.executable, option, "-c", main], cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT
     )
     assert ended.returncode == 2 and ended.stdout == "" and "-E, -I and -S" in ended.stderr
 

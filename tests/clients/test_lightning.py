@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import os
 import sys
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 from torchvision.datasets import ImageFolder
 
 import fastload
+from children import environment, run
 from training import (
     CLASSES,
     EVALUATE,
@@ -222,12 +223,9 @@ def test_resume_from_checkpoints_in_mid_epoch(root, validation_root, natively, t
 def test_two_processes_share_every_epoch(root, validation_root, tmp_path):
     """``ddp``: each process gets a copy of the loader with a DistributedSampler."""
     script = Path(__file__).with_name("lightning_ddp.py")
-    subprocess.run(
-        [sys.executable, script, root, validation_root, tmp_path],
-        check=True,
-        timeout=100,
-        stdout=sys.stderr,
-    )
+    env = environment(PYTHONPATH=os.pathsep.join([str(script.parent), environment()["PYTHONPATH"]]))
+    ended = run(sys.executable, script, root, validation_root, tmp_path, env=env)
+    assert ended.returncode == 0, ended.stderr[-3000:]
     records = [torch.load(tmp_path / f"rank{rank}.pt") for rank in range(2)]
     for record in records:
         stock, ours = record["stock"], record["fastload"]
