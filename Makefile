@@ -5,6 +5,7 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
+REQUIREMENTS := requirements/test.txt
 BIN := $(VENV)/bin
 JOBS := $(shell nproc)
 # Tests run side by side, in processes of some 800 MB.
@@ -12,7 +13,11 @@ PYTEST := $(BIN)/python -m pytest -q -n $(shell n=$$(nproc); echo $$((n < 8 ? n 
 PHOTOS ?=
 CORE := $(shell find csrc tests/cpp -name '*.cpp' -o -name '*.h') CMakeLists.txt packaging/libjpeg.cmake
 
-.PHONY: demo test test-all test-gate test-clients install lint asan tsan check-arm clean
+VERSIONS_SHORT := $(wildcard tests/test_transform*.py tests/test_parity.py tests/test_libjpeg.py tests/test_loader.py \
+	tests/test_contract_attributes.py tests/test_contract_collation.py tests/test_contract_iteration.py)
+VERSIONS_LONG := $(filter-out $(VERSIONS_SHORT),$(wildcard tests/test_contract_*.py tests/test_jpeg.py tests/test_resample.py))
+
+.PHONY: demo test test-all test-gate test-oldest test-newest test-versions test-clients install lint asan tsan check-arm clean
 .DEFAULT_GOAL := test
 
 demo: install
@@ -34,6 +39,15 @@ test-gate: install
 	@echo "== gate"
 	@tests/gate.sh $(ROUNDS) $(PYTEST) $(CURDIR)/tests $(CURDIR)/fastload
 
+# The oldest and the newest torch that fastload is for, each in an environment of its own: fresh batches, transforms and pixels are torch's.
+# SHORT=1: without what takes longest.
+test-oldest test-newest: test-%:
+	@$(MAKE) --no-print-directory test-versions VENV=.venv-$* REQUIREMENTS=requirements/$*.txt
+
+test-versions: install
+	@echo "== tests with $$($(BIN)/python -c 'import torch, torchvision; print("torch", torch.__version__, "torchvision", torchvision.__version__)')"
+	@$(PYTEST) $(if $(SHORT),$(VERSIONS_SHORT),$(VERSIONS_SHORT) $(VERSIONS_LONG))
+
 # The frameworks that people train with, on this loader.
 test-clients: install $(VENV)/.clients
 	@echo "== clients"
@@ -42,16 +56,16 @@ test-clients: install $(VENV)/.clients
 install: $(VENV)/.installed
 
 # What the system lacks: nasm, libjpeg-turbo's headers, and venv where the distribution ships it apart.
-build/.system:
+build/.system: packaging/system.sh
 	@mkdir -p build
 	@if [ -z "$(PYTHON)" ]; then echo "fastload needs Python 3.10 or newer: apt-get install python3 python3-venv"; exit 1; fi
 	@bash packaging/system.sh "$(PYTHON)"
 	@touch $@
 
-$(VENV)/.requirements: requirements/test.txt | build/.system
+$(VENV)/.requirements: $(REQUIREMENTS) | build/.system
 	@echo "== making $(VENV) with torch and torchvision (some minutes and 5 GB the first time)"
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/test.txt
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -r $(REQUIREMENTS)
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.requirements $(CORE) setup.py pyproject.toml
