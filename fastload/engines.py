@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import functools
-import os
 import weakref
 
 from fastload import _core
@@ -17,13 +16,6 @@ def engine_of(engine: _core.Engine | None, threads: int, niceness: int = 0) -> _
     made = _core.Engine(threads, niceness)
     _running().add(made)
     return made
-
-
-def usable_cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @functools.cache

@@ -5,19 +5,18 @@ One after the other where Python code runs in between; a list at a time on a few
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import PIL.Image
 import torch
-import torch.utils.data
 from torchvision import tv_tensors
 
 from fastload import _core, settings
+from fastload.cores import share_of_cores
 from fastload.datasets.leaf import Leaf, NotNative, leaf_of
-from fastload.engines import engine_of, usable_cores
+from fastload.engines import engine_of
 from fastload.memory import BatchMemory
 from fastload.samples import BatchSamples, pixel_limit
 from fastload.transforms import Reading, read
@@ -112,7 +111,8 @@ class ItemLists:
 
     def _from_threads(self, leaf: Leaf, indices: list[Any], reading: Reading, form: _core.Target) -> list[Any]:
         assert reading.size is not None
-        self._engine = engine_of(self._engine, threads_here())
+        if self._engine is None or self._engine.is_forked_copy:
+            self._engine = engine_of(None, share_of_cores())
         self._memory.reclaim(remember=_LISTS_IN_USE)
         state = torch.get_rng_state()
         order = _core.DrawOrder(_core.Mt19937.from_torch(state.numpy()))
@@ -146,14 +146,6 @@ class ItemLists:
         images = self._memory.lend(batch.take_block(), shape, pixelwise.table.dtype, stride)
         made = [_of_kind(image, pixelwise.kind) for image in images]
         return list(zip(made, samples.targets, strict=True)) if leaf.has_targets else made
-
-
-def threads_here() -> int:
-    """How many threads one process may have: its share of the cores, beside the other workers and the ranks of this machine."""
-    worker = torch.utils.data.get_worker_info()
-    workers = worker.num_workers if worker is not None else 1
-    ranks = os.environ.get("LOCAL_WORLD_SIZE", "")  # set by torchrun
-    return max(1, usable_cores() // (workers * (int(ranks) if ranks.isdigit() and ranks != "0" else 1)))
 
 
 def _as_torchvision_has_it(array: np.ndarray, reading: Reading, path: str) -> Any:

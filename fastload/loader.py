@@ -11,9 +11,10 @@ import torch.utils.data
 from torch.utils.data import Dataset, Sampler
 
 from fastload.choice import GpuDecode, checked_decode, describe, sharing_of
+from fastload.cores import share_of_cores
 from fastload.destination import Destination, MovingIterator, Pinning, checked_device
 from fastload.device import DeviceIterator
-from fastload.engines import engine_of, usable_cores
+from fastload.engines import engine_of
 from fastload.errors import SampleError
 from fastload.fastpath import reasons, warn_if_lost
 from fastload.memory import BatchMemory
@@ -51,7 +52,8 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
     Elsewhere it is torch's loader, worker processes and all. :meth:`explain` says which, and why.
 
     Args:
-        threads: engine threads. None: ``num_workers`` if that is positive, else the cores that this process may use.
+        threads: engine threads. None: ``num_workers`` if that is positive, else this process's share of the cores
+            (its affinity, its control groups' quota, divided by ``LOCAL_WORLD_SIZE``).
         rng: "stock": the batches that torch's loader gives for the same seed and ``num_workers``. "index": the randomness of a
             sample depends on (seed, epoch, index) alone, whatever the threads, workers and batch size.
         on_error: what an unreadable sample does. "raise": the batch's ``next()`` raises :class:`FastloadError`, the next one goes
@@ -205,7 +207,7 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
     def _thread_count(self) -> int:
         if self.threads is not None:
             return self.threads
-        return self.num_workers or usable_cores()
+        return self.num_workers or share_of_cores()
 
     def explain(self) -> str:
         """Text that begins with ``native:`` or ``stock:``, then every reason why, and which transforms run where."""

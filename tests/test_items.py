@@ -123,7 +123,7 @@ class ThreadsSeen(torch.utils.data.Dataset):
     def __getitem__(self, index):
         before = len(os.listdir("/proc/self/task"))
         self.dataset.__getitems__([0, 1, 2])
-        return fastload.items.threads_here(), len(os.listdir("/proc/self/task")) - before
+        return fastload.cores.share_of_cores(), len(os.listdir("/proc/self/task")) - before
 
 
 @pytest.mark.parametrize("num_workers", [1, 2, 3])
@@ -140,9 +140,9 @@ def test_workers_share_the_cores(root, num_workers, monkeypatch):
 def test_ranks_of_one_machine_share_them_too(root, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
-    assert fastload.items.threads_here() == 2
+    assert fastload.cores.share_of_cores() == 2
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "100")
-    assert fastload.items.threads_here() == 1
+    assert fastload.cores.share_of_cores() == 1
 
 
 def test_a_subclass_with_items_of_its_own_is_asked_for_them(root):
