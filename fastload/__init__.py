@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         NotNativeError,
         ReadError,
         SampleError,
+        TooManyErrors,
         TransformError,
     )
     from fastload.fastpath import require_native
@@ -39,6 +40,7 @@ _HOMES = {
     "ReadError": "errors",
     "SampleError": "errors",
     "StatefulDataLoader": "stateful",
+    "TooManyErrors": "errors",
     "TransformError": "errors",
     "install": "installation",
     "require_native": "fastpath",
@@ -57,6 +59,7 @@ __all__ = [
     "ReadError",
     "SampleError",
     "StatefulDataLoader",
+    "TooManyErrors",
     "TransformError",
     "__version__",
     "install",

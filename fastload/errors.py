@@ -68,6 +68,19 @@ class SampleError(NamedTuple):
     reason: str
 
 
+class TooManyErrors(FastloadError):
+    """More samples failed than ``max_errors`` allows; index, path and reason are those of the newest."""
+
+    @classmethod
+    def after(cls, newest: SampleError | None, what: str) -> TooManyErrors:
+        """``what``: how many failed, and how many may."""
+        newest = newest or SampleError(-1, None, "")
+        where = f" ({newest.path})" if newest.path is not None else ""
+        error = cls(f"{what}; the newest is sample {newest.index}{where}: {newest.reason}")
+        error.index, error.path, error.reason = newest
+        return error
+
+
 _READ_CODES = frozenset({"not_found", "unreadable", "empty"})
 
 

@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from fastload import _core
+
 _PYTHON_VERSION = 3  # of random.getstate()
+_NUMPY_WORDS = 624
 
 
 class GeneratorStates:
@@ -58,7 +61,18 @@ class GeneratorStates:
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> GeneratorStates:
-        """The reverse of :meth:`to_json`."""
+        """The reverse of :meth:`to_json`.
+
+        Raises:
+            ValueError: this is not what :meth:`to_json` gave.
+        """
+        try:
+            return cls._from_json(saved)
+        except (KeyError, TypeError, AttributeError, OverflowError, RuntimeError) as error:
+            raise ValueError(f"not the states of generators ({type(error).__name__}: {error})") from error
+
+    @classmethod
+    def _from_json(cls, saved: dict[str, Any]) -> GeneratorStates:
         words, gauss = saved["python"]
         python = _PYTHON_VERSION, tuple(_words(words).tolist()), gauss
         key, pos, has_gauss, cached = saved["numpy"]
@@ -68,6 +82,16 @@ class GeneratorStates:
             "has_gauss": has_gauss,
             "gauss": cached,
         }
+        if not (gauss is None or type(gauss) is float) or type(cached) is not float:
+            raise ValueError("a saved normal deviate should be a float")
+        if (
+            type(pos) is not int
+            or not 0 <= pos <= len(numpy["state"]["key"]) == _NUMPY_WORDS
+            or has_gauss not in (0, 1)
+        ):
+            raise ValueError("not the state of numpy's generator")
+        random.Random().setstate(python)
+        np.random.RandomState().set_state(numpy)
         own = [torch_state_from_json(state) for state in saved["own"]]
         return cls((torch_state_from_json(saved["torch"]), python, numpy), own)
 
@@ -88,8 +112,14 @@ def torch_state_to_json(state: torch.Tensor) -> str:
 
 
 def torch_state_from_json(text: str) -> torch.Tensor:
-    """The reverse of :func:`torch_state_to_json`."""
-    return torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.uint8)
+    """The reverse of :func:`torch_state_to_json`.
+
+    Raises:
+        ValueError: not the state of a CPU generator, or one that would be read out of bounds: torch does not look that close.
+    """
+    state = torch.frombuffer(bytearray(base64.b64decode(text, validate=True)), dtype=torch.uint8)
+    _core.Mt19937.from_torch(state.numpy())
+    return state
 
 
 def _text(array: np.ndarray) -> str:
@@ -97,4 +127,4 @@ def _text(array: np.ndarray) -> str:
 
 
 def _words(text: str) -> np.ndarray:
-    return np.frombuffer(base64.b64decode(text), np.uint32).copy()
+    return np.frombuffer(base64.b64decode(text, validate=True), np.uint32).copy()

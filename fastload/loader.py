@@ -23,6 +23,7 @@ from fastload.native import NativeIterator
 from fastload.record import Record
 from fastload.sharing import NICENESS, SharingIterator
 from fastload.statistics import Statistics
+from fastload.tolerance import Tolerance, checked_max_errors
 from fastload.workers import iterate_in_workers
 
 _T_co = TypeVar("_T_co", covariant=True)
@@ -59,6 +60,8 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         on_error: what an unreadable sample does. "raise": the batch's ``next()`` raises :class:`FastloadError`, the next one goes
             on with the following batch. "skip": the batch is smaller.
             "replace": the next readable sample of the same batch takes the place, image and target.
+        max_errors: with "skip" and "replace", when to stop with :class:`TooManyErrors`. An int: after so many failures in a row. A
+            float between 0 and 1: when more than this share of an epoch's samples failed. None: never.
         device: where batches arrive; None: where torch's loader leaves them. To a CUDA device the copy runs on a stream of its
             own, and the batch is safe to use on the caller's current stream, to keep and to drop.
         decode: who decodes. "cpu": the engine. "gpu": a CUDA ``device``, its hardware decoder (through NVIDIA DALI) first, and
@@ -102,6 +105,7 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         threads: int | None = None,
         rng: str = "stock",
         on_error: str = "raise",
+        max_errors: float | None = None,
         device: torch.device | str | None = None,
         decode: str | GpuDecode = "cpu",
         dtype: torch.dtype | None = None,
@@ -136,6 +140,7 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
             raise ValueError(f"rng should be one of {_RNGS}, but got rng={rng!r}")
         if on_error not in _POLICIES:
             raise ValueError(f"on_error should be one of {_POLICIES}, but got on_error={on_error!r}")
+        checked_max_errors(max_errors, on_error)
         if memory_format not in (None, torch.contiguous_format, torch.channels_last):
             raise ValueError(f"memory_format should be contiguous or channels_last, but got {memory_format!r}")
         checked_decode(decode, checked_device(device) if device is not None else None)
@@ -145,6 +150,7 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         self.threads = threads
         self.rng = rng
         self.on_error = on_error
+        self.max_errors = max_errors
         self.device = device
         self.decode = decode
         self.dtype = dtype
@@ -157,6 +163,7 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
     def _get_iterator(self) -> Any:
         self._record.epoch += 1
         self._record.statistics = Statistics()
+        self._record.tolerance = self._tolerance()
         mode = self._mode_seen = choose(self, frozen=self.num_workers > 0)
         warn_if_lost(self, mode)
         resumed = self._take_state() if self._keeps_progress else None
@@ -182,6 +189,13 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         if self.device is None:
             return super()._get_iterator()
         return self._moving(torch.utils.data.DataLoader._get_iterator(Pinning(self)))  # type: ignore[arg-type]
+
+    def _tolerance(self) -> Tolerance:
+        """For a new epoch."""
+        if self.max_errors is None:
+            return Tolerance()
+        plain = type(self.batch_sampler) is torch.utils.data.BatchSampler
+        return Tolerance(self.max_errors, len(self.sampler if plain else self.dataset))  # type: ignore[arg-type]
 
     def _moving(self, iterator: Any) -> Any:
         destination = self._where()
@@ -221,17 +235,25 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         ``mode`` ("native", "native in workers", "stock" or None before the first epoch), ``batches``, ``images``, ``seconds``
         (since the iterator was made, up to the last batch), ``images_per_second``, ``wait_seconds`` (of the consumer),
         ``first_batch_seconds``, ``stages`` (seconds by stage, summed over the threads), ``fallbacks`` (samples that Pillow
-        decoded), ``errors`` (samples that failed) and ``decoders`` (images that the "cpu" and the "gpu" decoded, and of the
-        "split" ones the CPU read the codes and the GPU did the rest; "reasons" why the CPU decoded some, for a loader that has
-        the GPU; "refused": index, path and reason of those that DALI was given and could not decode). Only ``mode`` is filled
-        where worker processes make the batches.
+        decoded), ``errors`` (samples that failed), ``all_errors`` and ``errors_by_reason`` (the same since the loader was made)
+        and ``decoders`` (images that the "cpu" and the "gpu" decoded, and of the "split" ones the CPU read the codes and the GPU
+        did the rest; "reasons" why the CPU decoded some, for a loader that has the GPU; "refused": index, path and reason of
+        those that DALI was given and could not decode). Only ``mode`` and the errors are filled where worker processes make the
+        batches.
         """
-        return {"mode": self._mode_seen.name if self._mode_seen else None, **self._record.statistics.figures()}
+        ledger = self._record.ledger
+        return {
+            "mode": self._mode_seen.name if self._mode_seen else None,
+            **self._record.statistics.figures(),
+            "errors": self._record.tolerance.failed,
+            "all_errors": ledger.count,
+            "errors_by_reason": dict(ledger.by_reason),
+        }
 
     @property
     def errors(self) -> list[SampleError]:
-        """The ledger of samples that failed since the loader was made: index, path, reason."""
-        return list(self._record.errors)
+        """The ledger of samples that failed since the loader was made, the newest 1,000: index, path, reason."""
+        return list(self._record.ledger.newest)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), **_OF_THIS_PROCESS, "_record": self._record.for_another_process()}

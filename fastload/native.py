@@ -224,11 +224,12 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
         """The collated batch, or the error that the policy wants raised."""
         failures = job.samples.failures(job.batch, self._reading)
         targets = job.samples.targets
-        self._record.statistics.add(job.batch, len(targets) - len(failures), len(failures), waited)
+        self._record.statistics.add(job.batch, len(targets) - len(failures), waited)
+        errors = [
+            SampleError(failures[slot].index, failures[slot].path, failures[slot].reason) for slot in sorted(failures)
+        ]
+        self._record.note(errors, failures, len(targets))
         if failures:
-            for slot in sorted(failures):
-                error = failures[slot]
-                self._record.errors.append(SampleError(error.index, error.path, error.reason))
             if self._on_error == "raise":
                 raise failures[min(failures)]
             kept = [slot for slot in range(len(targets)) if slot not in failures]

@@ -14,8 +14,9 @@ class Progress:
 
     Attributes:
         epoch: number of the epoch, from 0.
-        base_seed: of the workers; None until the sampler begins.
+        base_seed: of the workers; None until it is drawn.
         start: the generators when the sampler began; None until then.
+        at_iter: the generators when the iterator was made, if the sampler may have drawn right there.
         batches: how many the sampler gave that are out of the loader, failed ones included.
         samples: how many that are, of all ranks together.
         yielded: batches that the consumer was given.
@@ -30,6 +31,7 @@ class Progress:
         self.epoch = epoch
         self.base_seed: int | None = None
         self.start: GeneratorStates | None = None
+        self.at_iter: GeneratorStates | None = None
         self.batches = self.samples = self.yielded = 0
         self.finished = False
         self.workers: dict[int, Callable[[], Any]] = {}
@@ -42,7 +44,7 @@ class Progress:
         """Of the epoch in the middle of which ``state`` was taken."""
         progress = cls(state["epoch"])
         progress.base_seed = state["base_seed"]
-        progress.start = GeneratorStates.from_json(state["start"])
+        progress.start = GeneratorStates.from_json(state["start"]) if state["start"] is not None else None
         progress.batches, progress.samples = state["_sampler_iter_yielded"], state["samples"]
         progress.yielded, progress.next_worker = state["_num_yielded"], state["next_worker"]
         progress.sampler_state = state["sampler_state"]

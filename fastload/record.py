@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from fastload.errors import SampleError
 from fastload.progress import Progress
 from fastload.statistics import Statistics
+from fastload.tolerance import Ledger, Tolerance
 
 
 @dataclass
@@ -14,7 +17,8 @@ class Record:
     """Of one loader, in one process. Iterators hold this and never the loader, which may hold them: dropping it ends them.
 
     Attributes:
-        errors: the ledger of samples that failed.
+        ledger: of samples that failed.
+        tolerance: of the newest iterator's epoch.
         epoch: number of the newest iterator's epoch, from 0; -1 before.
         statistics: of the newest iterator.
         keeps_progress: whether iterators are to write down how far they are.
@@ -22,11 +26,21 @@ class Record:
     """
 
     keeps_progress: bool
-    errors: list[SampleError] = field(default_factory=list)
+    ledger: Ledger = field(default_factory=Ledger)
+    tolerance: Tolerance = field(default_factory=Tolerance)
     epoch: int = -1
     statistics: Statistics = field(default_factory=Statistics)
     progress: Progress | None = None
 
     def for_another_process(self) -> Record:
         """What of it goes along with a pickle or a copy of the loader."""
-        return Record(self.keeps_progress, list(self.errors), self.epoch)
+        return Record(self.keeps_progress, copy.deepcopy(self.ledger), epoch=self.epoch)
+
+    def note(self, errors: Collection[SampleError], slots: Collection[int], count: int) -> None:
+        """A batch of ``count`` samples has arrived, of which those in ``slots`` failed.
+
+        Raises:
+            TooManyErrors: there were too many of them.
+        """
+        self.ledger.add(errors)
+        self.tolerance.add(count, slots, self.ledger.newest[-1] if self.ledger.newest else None)

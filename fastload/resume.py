@@ -7,6 +7,7 @@ again: the sampler begins as it began then, and is run forward over the batches 
 
 from __future__ import annotations
 
+import copy
 import inspect
 import itertools
 from collections.abc import Iterator
@@ -14,17 +15,35 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils.data import BatchSampler
+from torch.utils.data import (
+    BatchSampler,
+    RandomSampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
+from torch.utils.data.dataloader import _InfiniteConstantSampler
 from torch.utils.data.distributed import DistributedSampler
 
 from fastload.generators import GeneratorStates, as_they_were
 from fastload.progress import Progress
+from fastload.served import keeps_state
+from fastload.states import FORMAT, FORMAT_KEY, in_the_middle, length_of, style_of
 
 if TYPE_CHECKING:
     from fastload.loader import DataLoader
 
-FORMAT = 1
-_FORMAT_KEY = "_fastload_format"
+# torch's own samplers, whose iterators keep no state either.
+_KEEP_NO_STATE = frozenset(
+    (
+        SequentialSampler,
+        RandomSampler,
+        SubsetRandomSampler,
+        WeightedRandomSampler,
+        DistributedSampler,
+        _InfiniteConstantSampler,
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -54,37 +73,76 @@ class Sampling:
     @property
     def replicas(self) -> int:
         """Ranks that share the data set."""
-        return getattr(self.sampler, "num_replicas", 1)
+        ranks = getattr(self.sampler, "num_replicas", 1)
+        return ranks if type(ranks) is int else 1
 
-    def state_keeper(self, iterator: Any = None) -> Any:
-        """What has state_dict() and load_state_dict() of its own; None if nothing has."""
-        candidates = (iterator, self.batch_sampler, self.sampler)
-        return next((c for c in candidates if hasattr(c, "state_dict") and hasattr(c, "load_state_dict")), None)
+    @property
+    def is_plain(self) -> bool:
+        """Whether batches are torch's own, of samples one after the other."""
+        return type(self.batch_sampler) is BatchSampler
 
-    def rest_of_epoch(self, state: dict[str, Any]) -> Iterator[Any]:
-        """What has still to come. Leaves the loader's generators as they are then."""
+    def keepers(self) -> dict[str, Any]:
+        """By name, what has state_dict() and load_state_dict() of its own; beside it the iterator may have them."""
+        holder = {"batch_sampler": self.batch_sampler, "sampler": self.sampler}
+        return dict([(name, keeper) for name, keeper in holder.items() if keeps_state(keeper)][:1])
+
+    def state_of_keepers(self, iterator: Any) -> dict[str, Any] | None:
+        """A copy of what they tell, with the iterator's; None if nothing keeps a state."""
+        keepers = self.keepers()
+        if keeps_state(iterator):
+            keepers["iterator"] = iterator
+        return {name: copy.deepcopy(keeper.state_dict()) for name, keeper in keepers.items()} or None
+
+    def in_batches(self, samples: Iterator[Any]) -> Iterator[Any]:
+        """As the plain batch sampler has them."""
+        return iter(BatchSampler(samples, self.batch_sampler.batch_size, self.batch_sampler.drop_last))  # type: ignore[arg-type]
+
+    def rest_of_epoch(self, state: dict[str, Any]) -> tuple[Iterator[Any], Any]:
+        """What has still to come, and the iterator that may keep a state. Leaves the loader's generators as they are then."""
         if state["sampler_epoch"] is not None and hasattr(self.sampler, "set_epoch"):
             self.sampler.set_epoch(state["sampler_epoch"])
         GeneratorStates.from_json(state["start"]).restore(self.own)
         index_sampler = self.sampler if self.batch_sampler is None else self.batch_sampler
+        kept = state["sampler_state"]
+        if kept is not None:
+            return self._where_left(kept)
+        if isinstance(self.sampler, _InfiniteConstantSampler):
+            return iter(index_sampler), None
+        if self.is_plain:
+            # Counted in samples, so that the batch size may change.
+            rest = self._rest_of_samples(state)
+            return self.in_batches(rest), rest
+        return _after(iter(index_sampler), state["_sampler_iter_yielded"], "batches"), None
+
+    def end_epoch(self, state: dict[str, Any]) -> None:
+        """Leaves generators and samplers as they are after the whole epoch that ``state`` was taken at the end of."""
         if state["sampler_state"] is not None:
-            keeper = self.state_keeper()
-            if keeper is not None:
-                keeper.load_state_dict(state["sampler_state"])
-            rest = iter(index_sampler)
-            if keeper is None:
-                rest.load_state_dict(state["sampler_state"])
-            return rest
-        if self.rng == "index" and type(self.batch_sampler) is BatchSampler:
-            # Counted in samples, so that the batch size may change too.
-            batches = self.batch_sampler
-            return iter(BatchSampler(self._rest_of_samples(state), batches.batch_size, batches.drop_last))
-        return _after(iter(index_sampler), state["_sampler_iter_yielded"])
+            with as_they_were():
+                rest, _ = self._where_left(state["sampler_state"])
+                next(rest, None)  # the end, seen again: that is where samplers with a state turn to the next epoch
+        GeneratorStates.from_json(state["generators"]).restore_own(self.own)
+
+    def _where_left(self, kept: dict[str, Any]) -> tuple[Iterator[Any], Any]:
+        """The sampler's state first, then its iterator's, as torchdata does."""
+        keepers = self.keepers()
+        for name, keeper in keepers.items():
+            if name in kept:
+                keeper.load_state_dict(kept[name])
+        if self.is_plain:
+            samples = iter(self.sampler)
+            batches = self.in_batches(samples)
+        else:
+            batches = samples = iter(self.sampler if self.batch_sampler is None else self.batch_sampler)
+        if "iterator" in kept:
+            if not keeps_state(samples):
+                raise ValueError("the state holds that of a sampler's iterator, but here the iterator keeps none")
+            samples.load_state_dict(kept["iterator"])  # type: ignore[attr-defined]
+        return batches, samples
 
     def _rest_of_samples(self, state: dict[str, Any]) -> Any:
         sampler, given, ranks = self.sampler, state["samples"], self.replicas
         if not isinstance(sampler, DistributedSampler) or (ranks == state["num_replicas"] and given % ranks == 0):
-            return _after(iter(sampler), given // ranks)
+            return _after(iter(sampler), given // ranks, "samples")
         # Another number of ranks: what all of them together have still to give is dealt out anew.
         whole = DistributedSampler(sampler.dataset, 1, 0, sampler.shuffle, sampler.seed)
         whole.set_epoch(sampler.epoch)
@@ -97,12 +155,13 @@ class Sampling:
         return rest[sampler.rank :: ranks]
 
 
-def _after(iterator: Iterator[Any], count: int) -> Iterator[Any]:
+def _after(iterator: Iterator[Any], count: int, what: str) -> Iterator[Any]:
     """Without its first ``count``; begun in any case, because what it draws it draws now."""
     if count == 0:
         return itertools.chain(list(itertools.islice(iterator, 1)), iterator)
-    for _ in itertools.islice(iterator, count):
-        pass
+    found = sum(1 for _ in itertools.islice(iterator, count))
+    if found < count:
+        raise ValueError(f"cannot go on after {count} {what} of an epoch: the sampler gives {found}")
     return iterator
 
 
@@ -110,57 +169,39 @@ def state_of(loader: DataLoader[Any], progress: Progress | None) -> dict[str, An
     """A fresh dictionary of plain Python values; JSON can hold it if it can hold the states of data set and sampler."""
     sampling = Sampling.of(loader)
     progress = progress or Progress(loader._record.epoch + 1)
+    epoch = getattr(sampling.sampler, "epoch", None)
+    start = progress.start
+    if (
+        start is None and progress.base_seed is not None and not progress.finished
+    ):  # the sampler begins with the first batch
+        start = progress.at_iter or GeneratorStates.now(sampling.own)
     return {
-        _FORMAT_KEY: FORMAT,
+        FORMAT_KEY: FORMAT,
         "_num_yielded": progress.yielded,
         "_sampler_iter_yielded": progress.batches,
         "_iterator_finished": progress.finished,
         "rng": loader.rng,
         "seed": loader._index_seed,
+        "style": style_of(loader),
+        "length": length_of(loader),
         "num_workers": loader.num_workers,
         "num_replicas": sampling.replicas,
         "epoch": progress.epoch,
-        "sampler_epoch": getattr(sampling.sampler, "epoch", None),
+        "sampler_epoch": epoch if type(epoch) is int else None,
         "generators": GeneratorStates.now(sampling.own).to_json(),
         "base_seed": progress.base_seed,
-        "start": progress.start.to_json() if progress.start is not None else None,
+        "start": start.to_json() if start is not None else None,
         "samples": progress.samples,
+        "failures": [loader._record.tolerance.failed, loader._record.tolerance.in_a_row],
         "sampler_state": progress.sampler_state,
         "next_worker": progress.next_worker,
         "workers": {str(worker): kept() for worker, kept in progress.workers.items()},
     }
 
 
-def in_the_middle(state: dict[str, Any]) -> bool:
-    """Whether an epoch was under way."""
-    return state["start"] is not None and not state["_iterator_finished"]
-
-
-def check(state: dict[str, Any], loader: DataLoader[Any]) -> None:
-    """Refuses what this loader cannot go on from."""
-    if state.get(_FORMAT_KEY) != FORMAT:
-        raise ValueError(
-            f"this is no state of fastload.StatefulDataLoader: {_FORMAT_KEY} should be {FORMAT}, "
-            f"but is {state.get(_FORMAT_KEY)!r}"
-        )
-    if state["rng"] != loader.rng:
-        raise ValueError(f"the state was saved with rng={state['rng']!r}, but this loader has rng={loader.rng!r}")
-    if not in_the_middle(state) or loader.rng == "index":
-        return
-    for what, saved, here in (
-        ("num_workers", state["num_workers"], loader.num_workers),
-        ("num_replicas", state["num_replicas"], Sampling.of(loader).replicas),
-    ):
-        if saved != here:
-            raise AssertionError(
-                f"the state was saved with {what}={saved}, but here it is {here}, and stock's random numbers depend on it; "
-                "with rng='index' it may change"
-            )
-
-
 def outliving(kept: Any) -> Any:
     """What of a worker's state goes over into its next epoch; a stream begins anew."""
-    return {name: kept[name] for name in kept if name in ("generators", "dataset")} if isinstance(kept, dict) else kept
+    return {**kept, "over": True} if isinstance(kept, dict) else kept
 
 
 class KeepsProgress:
@@ -180,6 +221,12 @@ class KeepsProgress:
 
     def _begun(self) -> None:
         """To be called after torch's constructor."""
+        if self._progress is not None and not inspect.isgenerator(self._sampler_iter):  # it may have drawn already
+            self._progress.at_iter = self._at_iter
+        if self._progress is not None and not self._sampler_has_begun and self._is_resumed_in_the_middle():
+            # Now, so that a state from which this sampler cannot go on fails where the iterator is made.
+            self._sampler_has_begun = True
+            self._begin_sampling(self._progress)
         # Without workers the coming batches are drawn from the process's own generators.
         if self._resumed is not None and self._num_workers == 0 and self._sampling.rng == "stock":  # type: ignore[attr-defined]
             GeneratorStates.from_json(self._resumed["generators"]).restore()
@@ -189,10 +236,11 @@ class KeepsProgress:
         if not record.keeps_progress:
             return
         self._sampler_has_begun = False
-        if self._resumed is not None and in_the_middle(self._resumed):
+        if self._is_resumed_in_the_middle():
             self._progress = Progress.loaded(self._resumed)
         else:
             self._progress = Progress(record.epoch)
+            self._progress.base_seed = getattr(self, "_kept_base_seed", None)
             if before is None and self._resumed is not None:
                 before = Progress.loaded(self._resumed)
             if before is not None:  # workers that live on
@@ -214,6 +262,8 @@ class KeepsProgress:
     def _base_seed(self, drawn: int) -> None:
         if self._resumed is None:
             self._kept_base_seed = drawn
+            if self._progress is not None:
+                self._progress.base_seed = drawn
         else:  # it was drawn when the first run began
             self._kept_base_seed = self._resumed["base_seed"]
             self._as_before.restore(self._sampling.own)
@@ -222,6 +272,7 @@ class KeepsProgress:
         if not first_iter:
             self._resumed = None
             self._record.epoch += 1
+            self._record.tolerance = self._record.tolerance.anew()
             self._begin_epoch()
         self._note_generators()
         super()._reset(loader, first_iter)  # type: ignore[misc]
@@ -234,20 +285,26 @@ class KeepsProgress:
             self._sampler_has_begun = True
             self._begin_sampling(progress)
         indices = super()._next_index()  # type: ignore[misc]
-        keeper = self._sampling.state_keeper(self._sampler_iter)  # type: ignore[has-type]
         count = len(indices) if self._auto_collation else 1  # type: ignore[attr-defined]
-        progress.under_way.append((count, keeper.state_dict() if keeper is not None else None))
+        progress.under_way.append((count, self._sampling.state_of_keepers(self._may_keep_state)))
         return indices
 
+    def _is_resumed_in_the_middle(self) -> bool:
+        return self._resumed is not None and in_the_middle(self._resumed)
+
     def _begin_sampling(self, progress: Progress) -> None:
-        if self._resumed is not None and in_the_middle(self._resumed):
+        if self._is_resumed_in_the_middle():
             with as_they_were():
-                self._sampler_iter = self._sampling.rest_of_epoch(self._resumed)
+                self._sampler_iter, self._may_keep_state = self._sampling.rest_of_epoch(self._resumed)
             return
-        progress.base_seed = self._base_seed
         if inspect.isgenerator(self._sampler_iter):  # nothing of it has run yet
             self._note_generators()
         progress.start = self._at_iter
+        self._may_keep_state = self._sampler_iter
+        if self._sampling.is_plain and type(self._sampling.sampler) not in _KEEP_NO_STATE:
+            # In a plain batch sampler's iterator the sampler's own would be out of reach.
+            self._may_keep_state = iter(self._sampling.sampler)
+            self._sampler_iter = self._sampling.in_batches(self._may_keep_state)
 
     def _taken(self, worker: int = 0) -> None:
         """The next batch, of this worker, is out of the loader's hands."""

@@ -6,6 +6,8 @@ that can be resumed, carries along what the worker needs to go on from there.
 
 from __future__ import annotations
 
+import copy
+import itertools
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -62,11 +64,14 @@ class Place:
         state: dict[str, Any] = {}
         if get_worker_info() is not None:  # else they are the caller's
             state["generators"] = GeneratorStates.now()
-        if _keeps_state(dataset):
-            state["dataset" if self.stream is None else "stream"] = dataset.state_dict()
-        if self.stream is not None:
-            state.update(self.stream.state())
-        return state
+        # Copies: what is given may be the live state, and it leaves this process later.
+        if self.stream is None:
+            if keeps_state(dataset):
+                state["dataset"] = copy.deepcopy(dataset.state_dict())
+            return state
+        if keeps_state(dataset) and self.stream.iterator is not dataset:
+            state["stream"] = copy.deepcopy(dataset.state_dict())
+        return {**state, **self.stream.state()}
 
 
 def as_json(kept: dict[str, Any]) -> dict[str, Any]:
@@ -158,6 +163,7 @@ class NativeSamples(Served):
             if isinstance(items[-1], FastloadError):
                 failures.append(items[-1])
         good = [slot for slot, item in enumerate(items) if not isinstance(item, FastloadError)]
+        failed_slots = sorted(set(range(len(items))) - set(good))
         if not good and failures:
             stand_in = self._stand_in(failures, epoch)
             items = [stand_in] * (len(items) if self._on_error == "replace" else 1)
@@ -167,7 +173,8 @@ class NativeSamples(Served):
                     items[slot] = items[next((other for other in good if other > slot), good[0])]
         else:
             items = [items[slot] for slot in good]
-        return _Items(items, [SampleError(error.index, error.path, error.reason) for error in failures])
+        errors = [SampleError(error.index, error.path, error.reason) for error in failures]
+        return _Items(items, errors, failed_slots, len(indices))
 
     def _stand_in(self, failures: list[FastloadError], epoch: int) -> Any:
         """The next readable item of the data set: no batch is ever empty, or ranks would take different numbers of steps."""
@@ -208,35 +215,71 @@ class ServedStream(IterableDataset):
 
     def __iter__(self) -> Iterator[Any]:
         mine = self.place.arrived()
-        if "stream" in mine:
-            self.dataset.load_state_dict(mine["stream"])  # type: ignore[attr-defined]
-        stream = self.place.stream = _Stream(iter(self.dataset))
-        if "iterator" in mine:
-            stream.iterator.load_state_dict(mine["iterator"])  # type: ignore[attr-defined]
-        elif "stream" not in mine:
-            for _ in range(mine.get("taken", 0)):
-                next(stream, None)
-        stream.taken = mine.get("taken", 0)
+        stream = self.place.stream = _Stream(iterator_where_left(self.dataset, mine))
+        stream.taken, stream.ended = mine.get("taken", 0), mine.get("ended", False)
         _restore_generators(mine)
+        if mine.get("over"):
+            see_the_end(stream, mine)
+            stream = self.place.stream = _Stream(iter(self.dataset))
         return stream
+
+
+def iterator_where_left(dataset: Any, kept: dict[str, Any]) -> Iterator[Any]:
+    """Of an iterable-style data set, after what was taken. The data set's state first, then the iterator's, as torchdata does."""
+    if "stream" in kept:
+        dataset.load_state_dict(kept["stream"])
+    iterator = iter(dataset)
+    if "iterator" in kept:
+        iterator.load_state_dict(kept["iterator"])  # type: ignore[attr-defined]
+    elif "stream" not in kept and not kept.get("ended"):
+        taken = kept.get("taken", 0)
+        found = sum(1 for _ in itertools.islice(iterator, taken))
+        if found < taken:
+            raise ValueError(f"cannot go on after {taken} samples of {type(dataset).__name__}: it gives {found}")
+    return iterator
+
+
+def see_the_end(iterator: Iterator[Any], kept: dict[str, Any]) -> None:
+    """Of the epoch: that is where data sets with a state turn to the next one."""
+    if not kept.get("ended") and ("stream" in kept or "iterator" in kept):
+        next(iterator, None)
+
+
+def after_the_end(dataset: Any, kept: dict[str, Any]) -> None:
+    """Puts a data set that is used in this process where the end of an epoch left it."""
+    if not isinstance(kept, dict):
+        return
+    if "dataset" in kept:
+        dataset.load_state_dict(kept["dataset"])
+    if "stream" in kept or "iterator" in kept:
+        states = GeneratorStates.now()
+        see_the_end(iterator_where_left(dataset, kept), kept)
+        states.restore()
 
 
 class _Stream:
     def __init__(self, iterator: Iterator[Any]) -> None:
         self.iterator = iterator
         self.taken = 0
+        self.ended = False
 
     def __iter__(self) -> _Stream:
         return self
 
     def __next__(self) -> Any:
-        item = next(self.iterator)
+        if self.ended:  # also where another one was left: its data set may already stand before the next epoch
+            raise StopIteration
+        try:
+            item = next(self.iterator)
+        except StopIteration:
+            self.ended = True
+            raise
         self.taken += 1
         return item
 
     def state(self) -> dict[str, Any]:
-        own = {"iterator": self.iterator.state_dict()} if _keeps_state(self.iterator) else {}  # type: ignore[attr-defined]
-        return {"taken": self.taken, **own}
+        own = {"iterator": copy.deepcopy(self.iterator.state_dict())} if keeps_state(self.iterator) else {}  # type: ignore[attr-defined]
+        return {"taken": self.taken, "ended": self.ended, **own}
 
 
 class Indices(list):
@@ -251,20 +294,21 @@ class Indices(list):
 
 
 class Collated:
-    """A batch on its way from a worker, with the failures of its samples and the place where it left the worker."""
+    """A batch on its way from a worker, with the place where it left the worker, and of its samples the failures, in which slots
+    these were, and the number of all."""
 
-    def __init__(self, batch: Any, failures: list[SampleError], worker: int, left: dict[str, Any] | None) -> None:
+    def __init__(self, batch: Any, failed: tuple[list[SampleError], list[int], int], worker: int, left: Any) -> None:
         self.batch = batch
-        self.failures = failures
+        self.failed = failed
         self.worker = worker
-        self.left = left
+        self.left: dict[str, Any] | None = left
 
     def pin_memory(self) -> Collated:
         """Called by torch's pinning thread."""
         batch = self.batch
         if not isinstance(batch, ExceptionWrapper):
             batch = torch.utils.data._utils.pin_memory.pin_memory(batch)
-        return Collated(batch, self.failures, self.worker, self.left)
+        return Collated(batch, self.failed, self.worker, self.left)
 
 
 class Collate:
@@ -275,7 +319,7 @@ class Collate:
         self._dataset = dataset  # as it is served
 
     def __call__(self, items: Any) -> Collated:
-        failures = items.failures if isinstance(items, _Items) else []
+        failed = (items.failures, items.slots, items.count) if isinstance(items, _Items) else ([], [], 0)
         place = self._dataset.place
         if isinstance(items, _Failed):
             batch: Any = items.error
@@ -283,7 +327,7 @@ class Collate:
             with _failure_is_carried(place) as made:
                 made.value = self._collate_fn(list(items) if isinstance(items, _Items) else items)
             batch = made.value.error if isinstance(made.value, _Failed) else made.value
-        return Collated(batch, failures, _worker_id(), place.left(self._dataset.dataset))
+        return Collated(batch, failed, _worker_id(), place.left(self._dataset.dataset))
 
 
 class Initialise:
@@ -305,9 +349,11 @@ class Initialise:
 class _Items(list):
     """Items, and what became of the others."""
 
-    def __init__(self, items: list[Any], failures: list[SampleError]) -> None:
+    def __init__(self, items: list[Any], failures: list[SampleError], slots: list[int], count: int) -> None:
         super().__init__(items)
         self.failures = failures
+        self.slots = slots
+        self.count = count
 
 
 class _Failed:
@@ -340,7 +386,8 @@ def _worker_id() -> int:
     return info.id if info is not None else 0
 
 
-def _keeps_state(thing: Any) -> bool:
+def keeps_state(thing: Any) -> bool:
+    """Whether it is ``Stateful``, as torchdata calls it."""
     return hasattr(thing, "state_dict") and hasattr(thing, "load_state_dict")
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from typing import Any, TypeVar
 
 from torch.utils.data import IterDataPipe, MapDataPipe
 
-from fastload.generators import GeneratorStates
 from fastload.loader import DataLoader
-from fastload.resume import Sampling, check, in_the_middle, state_of
+from fastload.resume import Sampling, state_of
+from fastload.served import after_the_end
+from fastload.states import check, in_the_middle
 
 _T_co = TypeVar("_T_co", covariant=True)
 
@@ -31,6 +33,11 @@ class StatefulDataLoader(DataLoader[_T_co]):
     an epoch puts these back; otherwise they are left alone. The epochs after the resumed one are those of the first run if the
     loader has a ``generator``, or if torch's default generator is restored, as training scripts do.
 
+    Args:
+        snapshot_every_n_steps: torchdata's parameter; an int from 0, or None. Whatever it says, a state is exact after every batch.
+
+    All others are those of :class:`DataLoader`.
+
     Example:
         >>> loader = StatefulDataLoader(range(8), batch_size=2)
         >>> iterator = iter(loader)
@@ -46,6 +53,13 @@ class StatefulDataLoader(DataLoader[_T_co]):
     _loaded: dict[str, Any] | None = None
     _loaded_seed: int | None = None
 
+    def __init__(self, *args: Any, snapshot_every_n_steps: int | None = 1, **options: Any) -> None:
+        every = snapshot_every_n_steps
+        if every is not None and (not isinstance(every, int) or every < 0):
+            raise ValueError(f"snapshot_every_n_steps should be an int from 0 or None, but got {every!r}")
+        super().__init__(*args, **options)
+        self.snapshot_every_n_steps = snapshot_every_n_steps
+
     def state_dict(self) -> dict[str, Any]:
         """Where the newest iterator is: what the consumer was given counts, not what was read ahead.
 
@@ -58,31 +72,57 @@ class StatefulDataLoader(DataLoader[_T_co]):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """The next iterator goes on from ``state_dict``; later ones begin anew. An empty one means a whole epoch.
 
+        A state that is refused leaves the loader as it was. One that was taken stays loaded until an iterator has gone on from
+        it: where the loader was changed in between and cannot, ``iter()`` raises, and raises again.
+
         Raises:
-            ValueError: not a state of this class, or one of another ``rng``.
+            ValueError: not a state of this class, a damaged one, one of another ``rng``, data set or kind of loader.
             AssertionError: with ``rng="stock"``, another number of workers or ranks.
         """
         if isinstance(self.dataset, (IterDataPipe, MapDataPipe)):
             raise NotImplementedError("DataPipes keep no state; use a data set")
-        if state_dict:
-            check(state_dict, self)
+        if state_dict is None or state_dict != {}:
+            check(state_dict, self, Sampling.of(self))
         self._iterator = None
         self._record.progress = None
         self._loaded = copy.deepcopy(state_dict) or None
 
+    def _get_iterator(self) -> Any:
+        iterator = super()._get_iterator()
+        self._loaded = None
+        return iterator
+
     def _take_state(self) -> dict[str, Any] | None:
         """What the next iterator goes on from; None for a new epoch with new workers."""
-        state, self._loaded = self._loaded, None
+        state = self._loaded
         if state is None:
             return None
-        check(state, self)  # num_workers may have been changed since
+        sampling = Sampling.of(self)
+        check(state, self, sampling)  # the loader may have been changed since
         self._loaded_seed = state["seed"]
         self._record.epoch = state["epoch"] + state["_iterator_finished"]
         if in_the_middle(state):
+            self._record.tolerance.failed, self._record.tolerance.in_a_row = state["failures"]
             return state
-        GeneratorStates.from_json(state["generators"]).restore_own(Sampling.of(self).own)
-        return state if state["workers"] and self.persistent_workers else None
+        sampling.end_epoch(state)
+        if state["num_workers"] != self.num_workers or not state["workers"]:
+            return None
+        if self.num_workers == 0:
+            after_the_end(self.dataset, state["workers"]["0"])
+        return state if self.persistent_workers else None
 
     @property
     def _index_seed(self) -> int:
         return super()._index_seed if self._loaded_seed is None else self._loaded_seed
+
+
+def _with_snapshots(signature: inspect.Signature) -> inspect.Signature:
+    """The parameters of a DataLoader and torchdata's own one, where torchdata has it: after torch's."""
+    parameters = list(signature.parameters.values())
+    own = inspect.signature(StatefulDataLoader.__init__).parameters["snapshot_every_n_steps"]
+    after = [parameter.name for parameter in parameters].index("in_order") + 1
+    return signature.replace(parameters=[*parameters[:after], own, *parameters[after:]])
+
+
+# Lightning and others read there which parameters a loader takes.
+StatefulDataLoader.__init__.__signature__ = _with_snapshots(inspect.signature(DataLoader.__init__))  # type: ignore[attr-defined]

@@ -15,21 +15,20 @@ class Statistics:
         self._began = time.perf_counter()
         self._last = self._began
         self._first_batch: float | None = None
-        self._batches = self._images = self._errors = self._fallbacks = 0
+        self._batches = self._images = self._fallbacks = 0
         self._waited = 0.0
         self._stages: dict[str, float] = {}
         self._on_gpu = self._split = 0
         self._reasons: dict[str, int] = {}
         self._refused: list[tuple[int, str | None, str]] = []
 
-    def add(self, batch: _core.Batch, images: int, errors: int, waited: float) -> None:
+    def add(self, batch: _core.Batch, images: int, waited: float) -> None:
         """One delivered batch."""
         self._last = time.perf_counter()
         if self._first_batch is None:
             self._first_batch = self._last - self._began
         self._batches += 1
         self._images += images
-        self._errors += errors
         self._fallbacks += batch.fallbacks
         self._waited += waited
         for stage, seconds in batch.stage_seconds.items():
@@ -58,7 +57,6 @@ class Statistics:
             "first_batch_seconds": self._first_batch,
             "stages": dict(self._stages),
             "fallbacks": self._fallbacks,
-            "errors": self._errors,
             "decoders": {
                 "cpu": self._images - self._on_gpu - self._split,
                 "gpu": self._on_gpu,

@@ -19,8 +19,9 @@ from fastload.destination import pins
 from fastload.modes import Mode, Way
 from fastload.progress import Progress
 from fastload.record import Record
-from fastload.resume import KeepsProgress, in_the_middle, outliving
+from fastload.resume import KeepsProgress, outliving
 from fastload.served import Collate, Collated, Indices, Initialise, NativeSamples, Place, Served, ServedStream, as_json
+from fastload.states import in_the_middle
 
 if TYPE_CHECKING:
     from fastload.loader import DataLoader
@@ -94,6 +95,9 @@ class _CallerIterator(_Delivers, _SingleProcessDataLoaderIter):
     def __init__(self, view: _AsServed, loader: DataLoader[Any], resumed: dict[str, Any] | None) -> None:
         self._begin(loader, resumed)
         super().__init__(view)
+        if self._progress is not None and resumed is None:
+            left = view.dataset.place.left(loader.dataset)
+            self._progress.workers = {0: lambda: left} if left else {}
         self._begun()
 
     def _next_index(self) -> Any:
@@ -147,7 +151,7 @@ def _as_served(loader: DataLoader[Any], mode: Mode, place: Place) -> _AsServed:
 def _unpacked(data: Any, record: Record) -> Any:
     if not isinstance(data, Collated):
         return data
-    record.errors.extend(data.failures)
+    record.note(*data.failed)
     if isinstance(data.batch, ExceptionWrapper):
         data.batch.reraise()
     return data.batch

@@ -56,7 +56,8 @@ bool Mt19937::import_torch(const uint8_t* bytes, size_t size) {
   std::memcpy(&left, bytes + kLeftOffset, sizeof left);
   std::memcpy(&seeded, bytes + kSeededOffset, sizeof seeded);
   std::memcpy(&next, bytes + kNextOffset, sizeof next);
-  if (left < 1 || left > kWords || next > static_cast<uint64_t>(kWords) || seeded == 0) return false;
+  // The words that are left before the next twist must be there.
+  if (left < 1 || left > kWords || next > static_cast<uint64_t>(kWords - left + 1) || seeded == 0) return false;
   left_ = left;
   next_ = static_cast<uint32_t>(next);
   for (int i = 0; i < kWords; ++i) {
