@@ -11,12 +11,13 @@ for _ in $(seq "$(nproc)"); do
   while kill -0 $$ 2>/dev/null; do :; done &
 done
 for round in $(seq "$rounds"); do
+  echo "== round $round of $rounds"
   (
     trap '' INT HUP
     umask 077
     cd /
-    export PYTHONPATH=$checkout LC_ALL=POSIX HOME=$odd/nowhere TMPDIR=$odd COLUMNS=20 FORCE_COLOR=1 LOCAL_WORLD_SIZE=3
-    exec setsid --wait "$python" "$@" -c "$checkout/pyproject.toml" --rootdir "$checkout" -p randomly -p no:cacheprovider </dev/null
-  ) 2>&1 | cat
-  echo "== round $round of $rounds"
+    export PYTHONPATH=$checkout LC_ALL=POSIX HOME=$odd/nowhere TMPDIR=$odd FORCE_COLOR=1 LOCAL_WORLD_SIZE=3
+    exec setsid "$python" "$@" -c "$checkout/pyproject.toml" --rootdir "$checkout" --color=no -p randomly -p no:cacheprovider </dev/null
+  ) > >(cat) 2>&1 &
+  wait $!
 done

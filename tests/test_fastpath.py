@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -21,6 +19,7 @@ from torchvision.datasets import DatasetFolder, FakeData, ImageFolder
 from torchvision.datasets.folder import pil_loader
 
 import fastload
+from children import run
 from contract import Numbers
 from images import write_folder
 
@@ -328,9 +327,7 @@ if __name__ == "__main__":
 def test_a_training_script_prints_one_line_a_loader(root, tmp_path):
     script = tmp_path / "train.py"
     script.write_text(SCRIPT)
-    environment = {**os.environ, "PYTHONPATH": str(Path(fastload.__file__).parents[1])}
-    command = [sys.executable, str(script), str(root)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    done = run(sys.executable, script, root, check=True)
     lines = [line for line in done.stderr.splitlines() if "FastloadWarning" in line]
     assert len(lines) == 1, done.stderr
     place = SCRIPT.splitlines().index("            for batch in loader:") + 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 from jpeg_forms import noise, pillow_jpeg
 
+from children import environment, run
 from fastload import _core
 
 CORE = Path(_core.__file__)
@@ -59,10 +59,9 @@ for name in order:
 """
 
 
-def digests(jpeg: Path, *order: str, **environment: str) -> dict[str, str]:
+def digests(jpeg: Path, *order: str, **variables: str) -> dict[str, str]:
     """What each library makes of the file, in a fresh process that loads them in this order."""
-    command = [sys.executable, "-c", CHILD, str(jpeg), str(CORE), *order]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
+    done = run(sys.executable, "-c", CHILD, jpeg, CORE, *order, env=environment(**variables))
     assert done.returncode == 0, f"{order}: {done.returncode}\n{done.stderr}"
     return dict(line.split() for line in done.stdout.splitlines())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import subprocess
 import sys
 import textwrap
 
@@ -25,6 +24,7 @@ from torchvision.transforms import _functional_pil
 from torchvision.transforms.v2.functional import _geometry
 
 import fastload
+from children import run
 from images import write_folder
 
 
@@ -382,5 +382,5 @@ def test_replaced_before_we_are_imported(root):
             failed.append(patch)
     sys.exit(bool(failed))
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=110)
+    done = run(sys.executable, "-c", textwrap.dedent(code))
     assert done.returncode == 0, done.stdout + done.stderr
