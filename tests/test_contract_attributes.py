@@ -40,6 +40,8 @@ PUBLIC = {
     "timeout": 0,
     "worker_init_fn": None,
 }
+# Older torch lacks some.
+PUBLIC = {name: PUBLIC[name] for name in PUBLIC if name in inspect.signature(torch.utils.data.DataLoader).parameters}
 OBJECTS = {"batch_sampler", "collate_fn", "dataset", "sampler"}
 PRIVATE = {
     "_DataLoader__initialized": True,

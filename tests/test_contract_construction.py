@@ -82,10 +82,11 @@ def test_generic(Loader, dataset):
 
 def test_construction_is_counted(Loader, dataset, monkeypatch):
     vitals, uses = [], []
-    monkeypatch.setattr(torch, "set_vital", lambda *words: vitals.append(words))
+    monkeypatch.setitem(vars(torch), "set_vital", lambda *words: vitals.append(words))
     monkeypatch.setattr(torch._C, "_log_api_usage_once", uses.append)
     Loader(dataset)
-    assert vitals == [("Dataloader", "enabled", "True")]
+    counts_vitals = "set_vital" in inspect.getsource(torch.utils.data.DataLoader)  # newer torch has none
+    assert vitals == ([("Dataloader", "enabled", "True")] if counts_vitals else [])
     assert "python.data_loader" in uses
 
 
