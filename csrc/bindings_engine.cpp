@@ -9,8 +9,10 @@
 #include <memory>
 #include <string>
 
+#include "bindings_lock.h"
 #include "engine/engine.h"
 #include "engine/lane.h"
+#include "engine/lanes.h"
 
 namespace py = pybind11;
 using namespace fastload;
@@ -52,13 +54,12 @@ struct Held {
 };
 
 std::shared_ptr<const Held> hold(py::object load, py::list sources, py::object out) {
-  return {new Held{std::move(load), std::move(sources), std::move(out)}, [](const Held* held) {
-            const py::gil_scoped_acquire locked;
-            delete held;
-          }};
+  return {new Held{std::move(load), std::move(sources), std::move(out)},
+          [](const Held* held) { locked([held] { delete held; }); }};
 }
 
-// A batch as Python holds it.
+// A batch as Python holds it. What is read of it is read with Python's lock and without letting go of it, and so are its samples
+// taken back: so whoever has found it done may read on.
 class PyBatch {
  public:
   PyBatch(std::shared_ptr<engine::Engine> owner, std::shared_ptr<engine::Batch> made)
@@ -72,8 +73,7 @@ class PyBatch {
       return;
     }
     if (batch_->done()) return;
-    const py::gil_scoped_release unlocked;
-    engine_->abandon(*batch_);
+    unlocked([this] { engine_->abandon(*batch_); });
   }
   PyBatch(const PyBatch&) = delete;
   PyBatch& operator=(const PyBatch&) = delete;
@@ -81,37 +81,57 @@ class PyBatch {
   // `condition` of the batch: wait or wait_planned.
   bool wait(double timeout_s, bool (engine::Batch::*condition)(int64_t)) {
     double left_ms = timeout_s * 1000;
+    double stopped_ms = 0;
     for (;;) {
-      bool done = false;
       const int64_t slice =
           timeout_s < 0 ? kSignalCheckMs : std::min<int64_t>(kSignalCheckMs, static_cast<int64_t>(left_ms) + 1);
-      {
-        const py::gil_scoped_release unlocked;
-        done = ((*batch_).*condition)(slice);
-      }
-      if (done) return true;
+      engine::Batch& batch = here();
+      if (unlocked([&] { return (batch.*condition)(slice); })) return true;
       if (PyErr_CheckSignals() != 0) throw py::error_already_set();
       left_ms -= static_cast<double>(slice);
       if (timeout_s >= 0 && left_ms <= 0) return false;
+      if (!engine_->running()) stopped_ms += static_cast<double>(slice);
+      if (stopped_ms > static_cast<double>(engine::kPatience.count()))
+        throw std::runtime_error("this batch does not come: its engine was stopped");
     }
   }
 
   py::list failures() const {
+    std::vector<std::pair<size_t, engine::Outcome>> found;
+    const engine::Batch& batch = done();
+    for (size_t slot = 0; slot < batch.outcomes.size(); ++slot) {
+      if (batch.outcomes[slot].code != Code::ok) found.emplace_back(slot, batch.outcomes[slot]);
+    }
     py::list failed;
-    for (size_t slot = 0; slot < batch_->outcomes.size(); ++slot) {
-      const engine::Outcome& outcome = batch_->outcomes[slot];
-      if (outcome.code != Code::ok) failed.append(py::make_tuple(slot, code_name(outcome.code), outcome.message));
+    for (const auto& [slot, outcome] : found) {
+      failed.append(py::make_tuple(slot, code_name(outcome.code), outcome.message));
     }
     return failed;
   }
 
   int take_block() {
-    const int block = batch_->block;
-    batch_->block = engine::BatchMemory::kNone;
-    return block;
+    engine::Batch& batch = done();
+    if (batch.memory) batch.out = nullptr;  // what is taken back later goes elsewhere
+    return std::exchange(batch.block, engine::BatchMemory::kNone);
   }
 
-  const engine::Batch& batch() const { return *batch_; }
+  // In the process that made it.
+  engine::Batch& here() const {
+    if (engine_->is_forked_copy()) throw std::runtime_error("this batch belongs to the parent process");
+    return *batch_;
+  }
+  engine::Batch& done() const {
+    engine::Batch& batch = here();
+    if (!batch.done()) throw py::value_error("the batch is not done");
+    return batch;
+  }
+  // What was left is known.
+  engine::Batch& left() const {
+    engine::Batch& batch = here();
+    if (!(batch.leave == engine::Leave::bytes ? batch.planned() : batch.done()))
+      throw py::value_error("it is not known yet what the batch leaves to somebody else");
+    return batch;
+  }
   const std::shared_ptr<engine::Batch>& shared() const { return batch_; }
 
  private:
@@ -203,14 +223,12 @@ struct DeferredRows {
     }
     int32_t* const numbers = passes.mutable_data();
     int32_t* const values = taps.mutable_data();
-    const py::gil_scoped_release unlocked;
-    write_passes(batch, slots, numbers, values);
+    unlocked([&] { write_passes(batch, slots, numbers, values); });
   }
 };
 
 // (samples, passes, encoded: n uint8 arrays).
 py::tuple deferred(const std::shared_ptr<engine::Batch>& batch, py::array_t<int32_t, py::array::c_style> taps) {
-  if (!batch->planned()) throw py::value_error("it is not known yet what the batch leaves to another decoder");
   const DeferredRows rows(*batch, std::move(taps));
   py::list encoded;
   // Whoever holds one of the arrays holds the batch.
@@ -229,7 +247,6 @@ constexpr py::ssize_t kPlaneNumbers = 8;
 
 // (samples, passes, planes: int64 [n, 3, 8], slabs: [(block, used bytes)]); the blocks are the caller's to give back.
 py::tuple coefficients(engine::Batch* batch, py::array_t<int32_t, py::array::c_style> taps) {
-  if (!batch->done()) throw py::value_error("the batch is not done");
   const DeferredRows rows(*batch, std::move(taps));
   py::array_t<int64_t> planes({static_cast<py::ssize_t>(rows.slots.size()), py::ssize_t{jpeg::kMaxPlanes}, kPlaneNumbers});
   int64_t* row = planes.mutable_data();
@@ -248,9 +265,10 @@ py::tuple coefficients(engine::Batch* batch, py::array_t<int32_t, py::array::c_s
       std::memcpy(row, numbers, sizeof numbers);
     }
   }
-  py::list slabs;
-  for (const engine::Slabs::Slab& slab : batch->slabs.slabs()) slabs.append(py::make_tuple(slab.block, slab.used));
+  const std::vector<engine::Slabs::Slab> taken = batch->slabs.slabs();
   batch->slabs.forget();
+  py::list slabs;
+  for (const engine::Slabs::Slab& slab : taken) slabs.append(py::make_tuple(slab.block, slab.used));
   return py::make_tuple(rows.samples, rows.passes, planes, slabs);
 }
 
@@ -269,19 +287,19 @@ bool adopt_array(const py::object& object, engine::Lane* lane) {
 
 // The engine's Fallback: the batch's `load(slot, why)` gives a uint8 [height, width, 3] array, or None when the sample has failed.
 Status load_in_python(const engine::Batch& batch, size_t slot, Status why, engine::Lane* lane) {
-  const py::gil_scoped_acquire locked;
   const auto* held = static_cast<const Held*>(batch.owned.get());
-  if (held == nullptr || held->load.is_none()) return why;
-  try {
-    const py::object pixels = held->load(slot, code_name(why.code));
+  if (held == nullptr) return why;
+  return locked([&]() -> Status {
+    if (held->load.is_none()) return why;
+    const py::object pixels = call(held->load, py::make_tuple(slot, code_name(why.code)));
+    if (!pixels) {
+      PyErr_Clear();
+      return {Code::damaged, "the other decoder failed"};
+    }
     if (pixels.is_none()) return why;
     if (!adopt_array(pixels, lane)) return {Code::damaged, "the other decoder gave no RGB image"};
     return {};
-  } catch (py::error_already_set& error) {
-    error.restore();
-    PyErr_Clear();
-    return {Code::damaged, "the other decoder failed"};
-  }
+  });
 }
 
 struct SourceText {
@@ -312,12 +330,14 @@ io::Source read_source(const py::handle& object, std::string* text, SourceText* 
     source.offset = range[1].cast<int64_t>();
     source.length = range[2].cast<int64_t>();
   } else {
-    const auto buffer = py::reinterpret_borrow<py::buffer>(object);
-    const py::buffer_info info = buffer.request();
-    if (info.ndim != 1 || info.itemsize != 1) throw py::value_error("a sample in memory is a flat run of bytes");
+    const auto view = py::reinterpret_steal<py::memoryview>(PyMemoryView_FromObject(object.ptr()));
+    if (!view) throw py::error_already_set();
+    const Py_buffer* const buffer = PyMemoryView_GET_BUFFER(view.ptr());
+    if (buffer->ndim != 1 || buffer->itemsize != 1 || PyBuffer_IsContiguous(buffer, 'C') == 0)
+      throw py::value_error("a sample in memory is a flat run of bytes");
     source.kind = io::SourceKind::memory;
-    source.memory = {static_cast<const uint8_t*>(info.ptr), static_cast<size_t>(info.size)};
-    kept->append(object);
+    source.memory = {static_cast<const uint8_t*>(buffer->buf), static_cast<size_t>(buffer->len)};
+    kept->append(view);  // as long as it lives, its owner cannot move the bytes
   }
   return source;
 }
@@ -374,72 +394,86 @@ std::unique_ptr<PyBatch> submit(const std::shared_ptr<engine::Engine>& owner, co
   batch->epoch = epoch;
   batch->leave = leave;
   if (!order.is_none()) batch->order = order.cast<std::shared_ptr<engine::DrawOrder>>();
-  auto made = std::make_unique<PyBatch>(owner, batch);
-  {
-    const py::gil_scoped_release unlocked;
-    owner->submit(batch);
-  }
-  return made;
+  unlocked([&] { owner->submit(batch); });
+  return std::make_unique<PyBatch>(owner, batch);
 }
 
 // Memory from `grow(id, bytes)`, which returns a uint8 array and keeps it alive.
 std::shared_ptr<engine::BatchMemory> make_memory(const py::function& grow) {
   // The last reference to a Python object may go on an engine's thread.
   const std::shared_ptr<py::function> held(new py::function(grow), [](py::function* function) {
-    const py::gil_scoped_acquire locked;
-    delete function;
+    locked([function] { delete function; });
   });
   return std::make_shared<engine::BatchMemory>([held](int id, size_t bytes) -> uint8_t* {
-    const py::gil_scoped_acquire locked;
-    try {
-      auto array = (*held)(id, bytes).cast<py::array_t<uint8_t>>();
+    return locked([&]() -> uint8_t* {
+      const py::object made = call(*held, py::make_tuple(id, bytes));
+      if (!made || !py::isinstance<py::array_t<uint8_t>>(made)) {
+        PyErr_Clear();
+        return nullptr;
+      }
+      auto array = py::reinterpret_borrow<py::array_t<uint8_t>>(made);
       return array.nbytes() == static_cast<py::ssize_t>(bytes) ? array.mutable_data() : nullptr;
-    } catch (py::error_already_set& error) {
-      error.restore();
-      PyErr_Clear();
-      return nullptr;
-    }
+    });
   });
 }
 
-// One sample at a time on the calling thread, for torch's own worker processes.
-class Reader {
+// A sample that is open on the calling thread, to be drawn and then read, once. For one thread at a time: others get an error.
+class OpenSample {
  public:
-  Reader() : lane_(image::best_simd()) {}
+  OpenSample(std::shared_ptr<engine::Lanes> lanes, py::list kept)
+      : lanes_(std::move(lanes)), lane_(lanes_->borrow()), kept_(std::move(kept)) {}
 
-  // The finished sample as an array of the target's element and layout, or None when the native path cannot make it; then
-  // nothing was drawn as far as the caller can see.
-  py::object read(const py::object& object, const std::shared_ptr<recipe::Recipe>& recipe,
-                  const std::shared_ptr<engine::Target>& target, random::Generator& generator, int64_t max_pixels) {
-    std::string text;
-    SourceText where;
-    py::list kept;
-    io::Source source = read_source(object, &text, &where, &kept);
-    if (where.has_path) source.path = text;
-    Status status;
-    {
-      const py::gil_scoped_release unlocked;
-      status = lane_.open(source, max_pixels);
-      if (status.ok()) status = lane_.draw(*recipe, generator);
-      if (status.ok()) status = lane_.decode();
-    }
-    if (!status.ok()) return py::none();
-    const recipe::Plan& plan = lane_.plan();
-    const auto channels = static_cast<py::ssize_t>(target->values.channels);
+  // False: the native path cannot make it.
+  bool open(const io::Source& source, int64_t max_pixels) {
+    return unlocked([&] { return lane_->open(source, max_pixels).ok(); });
+  }
+
+  // False: a transform refuses it.
+  bool draw(const recipe::Recipe& recipe, random::Generator& generator) {
+    Use use(this, State::open);
+    use.after = State::over;
+    const bool drawn = unlocked([&] { return lane_->draw(recipe, generator).ok(); });
+    if (drawn) use.after = State::drawn;
+    return drawn;
+  }
+
+  // The finished sample as an array of the target's element and layout; None: the native path cannot make it.
+  py::object read(const engine::Target& target) {
+    Use use(this, State::drawn);
+    use.after = State::over;
+    if (!unlocked([&] { return lane_->decode().ok(); })) return py::none();
+    const recipe::Plan& plan = lane_->plan();
+    const auto channels = static_cast<py::ssize_t>(target.values.channels);
     std::vector<py::ssize_t> shape = {plan.height, plan.width};
-    shape.insert(target->layout == image::Layout::chw ? shape.begin() : shape.end(), channels);
+    shape.insert(target.layout == image::Layout::chw ? shape.begin() : shape.end(), channels);
     const char* const formats[] = {"u1", "f4", "f2", "u2", "f8"};  // bfloat16 travels as its bits
-    py::array out(py::dtype(formats[static_cast<int>(target->values.element)]), shape);
+    py::array out(py::dtype(formats[static_cast<int>(target.values.element)]), shape);
     void* data = out.mutable_data();
-    {
-      const py::gil_scoped_release unlocked;
-      lane_.finish(*target, data);
-    }
+    unlocked([&] { lane_->finish(target, data); });
     return out;
   }
 
  private:
-  engine::Lane lane_;
+  enum class State : uint8_t { open, drawn, over, in_use };
+
+  // Begins and ends with Python's lock.
+  struct Use {
+    Use(OpenSample* used, State wanted) : sample(used), after(wanted) {
+      if (used->state_ == State::in_use) throw py::value_error("another thread is at this sample");
+      if (used->state_ != wanted) throw py::value_error("a sample is drawn once, then read once");
+      used->state_ = State::in_use;
+    }
+    ~Use() { sample->state_ = after; }
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+    OpenSample* const sample;
+    State after;
+  };
+
+  std::shared_ptr<engine::Lanes> lanes_;
+  engine::Lanes::Borrowed lane_;
+  py::list kept_;  // what the lane reads from, where that is memory
+  State state_ = State::open;
 };
 
 }  // namespace
@@ -454,12 +488,11 @@ void bind_engine(py::module_& module) {
                                               "A fixed pool of threads that turns sources into batches.")
       .def(py::init([](int threads, int niceness) {
              if (threads < 1) throw py::value_error("an engine has at least one thread");
-             // The destructor joins threads that may want Python's lock.
+             // The destructor waits for threads that may want Python's lock.
              return std::shared_ptr<Engine>(new Engine(threads, image::best_simd(), load_in_python, niceness),
                                             [](Engine* engine) {
                                               if (PyGILState_Check() != 0) {
-                                                const py::gil_scoped_release unlocked;
-                                                delete engine;
+                                                unlocked([engine] { delete engine; });
                                               } else {
                                                 delete engine;
                                               }
@@ -473,14 +506,22 @@ void bind_engine(py::module_& module) {
           "take_back",
           [](Engine& made, const PyBatch& batch, const std::vector<size_t>& slots) {
             if (!made.running()) throw py::value_error("this engine was stopped, or belongs to the parent process");
-            if (!batch.batch().done()) throw py::value_error("the batch is not done");
-            const py::gil_scoped_release unlocked;
-            made.take_back(batch.shared(), slots);
+            batch.done();
+            made.take_back(batch.shared(), slots);  // with Python's lock: see PyBatch
           },
           py::arg("batch"), py::arg("slots"),
           "Decodes here those of the slots that the batch left to another decoder; the batch is then done once more.")
-      .def("stop", &Engine::stop, py::call_guard<py::gil_scoped_release>(),
-           "Ends the threads; batches under way are cancelled.")
+      .def(
+          "end", [](Engine& made) { unlocked([&] { made.end(); }); },
+          "Cancels batches under way. The threads end when they are through with their samples.")
+      .def(
+          "stop",
+          [](Engine& made, double patience_s) {
+            const std::chrono::milliseconds patience(static_cast<int64_t>(patience_s * 1000));
+            unlocked([&] { made.stop(patience); });
+          },
+          py::arg("patience_s") = std::chrono::duration<double>(engine::kPatience).count(),
+          "The same, and waits for them, but not for one that takes longer: that is left behind.")
       .def_property_readonly("is_forked_copy", &Engine::is_forked_copy,
                              "Whether the threads belong to a parent process.")
       .def_property_readonly("threads", &Engine::threads)
@@ -498,28 +539,29 @@ void bind_engine(py::module_& module) {
       .def(
           "wait_planned", [](PyBatch& b, double timeout_s) { return b.wait(timeout_s, &engine::Batch::wait_planned); },
           py::arg("timeout_s") = -1.0, "True once deferred() may be asked; negative: without limit.")
-      .def_property_readonly("done", [](const PyBatch& b) { return b.batch().done(); })
+      .def_property_readonly("done", [](const PyBatch& b) { return b.here().done(); })
       .def_property_readonly(
-          "remaining", [](const PyBatch& b) { return b.batch().remaining(); }, "Samples that are not done.")
+          "remaining", [](const PyBatch& b) { return b.here().remaining(); }, "Samples that are not done.")
       .def_property_readonly(
           "finished_at",
           [](const PyBatch& b) {
-            return std::chrono::duration<double>(b.batch().finished_at().time_since_epoch()).count();
+            return std::chrono::duration<double>(b.done().finished_at().time_since_epoch()).count();
           },
           "When it was done, in seconds of time.monotonic(); read it when done.")
       .def_property_readonly("failures", &PyBatch::failures, "[(slot, code, message)]; read it when done.")
       .def_property_readonly(
-          "generator_after", [](const PyBatch& b) { return b.batch().generator_after; },
+          "generator_after", [](const PyBatch& b) { return b.done().generator_after; },
           "A copy of the order's generator as this batch left it; read it when done.")
       .def_property_readonly(
-          "deferred_pixels", [](const PyBatch& b) { return count_pixels(b.batch()); }, "Of the images in deferred().")
+          "deferred_pixels", [](const PyBatch& b) { return count_pixels(b.left()); }, "Of the images in deferred().")
       .def_property_readonly(
-          "deferred_count", [](const PyBatch& b) { return count_deferred(b.batch()); },
+          "deferred_count", [](const PyBatch& b) { return count_deferred(b.left()); },
           "Samples of which something was left, once the batch is done.")
-      .def_property_readonly("deferred_taps", [](const PyBatch& b) { return count_taps(b.batch()); })
+      .def_property_readonly("deferred_taps", [](const PyBatch& b) { return count_taps(b.left()); })
       .def(
           "deferred",
           [](const PyBatch& b, const py::array_t<int32_t, py::array::c_style>& taps) {
+            b.left();
             return deferred(b.shared(), taps);
           },
           py::arg("taps"),
@@ -527,32 +569,51 @@ void bind_engine(py::module_& module) {
       .def(
           "coefficients",
           [](const PyBatch& b, const py::array_t<int32_t, py::array::c_style>& taps) {
-            return coefficients(b.shared().get(), taps);
+            return coefficients(&b.done(), taps);
           },
           py::arg("taps"),
           "What was left as coefficients, once the batch is done: (samples, passes, planes, slabs); fills `taps`.")
       .def_property_readonly(
-          "kept", [](const PyBatch& b) { return kept_here(b.batch()); },
+          "kept", [](const PyBatch& b) { return kept_here(b.done()); },
           "{reason: samples decoded here for it}, where something is left.")
-      .def_property_readonly("fallbacks", [](const PyBatch& b) { return b.batch().fallbacks; })
-      .def_property_readonly("stage_seconds", [](const PyBatch& b) { return stage_seconds(b.batch().times); });
-  py::class_<Reader>(module, "Reader", "One sample at a time on the calling thread.")
-      .def(py::init<>())
+      .def_property_readonly("fallbacks", [](const PyBatch& b) { return b.done().fallbacks; })
+      .def_property_readonly("stage_seconds", [](const PyBatch& b) { return stage_seconds(b.done().times); });
+  py::class_<OpenSample>(module, "OpenSample", "A sample that a Reader has opened: drawn once, then read once.")
+      .def(
+          "draw",
+          [](OpenSample& sample, const std::shared_ptr<recipe::Recipe>& recipe, random::Mt19937& generator) {
+            random::Mt19937 own = generator;  // others may draw from it meanwhile
+            const bool drawn = sample.draw(*recipe, own);
+            generator = own;
+            return drawn;
+          },
+          py::arg("recipe"), py::arg("generator"), "False: a transform refuses it.")
+      .def(
+          "draw_indexed",
+          [](OpenSample& sample, const std::shared_ptr<recipe::Recipe>& recipe, uint64_t seed, uint32_t epoch,
+             uint64_t index) {
+            random::Philox generator(seed, epoch, index);
+            return sample.draw(*recipe, generator);
+          },
+          py::arg("recipe"), py::arg("seed"), py::arg("epoch"), py::arg("index"))
       .def(
           "read",
-          [](Reader& reader, const py::object& source, const std::shared_ptr<recipe::Recipe>& recipe,
-             const std::shared_ptr<engine::Target>& target, random::Mt19937& generator,
-             int64_t max_pixels) { return reader.read(source, recipe, target, generator, max_pixels); },
-          py::arg("source"), py::kw_only(), py::arg("recipe"), py::arg("target"), py::arg("generator"),
-          py::arg("max_pixels"))
+          [](OpenSample& sample, const std::shared_ptr<engine::Target>& target) { return sample.read(*target); },
+          py::arg("target"), "As an array of the target's element and layout; None: it cannot be made natively.");
+  py::class_<engine::Lanes, std::shared_ptr<engine::Lanes>>(module, "Reader",
+                                                            "One sample at a time on the calling thread, whichever.")
+      .def(py::init([] { return std::make_shared<engine::Lanes>(image::best_simd()); }))
       .def(
-          "read_indexed",
-          [](Reader& reader, const py::object& source, const std::shared_ptr<recipe::Recipe>& recipe,
-             const std::shared_ptr<engine::Target>& target, uint64_t seed, uint32_t epoch, uint64_t index,
-             int64_t max_pixels) {
-            random::Philox generator(seed, epoch, index);
-            return reader.read(source, recipe, target, generator, max_pixels);
+          "open",
+          [](const std::shared_ptr<engine::Lanes>& lanes, const py::object& object, int64_t max_pixels) {
+            std::string text;
+            SourceText where;
+            py::list kept;
+            io::Source source = read_source(object, &text, &where, &kept);
+            if (where.has_path) source.path = text;
+            auto sample = std::make_unique<OpenSample>(lanes, kept);
+            if (!sample->open(source, max_pixels)) sample.reset();
+            return sample;
           },
-          py::arg("source"), py::kw_only(), py::arg("recipe"), py::arg("target"), py::arg("seed"), py::arg("epoch"),
-          py::arg("index"), py::arg("max_pixels"));
+          py::arg("source"), py::arg("max_pixels"), "None: it cannot be made natively.");
 }

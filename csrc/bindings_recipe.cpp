@@ -3,9 +3,12 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
+#include <stdexcept>
 
+#include "bindings_lock.h"
 #include "engine/batch.h"
 #include "index/path_table.h"
 #include "recipe/recipe.h"
@@ -17,11 +20,16 @@ namespace {
 
 // See Note [torch.exp] in recipe/draw.cpp.
 float ask_torch_for_exp(float value) {
-  const py::gil_scoped_acquire locked;
-  const py::module_ torch = py::module_::import("torch");
-  return torch.attr("exp")(torch.attr("tensor")(py::make_tuple(value), py::arg("dtype") = torch.attr("float32")))
-      .attr("item")()
-      .cast<float>();
+  return locked([value] {
+    try {
+      const py::module_ torch = py::module_::import("torch");
+      return torch.attr("exp")(torch.attr("tensor")(py::make_tuple(value), py::arg("dtype") = torch.attr("float32")))
+          .attr("item")()
+          .cast<float>();
+    } catch (const py::error_already_set& error) {  // of Python's, so it must go while the lock is held
+      throw std::runtime_error(error.what());
+    }
+  });
 }
 
 struct NamedElement {
@@ -159,6 +167,15 @@ void bind_recipe(py::module_& module) {
                  return made;
                }),
            py::arg("transforms"), py::kw_only(), py::arg("fused_uniform"), py::arg("vertical_first"))
+      .def_property_readonly(
+          "draws",
+          [](const Recipe& made) {
+            return std::any_of(made.transforms.begin(), made.transforms.end(), [](const recipe::Transform& t) {
+              return t.kind != recipe::Kind::resize && t.kind != recipe::Kind::center_crop &&
+                     t.kind != recipe::Kind::grayscale;
+            });
+          },
+          "Whether a sample may cost random numbers.")
       .def(
           "draw",
           [](const Recipe& made, random::Mt19937& generator, int32_t width, int32_t height) {
@@ -207,8 +224,9 @@ void bind_recipe(py::module_& module) {
       module, "DrawOrder", "The generator of one emulated worker, drawn from in the order of samples.")
       .def(py::init<const random::Mt19937&>(), py::arg("generator"))
       .def(
-          "generator", [](engine::DrawOrder& order) { return order.generator(); },
-          "A copy of the generator; call it while no batch is under way.");
+          "generator",
+          [](const engine::DrawOrder& order) { return unlocked([&] { return order.generator_between_turns(); }); },
+          "A copy of the generator as it is between two samples.");
 
   using index::PathTable;
   py::class_<PathTable, std::shared_ptr<PathTable>>(module, "PathTable", "Paths and integer targets in flat arrays.")

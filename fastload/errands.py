@@ -10,6 +10,7 @@ import atexit
 import functools
 import queue
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -84,9 +85,11 @@ def end_first() -> None:
 def _end_all() -> None:
     for run in list(_living()):
         run.end()
-    for thread, errands in list(_threads().items()):
+    until = time.monotonic() + _MOST_SECONDS_TO_END  # for all of them
+    for errands in list(_threads().values()):
         errands.put(None)
-        thread.join(_MOST_SECONDS_TO_END)
+    for thread in list(_threads()):
+        thread.join(max(0.0, until - time.monotonic()))
 
 
 @functools.cache

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import base64
+import os
 import random
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
+import torch.utils.data
+
+from fastload import _core
 
 from fastload import _core
 
@@ -104,6 +109,64 @@ def as_they_were() -> Any:
         yield
     finally:
         states.restore()
+
+
+class Drawing:
+    """torch's generator on its way into native draws and back; see :func:`drawing`.
+
+    Attributes:
+        native: the generator, to be drawn from.
+    """
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self._generator = generator
+        self._before = generator.get_state()
+        self._after: torch.Tensor | None = None
+        self.native = _core.Mt19937.from_torch(self._before.numpy())
+
+    def keep(self, native: _core.Mt19937) -> None:
+        """torch's generator goes on from here."""
+        self._after = self._before.clone()
+        native.export_torch(self._after.numpy())
+        self._generator.set_state(self._after)
+
+    def undo(self) -> None:
+        """As if nothing had been drawn, unless others have drawn since."""
+        with _one_at_a_time:
+            if self._after is not None and torch.equal(self._generator.get_state(), self._after):
+                self._generator.set_state(self._before)
+
+
+@contextmanager
+def drawing() -> Iterator[Drawing]:
+    """To draw natively from the generator that torchvision's transforms have in this thread.
+
+    The default one, which all threads share and one at a time may take away and put back; in one of torch's thread workers its own.
+    """
+    own = generator_of_thread_worker()
+    if own is not None:
+        yield Drawing(own)
+        return
+    with _one_at_a_time:
+        yield Drawing(torch.default_generator)
+
+
+def generator_of_thread_worker() -> torch.Generator | None:
+    """What ``torch.random.thread_safe_generator()`` gives, where there is such a thing."""
+    info = torch.utils.data.get_worker_info()
+    rng = getattr(info, "rng", None)
+    return rng.torch_generator if rng is not None and info.worker_method == "thread" else None  # type: ignore[union-attr]
+
+
+_one_at_a_time = threading.RLock()
+
+
+def _in_a_forked_child() -> None:
+    global _one_at_a_time
+    _one_at_a_time = threading.RLock()  # whoever held it is not here
+
+
+os.register_at_fork(after_in_child=_in_a_forked_child)
 
 
 def torch_state_to_json(state: torch.Tensor) -> str:

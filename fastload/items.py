@@ -16,7 +16,8 @@ from torchvision import tv_tensors
 from fastload import _core, settings
 from fastload.cores import share_of_cores
 from fastload.datasets.leaf import Leaf, NotNative, leaf_of
-from fastload.engines import engine_of
+from fastload.engines import AtWork, engine_of
+from fastload.generators import drawing
 from fastload.memory import BatchMemory
 from fastload.samples import BatchSamples, pixel_limit
 from fastload.transforms import Reading, read
@@ -26,7 +27,7 @@ _LISTS_IN_USE = 3
 
 
 class Items:
-    """Makes items one by one on the calling thread, drawing from torch's default generator as torchvision would."""
+    """Makes items one by one on the calling thread, whichever, drawing from torch's generator as torchvision would."""
 
     def __init__(self) -> None:
         self._reader = _core.Reader()
@@ -42,19 +43,9 @@ class Items:
         dataset = leaf.dataset
         path, target = leaf.sample(within)
         reading, form = self.recipe(dataset.transform)
-        common = {"recipe": reading.recipe, "target": form, "max_pixels": pixel_limit()}
-        if words is None:
-            state = torch.get_rng_state()
-            generator = _core.Mt19937.from_torch(state.numpy())
-            array = self._reader.read(path, generator=generator, **common)
-        else:
-            seed, epoch, index = words
-            array = self._reader.read_indexed(path, seed=seed, epoch=epoch, index=index, **common)
+        array = self._read(path, reading, form, words)
         if array is None:
             return dataset[within]  # Pillow knows, or raises; the generator is as it was
-        if words is None:
-            generator.export_torch(state.numpy())
-            torch.set_rng_state(state)
         sample = _as_torchvision_has_it(array, reading, path)
         if reading.tail or dataset.target_transform is not None:
             self._sure.clear()  # Python code may change anything
@@ -65,6 +56,26 @@ class Items:
         if dataset.target_transform is not None:
             target = dataset.target_transform(target)
         return sample, target
+
+    def _read(
+        self, path: str, reading: Reading, form: _core.Target, words: tuple[int, int, int] | None
+    ) -> np.ndarray | None:
+        """None: it cannot be made natively, and nothing was drawn."""
+        opened = self._reader.open(path, pixel_limit())
+        if opened is None:
+            return None
+        if words is not None:
+            return opened.read(form) if opened.draw_indexed(reading.recipe, *words) else None
+        if not reading.recipe.draws:
+            return opened.read(form) if opened.draw(reading.recipe, _core.Mt19937(0)) else None
+        with drawing() as drawn:  # only now: to open it may take for ever
+            if not opened.draw(reading.recipe, drawn.native):
+                return None
+            drawn.keep(drawn.native)
+        array = opened.read(form)
+        if array is None:
+            drawn.undo()
+        return array
 
     def recipe(self, transform: Any) -> tuple[Reading, _core.Target]:
         """The transform as read, and the form of a sample in torchvision's memory order."""
@@ -90,11 +101,21 @@ class ItemLists:
 
     def __init__(self) -> None:
         self._items = Items()
-        self._engine: _core.Engine | None = None
+        self._engines: dict[int | None, _core.Engine] = {}  # by torch's thread worker; None: everybody else's
         self._memory = BatchMemory()
+        self._pid = os.getpid()
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether it was made in the process that this one was forked from, where its threads are."""
+        return self._pid != os.getpid()
 
     def items(self, dataset: Any, indices: Iterable[Any]) -> list[Any]:
         """``[dataset[i] for i in indices]``, with the same items, errors and random numbers."""
+        with AtWork():
+            return self._items_of(dataset, indices)
+
+    def _items_of(self, dataset: Any, indices: Iterable[Any]) -> list[Any]:
         indices = list(indices)  # a sampler may give a tensor, or what can only be walked through
         try:
             leaf = leaf_of(dataset)
@@ -111,29 +132,14 @@ class ItemLists:
 
     def _from_threads(self, leaf: Leaf, indices: list[Any], reading: Reading, form: _core.Target) -> list[Any]:
         assert reading.size is not None
-        if self._engine is None or self._engine.is_forked_copy:
-            self._engine = engine_of(None, share_of_cores())
         self._memory.reclaim(remember=_LISTS_IN_USE)
-        state = torch.get_rng_state()
-        order = _core.DrawOrder(_core.Mt19937.from_torch(state.numpy()))
         samples = BatchSamples(lambda index: (leaf, index), indices, len(leaf.dataset))
-        batch = self._engine.submit(
-            samples.sources,
-            [index % 2**64 for index in samples.indices],
-            recipe=reading.recipe,
-            target=form,
-            size=reading.size,
-            out=self._memory.native,
-            order=order,
-            seed=0,
-            epoch=0,
-            stop_at_failure=True,
-            max_pixels=pixel_limit(),
-            load=samples.load,
-        )
-        batch.wait()
-        batch.generator_after.export_torch(state.numpy())
-        torch.set_rng_state(state)
+        if reading.recipe.draws:
+            with drawing() as drawn:
+                batch = self._made(samples, reading, form, drawn.native)
+                drawn.keep(batch.generator_after)
+        else:
+            batch = self._made(samples, reading, form, _core.Mt19937(0))
         failures = samples.failures(batch, reading)
         if failures:
             raise failures[min(failures)]
@@ -146,6 +152,34 @@ class ItemLists:
         images = self._memory.lend(batch.take_block(), shape, pixelwise.table.dtype, stride)
         made = [_of_kind(image, pixelwise.kind) for image in images]
         return list(zip(made, samples.targets, strict=True)) if leaf.has_targets else made
+
+    def _made(
+        self, samples: BatchSamples, reading: Reading, form: _core.Target, generator: _core.Mt19937
+    ) -> _core.Batch:
+        batch = self._engine().submit(
+            samples.sources,
+            [index % 2**64 for index in samples.indices],
+            recipe=reading.recipe,
+            target=form,
+            size=reading.size,
+            out=self._memory.native,
+            order=_core.DrawOrder(generator),
+            seed=0,
+            epoch=0,
+            stop_at_failure=True,
+            max_pixels=pixel_limit(),
+            load=samples.load,
+        )
+        batch.wait()
+        return batch
+
+    def _engine(self) -> _core.Engine:
+        worker = torch.utils.data.get_worker_info()
+        whose = worker.id if worker is not None and getattr(worker, "worker_method", "") == "thread" else None
+        engine = self._engines.get(whose)
+        if engine is None or engine.is_forked_copy:
+            engine = self._engines[whose] = engine_of(None, share_of_cores())
+        return engine
 
 
 def _as_torchvision_has_it(array: np.ndarray, reading: Reading, path: str) -> Any:

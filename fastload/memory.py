@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 
 import numpy as np
 import torch
@@ -38,6 +39,7 @@ class BatchMemory:
         self.native = _core.BatchMemory(grow)
         self._blocks = blocks
         self._lent: list[int] = []
+        self._lock = threading.RLock()  # of what is lent; a collection may come back here
 
     @staticmethod
     def serves(*, pinned: bool) -> bool:
@@ -49,11 +51,16 @@ class BatchMemory:
 
     def lend(self, block: int, shape: torch.Size, dtype: torch.dtype, stride: tuple[int, ...]) -> torch.Tensor:
         """The block as a batch for the consumer."""
-        self._lent.append(block)
-        return torch.empty(0, dtype=dtype, device="cpu").set_(self._blocks[block][0], 0, shape, stride)
+        with self._lock:
+            self._lent.append(block)
+            return torch.empty(0, dtype=dtype, device="cpu").set_(self._blocks[block][0], 0, shape, stride)
 
     def reclaim(self, remember: int) -> None:
         """Gives the engine the blocks that the consumer has dropped; keeps an eye on the last ``remember`` others."""
+        with self._lock:
+            self._reclaim(remember)
+
+    def _reclaim(self, remember: int) -> None:
         still: list[int] = []
         for block in self._lent:
             storage, address = self._blocks[block]

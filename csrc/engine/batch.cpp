@@ -14,11 +14,17 @@ uint64_t DrawOrder::reserve(uint64_t count) {
 bool DrawOrder::enter(uint64_t turn) {
   std::unique_lock<std::mutex> lock(mutex_);
   queue_of(turn).wait(lock, [&] { return turn_ == turn || closed_; });
-  if (closed_) --coming_;
-  return !closed_;
+  if (closed_) {
+    --coming_;
+    return false;
+  }
+  lock.unlock();
+  drawing_.lock();
+  return true;
 }
 
 void DrawOrder::leave() {
+  drawing_.unlock();
   uint64_t next;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -26,6 +32,11 @@ void DrawOrder::leave() {
   }
   --coming_;
   queue_of(next).notify_all();
+}
+
+random::Mt19937 DrawOrder::generator_between_turns() const {
+  const std::lock_guard<std::mutex> lock(drawing_);
+  return generator_;
 }
 
 void DrawOrder::close() {

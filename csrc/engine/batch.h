@@ -33,17 +33,20 @@ class DrawOrder {
   // Nobody draws any more; whoever waits gives up.
   void close();
 
-  // To be used between enter() and leave(), or while no batch is under way.
+  // To be used between enter() and leave().
   random::Mt19937& generator() { return generator_; }
+  // The generator as it is between two turns; waits for the one that is under way.
+  random::Mt19937 generator_between_turns() const;
 
-  uint64_t seen_by_search = 0;  // guarded by the queue lock of the engine whose batches have this order
+  std::atomic<uint64_t> seen_by_search{0};  // by the engine whose batches have this order; what two of them see does no harm
 
  private:
   // Turn t waits in queue t % kQueues, so that each turn wakes the next and not all: with 16 threads, all cost half of the speed.
   static constexpr size_t kQueues = 32;
   std::condition_variable& queue_of(uint64_t turn) { return changed_[turn % kQueues]; }
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
+  mutable std::mutex drawing_;  // held by whoever has the turn
   std::condition_variable changed_[kQueues];
   std::atomic<int> coming_{0};
   uint64_t reserved_ = 0;

@@ -1,23 +1,29 @@
 #include "engine/engine.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <exception>
 #include <new>
+#include <string>
+#include <system_error>
 
 namespace fastload::engine {
 
 namespace {
 
-// Buffers grow inside the stages, and a stage that throws must not take the sample's turn with it.
+// Buffers grow inside the stages, and a stage that throws must not take the sample's turn with it, nor its thread.
 template <typename StageFn>
 Status without_throwing(StageFn stage) {
   try {
     return stage();
   } catch (const std::bad_alloc&) {
     return {Code::too_large, "out of memory"};
+  } catch (const std::exception&) {
+    return {Code::transform, "an error that has no name"};
   }
 }
 
@@ -35,6 +41,26 @@ void be_nice([[maybe_unused]] int niceness) {
 #endif
 }
 
+// Signals are for the threads that a program has made, which may wait for them; what is a fault of this thread stays its own.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    sigfillset(&all);
+    for (const int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGPROF}) sigdelset(&all, own);
+    pthread_sigmask(SIG_BLOCK, &all, &before_);
+  }
+  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+// The pool whose thread this is; null: nobody's.
+thread_local const void* pool_of_this_thread = nullptr;
+
 }  // namespace
 
 struct Task {
@@ -45,9 +71,14 @@ struct Task {
 
 // What the threads work on. They own it together with the engine, which may end before one of them does.
 struct Engine::Pool {
-  Pool(image::Simd simd, Fallback fallback) : simd(simd), fallback(std::move(fallback)) {}
+  Pool(Fallback fallback, size_t threads) : fallback(std::move(fallback)), running(threads), ended(threads) {}
 
-  void work();
+  void work(size_t thread, Lane& lane);
+  // Gives up what is queued and what runs. No thread takes up a sample any more.
+  void end();
+  void abandon(Batch& batch);
+  // All of the batch's samples that have not started are over. With the lock.
+  static void cancel_rest(Batch& batch);
   // With the lock: what a thread should do next; no batch: nothing.
   Task next();
   void run(const Task& task, Lane& lane);
@@ -65,30 +96,44 @@ struct Engine::Pool {
   static void finish_samples(Batch& batch, size_t count);
   static void finish_plan(Batch& batch);
 
-  const image::Simd simd;
   const Fallback fallback;
-  std::mutex mutex;
+  std::mutex mutex;  // guards all that follows; nobody who holds it waits for Python's lock
   std::condition_variable work_or_stop;
+  std::condition_variable thread_ended;
   std::deque<std::shared_ptr<Batch>> queue;  // batches with samples that have not started
   size_t leaving = 0;                        // of them, those that leave files to another decoder
   uint64_t searches = 0;                     // of next()
-  bool stopping = false;
+  std::atomic<bool> stopping{false};         // read without the lock, too
   const std::shared_ptr<BytePool> bytes = std::make_shared<BytePool>();
   std::vector<std::thread> threads;
+  std::vector<std::shared_ptr<Batch>> running;  // by thread, as the next; null: it looks for a sample, or waits for one
+  std::vector<char> ended;
+  size_t living = 0;
 };
 
 Engine::Engine(int threads, image::Simd simd, Fallback fallback, int niceness)
     : thread_count_(threads),
       niceness_(niceness),
       pid_(getpid()),
-      pool_(std::make_shared<Pool>(simd, std::move(fallback))) {
+      pool_(std::make_shared<Pool>(std::move(fallback), static_cast<size_t>(threads))) {
   pool_->threads.reserve(static_cast<size_t>(threads));
-  for (int i = 0; i < threads; ++i) {
-    pool_->threads.emplace_back([pool = pool_, niceness] {
-      be_nice(niceness);
-      pool->work();
-    });
-    pthread_setname_np(pool_->threads.back().native_handle(), "fastload");
+  const SignalsBlocked inherited;
+  try {
+    for (size_t i = 0; i < static_cast<size_t>(threads); ++i) {
+      auto start = [pool = pool_, niceness, i, lane = std::make_unique<Lane>(simd)] {
+        be_nice(niceness);
+        pool->work(i, *lane);
+      };
+      const std::lock_guard<std::mutex> lock(pool_->mutex);
+      pool_->threads.emplace_back(std::move(start));
+      ++pool_->living;
+      pthread_setname_np(pool_->threads.back().native_handle(), "fastload");
+    }
+  } catch (const std::exception&) {
+    const std::string started = std::to_string(pool_->threads.size());
+    stop();
+    throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again),
+                            "only " + started + " of " + std::to_string(threads) + " threads could be started");
   }
 }
 
@@ -100,29 +145,26 @@ Engine::~Engine() {
   }
 }
 
-void Engine::stop() {
+void Engine::end() {
+  if (!is_forked_copy()) pool_->end();
+}
+
+void Engine::stop(std::chrono::milliseconds patience) {
   if (is_forked_copy()) return;
-  std::deque<std::shared_ptr<Batch>> queue;
-  std::vector<std::thread> threads;
-  {
-    const std::lock_guard<std::mutex> lock(pool_->mutex);
-    pool_->stopping = true;
-    queue = pool_->queue;
-    threads.swap(pool_->threads);
-  }
-  pool_->work_or_stop.notify_all();
-  for (const auto& batch : queue) abandon(*batch);
+  pool_->end();
+  std::unique_lock<std::mutex> lock(pool_->mutex);
   // A thread cannot wait for itself, nor for those that wait for its turn to pass.
-  const bool by_own_thread = std::any_of(threads.begin(), threads.end(), [](const std::thread& thread) {
-    return thread.get_id() == std::this_thread::get_id();
-  });
-  for (std::thread& thread : threads) by_own_thread ? thread.detach() : thread.join();
+  if (pool_of_this_thread != pool_.get()) {
+    pool_->thread_ended.wait_for(lock, patience, [&] { return pool_->living == 0; });
+  }
+  for (size_t i = 0; i < pool_->threads.size(); ++i) {
+    pool_->ended[i] ? pool_->threads[i].join() : pool_->threads[i].detach();  // who has ended wants the lock no more
+  }
+  pool_->threads.clear();
 }
 
 bool Engine::running() const {
-  if (is_forked_copy()) return false;
-  const std::lock_guard<std::mutex> lock(pool_->mutex);
-  return !pool_->stopping;
+  return !is_forked_copy() && !pool_->stopping;
 }
 
 bool Engine::is_forked_copy() const { return getpid() != pid_; }
@@ -136,12 +178,19 @@ void Engine::submit(const std::shared_ptr<Batch>& batch) {
     batch->deferred.resize(count);
     batch->kept.assign(count, Keep::none);
   }
-  if (batch->order) batch->first_turn = batch->order->reserve(count);
   if (count == 0) return;
   {
     const std::lock_guard<std::mutex> lock(pool_->mutex);
+    if (pool_->stopping) {
+      batch->cancelled_ = true;
+      if (batch->order) batch->order->close();
+      Pool::cancel_rest(*batch);
+      return;
+    }
     pool_->queue.push_back(batch);
     pool_->leaving += leaves_files(*batch);
+    // Turns are in the order of the queue, whoever submits at the same time.
+    if (batch->order) batch->first_turn = batch->order->reserve(count);
   }
   pool_->work_or_stop.notify_all();
 }
@@ -152,38 +201,66 @@ void Engine::take_back(const std::shared_ptr<Batch>& batch, std::vector<size_t> 
   slots.erase(std::remove_if(slots.begin(), slots.end(), is_here), slots.end());
   if (slots.empty()) return;
   {
-    const std::lock_guard<std::mutex> lock(batch->mutex_);
-    batch->remaining_ = slots.size();
-  }
-  {
     const std::lock_guard<std::mutex> lock(pool_->mutex);
-    for (const size_t slot : slots) batch->deferred[slot].pending = false;
-    batch->again_ = std::move(slots);
-    batch->started_ = 0;
     pool_->queue.push_front(batch);  // nobody waits for a turn in it, and its consumer waits already
     ++pool_->leaving;
+    for (const size_t slot : slots) batch->deferred[slot].pending = false;
+    {
+      const std::lock_guard<std::mutex> batch_lock(batch->mutex_);
+      batch->remaining_ = slots.size();
+    }
+    batch->again_ = std::move(slots);
+    batch->started_ = 0;
+    if (pool_->stopping) {
+      pool_->queue.pop_front();
+      --pool_->leaving;
+      Pool::cancel_rest(*batch);
+    }
   }
   pool_->work_or_stop.notify_all();
 }
 
-void Engine::abandon(Batch& batch) {
+void Engine::abandon(Batch& batch) { pool_->abandon(batch); }
+
+void Engine::Pool::abandon(Batch& batch) {
   batch.cancelled_ = true;
   if (batch.order) batch.order->close();
   std::shared_ptr<Batch> keep;  // the caller's reference may be the queue's
-  const std::lock_guard<std::mutex> lock(pool_->mutex);
-  auto& queue = pool_->queue;
+  const std::lock_guard<std::mutex> lock(mutex);
   const auto entry = std::find_if(queue.begin(), queue.end(),
                                   [&](const std::shared_ptr<Batch>& other) { return other.get() == &batch; });
   if (entry != queue.end()) {
-    for (size_t task = batch.started_; task < batch.tasks(); ++task)
-      batch.outcomes[batch.slot_of(task)].code = Code::cancelled;
-    const size_t dropped = batch.tasks() - batch.started_;
-    batch.started_ = batch.tasks();
     keep = *entry;
     queue.erase(entry);
-    pool_->leaving -= leaves_files(batch);
-    Pool::finish_samples(batch, dropped);
+    leaving -= leaves_files(batch);
+    cancel_rest(batch);
   }
+}
+
+void Engine::Pool::end() {
+  const auto next_to_give_up = [this](size_t* thread) -> std::shared_ptr<Batch> {
+    const std::lock_guard<std::mutex> lock(mutex);
+    stopping = true;
+    if (!queue.empty()) return queue.front();
+    while (*thread < running.size()) {
+      if (const auto& batch = running[(*thread)++]) return batch;
+    }
+    return nullptr;
+  };
+  size_t thread = 0;
+  while (const std::shared_ptr<Batch> batch = next_to_give_up(&thread)) abandon(*batch);
+  work_or_stop.notify_all();
+}
+
+void Engine::Pool::cancel_rest(Batch& batch) {
+  const size_t dropped = batch.tasks() - batch.started_;
+  {
+    const std::lock_guard<std::mutex> lock(batch.mutex_);
+    for (size_t task = batch.started_; task < batch.tasks(); ++task)
+      batch.outcomes[batch.slot_of(task)].code = Code::cancelled;
+  }
+  batch.started_ = batch.tasks();
+  finish_samples(batch, dropped);
 }
 
 void Engine::cancel(Batch& batch) {
@@ -229,20 +306,29 @@ Task Engine::Pool::next() {
   return task;
 }
 
-void Engine::Pool::work() {
-  Lane lane(simd);
-  for (;;) {
-    Task task;
-    {
-      std::unique_lock<std::mutex> lock(mutex);
-      work_or_stop.wait(lock, [&] {
-        if (!stopping) task = next();
-        return stopping || task.batch != nullptr;
-      });
-      if (stopping) return;
+void Engine::Pool::work(size_t thread, Lane& lane) {
+  pool_of_this_thread = this;
+  std::unique_lock<std::mutex> lock(mutex);
+  while (!stopping) {
+    const Task task = next();
+    std::shared_ptr<Batch> before = std::move(running[thread]);  // its end may be here: not with the lock
+    running[thread] = task.batch;
+    if (task.batch == nullptr && before == nullptr) {
+      work_or_stop.wait(lock);
+      continue;
     }
-    run(task, lane);
+    lock.unlock();
+    before.reset();
+    if (task.batch != nullptr) run(task, lane);
+    lock.lock();
   }
+  std::shared_ptr<Batch> before = std::move(running[thread]);
+  lock.unlock();
+  before.reset();
+  lock.lock();
+  ended[thread] = 1;
+  --living;
+  thread_ended.notify_all();
 }
 
 void Engine::Pool::run(const Task& task, Lane& lane) {
@@ -257,13 +343,21 @@ void Engine::Pool::run(const Task& task, Lane& lane) {
   {
     const std::lock_guard<std::mutex> lock(batch.mutex_);
     for (int stage = 0; stage < kStages; ++stage) batch.times.ns[stage] += lane.times().ns[stage];
-    if (!status.ok()) batch.outcomes[task.slot] = {status.code, status.message};
+    if (!status.ok()) {
+      Outcome& outcome = batch.outcomes[task.slot];
+      outcome.code = status.code;
+      try {
+        outcome.message = status.message;
+      } catch (const std::bad_alloc&) {  // then it has none
+      }
+    }
   }
   finish_samples(batch, 1);
 }
 
 Status Engine::Pool::fall_back(Batch& batch, size_t slot, Status why, Lane& lane) {
   if (!fallback || batch.cancelled_) return why;
+  if (stopping) return {Code::cancelled, "cancelled"};
   const StageClock clock(&lane.times(), Stage::fallback);
   {
     const std::lock_guard<std::mutex> lock(batch.mutex_);
@@ -277,7 +371,7 @@ Status Engine::Pool::draw(Batch& batch, size_t slot, Status opened, Lane& lane) 
   if (!batch.order) {
     if (!opened.ok()) return opened;
     random::Philox generator(batch.seed, batch.epoch, batch.samples[slot].index);
-    return lane.draw(*batch.recipe, generator);
+    return without_throwing([&] { return lane.draw(*batch.recipe, generator); });
   }
   bool open = false;
   {
@@ -289,7 +383,7 @@ Status Engine::Pool::draw(Batch& batch, size_t slot, Status opened, Lane& lane) 
   if (batch.stop_at_failure && batch.failed_) {
     status = {Code::cancelled, "an earlier sample of the batch failed"};
   } else if (status.ok()) {
-    status = lane.draw(*batch.recipe, batch.order->generator());
+    status = without_throwing([&] { return lane.draw(*batch.recipe, batch.order->generator()); });
   }
   if (!status.ok()) batch.failed_ = true;
   if (slot + 1 == batch.samples.size()) batch.generator_after = batch.order->generator();

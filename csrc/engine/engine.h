@@ -4,6 +4,7 @@
 // The first is what makes waiting for a turn safe: whoever holds an earlier turn was started earlier.
 #pragma once
 
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -18,26 +19,33 @@ namespace fastload::engine {
 // lane and returns ok, or returns why the sample has failed. Called on an engine thread, one call a sample.
 using Fallback = std::function<Status(const Batch& batch, size_t slot, Status why, Lane* lane)>;
 
+// How long the end of an engine waits for samples that run. A thread that is stuck, in a file system that does not answer, say, is
+// left behind: it owns what it works on, and ends when it comes back.
+constexpr std::chrono::milliseconds kPatience{2000};
+
 class Engine {
  public:
-  // The threads give way to others by `niceness` (Linux, setpriority(2); elsewhere nothing happens).
+  // The threads give way to others by `niceness` (Linux, setpriority(2); elsewhere nothing happens). std::system_error where they
+  // cannot all be started; then there are none.
   Engine(int threads, image::Simd simd, Fallback fallback, int niceness = 0);
   // stop(), if that was not done. It may run on one of the engine's own threads, when a Fallback lets go of the last owner.
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  void submit(const std::shared_ptr<Batch>& batch);  // only while running()
+  // Once the engine was stopped, all samples are cancelled at once.
+  void submit(const std::shared_ptr<Batch>& batch);
   // Of a batch that is done: decodes here those of the slots whose files were left. The batch is then done once more.
-  // Only while running().
   void take_back(const std::shared_ptr<Batch>& batch, std::vector<size_t> slots);
   // No further sample of the batch starts, and its draw order is closed. Samples that run go on to their end.
   void abandon(Batch& batch);
   // The same, and waits for those.
   void cancel(Batch& batch);
-  // Cancels what is queued, waits for what runs, ends the threads. Called by one of them it waits for nothing: they end when
-  // they are through. In a forked child, where they do not exist, does nothing.
-  void stop();
+  // Cancels all batches under way; no thread takes up a sample any more. Waits for nothing. In a forked child does nothing.
+  void end();
+  // The same, waits for what runs, but not for ever, ends the threads. Called by one of them it waits for nothing:
+  // they end when they are through. In a forked child, where they do not exist, does nothing.
+  void stop(std::chrono::milliseconds patience = kPatience);
 
   int threads() const { return thread_count_; }
   int niceness() const { return niceness_; }

@@ -18,9 +18,10 @@ class GivesLists:
         """``[self[i] for i in indices]``: the same items, errors and random numbers, several times faster."""
         if type(self).__getitem__ is not type(self)._plain_getitem:  # type: ignore[attr-defined]
             return [self[index] for index in indices]  # type: ignore[index]
-        if self._item_lists is None:
-            self._item_lists = ItemLists()
-        return self._item_lists.items(self, indices)
+        lists = self._item_lists
+        if lists is None or lists.is_inherited:
+            lists = self._item_lists = ItemLists()  # that two threads make one each does no harm
+        return lists.items(self, indices)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_item_lists"}
