@@ -13,6 +13,7 @@ H100 went through 8,600 images/s, and with priority 9,800).
 from __future__ import annotations
 
 import copy
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -103,9 +104,12 @@ class Destination:
             self.device = torch.device("cuda", torch.cuda.current_device() if device.index is None else device.index)
             self.stream = torch.cuda.Stream(self.device, priority=-1)
         self.staging = Staging(pinned=self.stream is not None)
+        self._pid = os.getpid()
 
     def serves(self, device: torch.device) -> bool:
-        """Whether this is for what the user calls ``device`` now."""
+        """Whether this is for what the user calls ``device`` now, in the process that made it."""
+        if self._pid != os.getpid():
+            return False
         if device.type == "cuda" and device.index is None:
             return self.device == torch.device("cuda", torch.cuda.current_device())
         return self.device == device

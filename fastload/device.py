@@ -51,6 +51,9 @@ class DeviceIterator(NativeIterator):
         self._memory = self._destination.staging
         self._pin_memory = False
 
+    def _go_on_here(self) -> None:
+        self._refuse_if_inherited()  # what it has on the device is the parent's
+
     def _look_ahead(self) -> None:
         for job in list(self._jobs)[:_UPLOADS_AHEAD]:
             if job.upload is None and self._is_complete(job) and not job.batch.failures:

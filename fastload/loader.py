@@ -18,7 +18,7 @@ from fastload.engines import engine_of
 from fastload.errors import SampleError
 from fastload.fastpath import reasons, warn_if_lost
 from fastload.memory import BatchMemory
-from fastload.modes import Way, choose
+from fastload.modes import Way, choose, runs_thread_workers
 from fastload.native import NativeIterator
 from fastload.record import Record
 from fastload.sharing import NICENESS, SharingIterator
@@ -102,6 +102,7 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         persistent_workers: bool = False,
         pin_memory_device: str = "",
         in_order: bool = True,
+        worker_method: str = "multiprocessing",
         threads: int | None = None,
         rng: str = "stock",
         on_error: str = "raise",
@@ -113,7 +114,12 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         cache: str | None = None,
         cache_bytes: int | None = None,
     ) -> None:
-        newer = {"in_order": in_order} if "in_order" in _TORCH_PARAMETERS else {}
+        newer = {"in_order": in_order, "worker_method": worker_method}
+        newer = {name: value for name, value in newer.items() if name in _TORCH_PARAMETERS}
+        if worker_method != "multiprocessing" and "worker_method" not in newer:
+            raise ValueError(
+                f"worker_method={worker_method!r}, but this torch ({torch.__version__}) has no such parameter"
+            )
         torch_init = self.__dict__.pop("_torch_init", super().__init__)  # install() names what lies below it
         torch_init(
             dataset,
@@ -160,6 +166,11 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         self._record = Record(self._keeps_progress)
         vars(self).update(_OF_THIS_PROCESS)
 
+    def __iter__(self) -> Any:
+        if getattr(self._iterator, "is_inherited", False):
+            self._iterator = None  # its workers stayed in the process that this one was forked from
+        return super().__iter__()
+
     def _get_iterator(self) -> Any:
         self._record.epoch += 1
         self._record.statistics = Statistics()
@@ -185,6 +196,8 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         if self.dtype is not None or self.memory_format is not None or self.on_error != "raise":
             raise ValueError(f"dtype, memory_format and on_error need samples made natively, but: {mode.reason}")
         if self._keeps_progress:
+            if runs_thread_workers(self):
+                raise ValueError("torch's thread workers keep no state; leave out worker_method='thread'")
             return self._moving(iterate_in_workers(self, mode, resumed))
         if self.device is None:
             return super()._get_iterator()

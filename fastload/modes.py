@@ -96,10 +96,17 @@ def choose(loader: DataLoader[Any], *, frozen: bool = False) -> Mode:
     except NotNative as reason:
         return Mode(Way.stock, reason=str(reason))
     reason, *further = [*_whys(loader, located.leaves, reading, len(readings))] or [""]
+    if reason and runs_thread_workers(loader):
+        return Mode(Way.stock, reason=f"{reason}, and torch's workers are threads")
     rests_on = (
         (d.transform, d.target_transform, readings[id(d.transform)]) for d in (x.dataset for x in located.leaves)
     )
     return Mode(Way.native, bool(reason), reason, located, reading, tuple(rests_on), tuple(further))
+
+
+def runs_thread_workers(loader: DataLoader[Any]) -> bool:
+    """Whether torch would run user code in threads of this process."""
+    return loader.num_workers > 0 and getattr(loader, "worker_method", "") == "thread"
 
 
 def _whys(loader: DataLoader[Any], leaves: list[Leaf], reading: Reading, recipes: int) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -14,8 +15,10 @@ from torch.utils.data.dataloader import _BaseDataLoaderIter, default_collate
 from torchvision import tv_tensors
 
 from fastload import _core, settings
+from fastload.engines import AtWork, engine_of
 from fastload.errors import FastloadError, SampleError
-from fastload.generators import torch_state_from_json, torch_state_to_json
+from fastload.forks import OfOneProcess
+from fastload.generators import drawing, torch_state_from_json, torch_state_to_json
 from fastload.memory import BatchMemory
 from fastload.modes import Mode, Way, choose
 from fastload.resume import KeepsProgress
@@ -44,17 +47,30 @@ class Job:
         self.sent_at = time.monotonic()
 
 
-class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
+class NativeIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
     """torch's iterator protocol over the engine.
 
     Draws from torch's generators exactly what torch's own iterators draw. With workers, batch k belongs to emulated worker
     ``k % num_workers``, whose generator is seeded and consumed as the process's would be; without, the caller's generator is
-    used and nothing is read ahead.
+    used and nothing is read ahead. Threads that share an iterator get its batches one after the other.
     """
 
     _workers: list[Any] = []  # there are no processes
 
     def __init__(
+        self,
+        loader: DataLoader[Any],
+        mode: Mode,
+        resumed: dict[str, Any] | None,
+        engine: _core.Engine,
+        memory: BatchMemory,
+    ) -> None:
+        self._one_at_a_time = threading.RLock()
+        self._made_here()
+        with AtWork():
+            self._begin_with(loader, mode, resumed, engine, memory)
+
+    def _begin_with(
         self,
         loader: DataLoader[Any],
         mode: Mode,
@@ -98,11 +114,14 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
         self._target = mode.reading.pixelwise.target("hwc" if self._channels_last else "chw", self._dtype)
 
     def _reset(self, loader: DataLoader[Any], first_iter: bool = False) -> None:
+        with self._one_at_a_time:
+            self._begin_anew(loader, first_iter)
+
+    def _begin_anew(self, loader: DataLoader[Any], first_iter: bool) -> None:
         # As worker processes do, finish what was asked for: the emulated generators have moved on by just that much.
         while self._jobs:
-            job = self._jobs.popleft()
-            job.batch.wait()
-            self._left_behind(job)
+            self._wait_for(self._jobs[0].batch.wait)
+            self._left_behind(self._jobs.popleft())
         super()._reset(loader, first_iter)
         if not first_iter:
             self._record.statistics = Statistics()
@@ -162,6 +181,22 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
         """What the next batch, of so many, leaves to somebody else."""
         return _core.Leave.nothing
 
+    def __next__(self) -> Any:
+        if self.is_inherited:
+            self._go_on_here()
+        with AtWork(), self._one_at_a_time:
+            return super().__next__()
+
+    def _go_on_here(self) -> None:
+        """In a forked process: without workers nothing is under way between two batches."""
+        if self._num_workers > 0:
+            self._refuse_if_inherited()
+        self._one_at_a_time = threading.RLock()
+        self._engine = engine_of(None, self._engine.threads, self._engine.niceness)
+        if self._memory is not None:
+            self._memory = BatchMemory()
+        self._made_here()
+
     def _next_data(self) -> Any:
         if self._memory is not None:
             self._memory.reclaim(remember=self._ahead + 3)
@@ -201,12 +236,11 @@ class NativeIterator(KeepsProgress, _BaseDataLoaderIter):
         if self._orders is None:
             job = self._send(indices, None)
             return self._deliver(job, self._complete(job))
-        state = torch.get_rng_state()
-        order = _core.DrawOrder(_core.Mt19937.from_torch(state.numpy()))
-        job = self._send(indices, order)
-        waited = self._complete(job)
-        order.generator().export_torch(state.numpy())
-        torch.set_rng_state(state)
+        with drawing() as drawn:
+            order = _core.DrawOrder(drawn.native)
+            job = self._send(indices, order)
+            waited = self._complete(job)
+            drawn.keep(order.generator())
         return self._deliver(job, waited)
 
     def _wait_for(self, event: Callable[[float], bool]) -> float:

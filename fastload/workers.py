@@ -16,6 +16,7 @@ from torch.utils.data import IterableDataset
 from torch.utils.data.dataloader import _DatasetKind, _MultiProcessingDataLoaderIter, _SingleProcessDataLoaderIter
 
 from fastload.destination import pins
+from fastload.forks import OfOneProcess
 from fastload.modes import Mode, Way
 from fastload.progress import Progress
 from fastload.record import Record
@@ -54,12 +55,17 @@ class _Delivers(KeepsProgress):
             self._progress.workers[data.worker] = lambda: as_json(data.left)  # type: ignore[arg-type]
 
 
-class _WorkersIterator(_Delivers, _MultiProcessingDataLoaderIter):
+class _WorkersIterator(OfOneProcess, _Delivers, _MultiProcessingDataLoaderIter):
     def __init__(self, view: _AsServed, loader: DataLoader[Any], resumed: dict[str, Any] | None) -> None:
         self._resetting = False
+        self._made_here()
         self._begin(loader, resumed)
         super().__init__(view)
         self._begun()
+
+    def _shutdown_workers(self) -> None:
+        if not self.is_inherited:  # they are somebody else's
+            super()._shutdown_workers()
 
     def _begin_sampling(self, progress: Progress) -> None:
         super()._begin_sampling(progress)
