@@ -178,11 +178,12 @@ class Assembly:
 
     def _let_go(self, left: Left) -> None:
         """Keeps decoded images only until the kernels that read them are over."""
-        while self._held and self._held[0][0].query():
-            self._held.popleft()
         event = self._destination.event()
-        if event is not None:
-            self._held.append((event, [part for part, _ in left.decoded]))
+        with self._room:  # the consumer's thread may be here, too
+            while self._held and self._held[0][0].query():
+                self._held.popleft()
+            if event is not None:
+                self._held.append((event, [part for part, _ in left.decoded]))
         left.decoded, left.request.parts = [], []
         self._free(left.pixels)
 

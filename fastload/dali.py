@@ -87,6 +87,7 @@ class Part:
             owner = reference()
             if owner is not None:
                 owner.add(self, which, positions)
+        self.owners = []
 
     def addresses(self, which: np.ndarray) -> np.ndarray:
         """In GPU memory, of some of the images, uint8 [height, width, 3] each; int64."""
@@ -292,7 +293,8 @@ class Pipeline:
             some = ranges.pop()
             again = Part(part.sampling, part.encoded[some.start : some.stop], part.sizes[some.start : some.stop])
             self.submit(part=again)
-            again.over.wait()
+            if not self._thread.run.wait(again.over.wait):
+                return found  # it ends: nothing is decoded any more
             if again.error is None:
                 continue
             if len(some) == 1:
@@ -302,7 +304,25 @@ class Pipeline:
         return found
 
     def _run(self) -> None:
-        """On the thread, until there is nothing to do."""
+        """On the thread, until there is nothing to do. Whatever happens, nobody waits for ever for what it was given."""
+        try:
+            self._decode_all()
+        except BaseException as failure:
+            with self._lock:
+                parts = [*self._in_flight, *self._parts]
+                for file in self._files:
+                    parts.append(Part(self._sampling, [file.encoded], [file.size]))
+                    parts[-1].owners = [(file.owner, np.array([0]), np.array([file.position]))]
+                for waiting in (self._in_flight, self._parts, self._files):
+                    waiting.clear()
+                self._runs = False
+            self._pipeline = None
+            for part in parts:
+                if not part.over.is_set():
+                    part.end(None, _last_line(failure))
+            raise
+
+    def _decode_all(self) -> None:
         while True:
             part = None
             with self._lock:
