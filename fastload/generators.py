@@ -16,8 +16,6 @@ import torch.utils.data
 
 from fastload import _core
 
-from fastload import _core
-
 _PYTHON_VERSION = 3  # of random.getstate()
 _NUMPY_WORDS = 624
 

@@ -5,12 +5,14 @@ One after the other where Python code runs in between; a list at a time on a few
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import PIL.Image
 import torch
+import torch.utils.data
 from torchvision import tv_tensors
 
 from fastload import _core, settings
