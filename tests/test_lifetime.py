@@ -210,18 +210,19 @@ def test_the_process_ends_quietly(root, code):
 def test_a_loader_may_be_collected_by_one_of_its_own_threads(root):
     """Python's collector runs wherever Python code runs, so also where a thread asks Pillow for pixels or for memory."""
     code = """
-        import gc, threading, PIL.Image
+        import gc, threading, PIL.PngImagePlugin
         data.samples = [(data.root + "/class0/zz.png", 0)] * 64
-        opened = PIL.Image.open
-        def collecting(*args):
+        opened = PIL.PngImagePlugin.PngImageFile._open
+        def collecting(image):
             if threading.current_thread() is not threading.main_thread():
                 gc.collect()
-            return opened(*args)
-        PIL.Image.open = collecting
+            opened(image)
+        PIL.PngImagePlugin.PngImageFile._open = collecting
         gc.disable()
         gc.freeze()
         for _ in range(30):
             loader = fastload.DataLoader(data, batch_size=8, num_workers=2)
+            fastload.require_native(loader)
             cycle = [loader, iter(loader)]
             cycle.append(cycle)
     """
