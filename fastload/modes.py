@@ -52,7 +52,7 @@ class Mode:
     further: tuple[str, ...] = ()
 
     def holds(self) -> bool:
-        """Whether the data set, its transforms and what they call are still as they were. Some 40 microseconds."""
+        """Whether the data set, its transforms and what they call are still as they were. Tens of microseconds."""
         if self.located is None or not self.located.holds():
             return False
         for leaf, (transform, target_transform, _) in zip(self.located.leaves, self.rests_on, strict=True):

@@ -66,7 +66,7 @@ class Reach:
             self._looks.append((get, space, tuple(_places[key, name] for name in names)))
 
     def holds(self) -> bool:
-        """Whether all places hold what they held when :func:`reach` first saw them. Some 10 microseconds."""
+        """Whether all places hold what they held when :func:`reach` first saw them. Some 15 microseconds."""
         try:
             for get, space, known in self._looks:
                 if get(space) != known:
