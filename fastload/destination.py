@@ -16,6 +16,7 @@ import copy
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -114,9 +115,10 @@ class Destination:
             return self.device == torch.device("cuda", torch.cuda.current_device())
         return self.device == device
 
-    def on_stream(self) -> torch.cuda.StreamContext:
+    def on_stream(self) -> AbstractContextManager[Any]:
         """A context in which its work is launched."""
-        return torch.cuda.stream(self.stream)
+        # torch.cuda.stream(None) would bring CUDA up, which a forked process cannot.
+        return nullcontext() if self.stream is None else torch.cuda.stream(self.stream)
 
     def event(self) -> torch.cuda.Event | None:
         """Recorded behind all work so far; None where there is no stream."""
