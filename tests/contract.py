@@ -6,6 +6,7 @@ folder of JPEGs, whose batches fastload makes natively. In both, sample i is ``(
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ import fastload
 from images import write_folder
 
 LOADERS = [pytest.param(torch.utils.data.DataLoader, id="stock"), pytest.param(fastload.DataLoader, id="fastload")]
+IN_ORDER = {"in_order": True} if "in_order" in inspect.signature(torch.utils.data.DataLoader).parameters else {}
+needs_in_order = pytest.mark.skipif(not IN_ORDER, reason="in_order came after torch 2.4")
 DATA_SETS = ["plain", "images"]
 SIZE = 12
 

@@ -9,7 +9,7 @@ import torch
 import torch.utils.data
 from torch.utils.data import BatchSampler, RandomSampler, SequentialSampler, default_collate, default_convert
 
-from contract import DATA_SETS, LOADERS, Stream, build, data_set, indices, write_images
+from contract import DATA_SETS, IN_ORDER, LOADERS, Stream, build, data_set, indices, write_images
 
 
 @pytest.fixture(params=LOADERS)
@@ -31,7 +31,7 @@ PUBLIC = {
     "batch_size": 1,
     "drop_last": False,
     "generator": None,
-    "in_order": True,
+    **IN_ORDER,
     "num_workers": 0,
     "persistent_workers": False,
     "pin_memory": False,

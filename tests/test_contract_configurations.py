@@ -39,6 +39,7 @@ from configurations import (
     tailed_transforms,
     write_folders,
 )
+from contract import IN_ORDER, needs_in_order
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ def loader_options(draw: Any, sampling: Sampling, *, user_code: bool) -> dict[st
         options["prefetch_factor"] = draw(st.sampled_from([None, 1, 2, 3, 4]))
         options["persistent_workers"] = draw(st.booleans())
         options["timeout"] = draw(st.sampled_from([0, 0, 90]))
-        options["in_order"] = draw(st.booleans()) or options["num_workers"] > 1
+        if IN_ORDER:
+            options["in_order"] = draw(st.booleans()) or options["num_workers"] > 1
     if user_code:
         options["collate_fn"] = draw(st.sampled_from([None, None, list, as_dictionary, noisy_collate]))
         options["worker_init_fn"] = draw(st.sampled_from([None, None, seeds_itself, draws_first]))
@@ -358,6 +360,7 @@ def test_torchs_loader_over_our_data_sets(root, configuration):
     compare(configuration, root, torch.utils.data.DataLoader)
 
 
+@needs_in_order
 @examples(50)
 @given(data=st.data())
 def test_out_of_order(root, data):

@@ -13,7 +13,7 @@ import pytest
 import torch
 import torch.utils.data
 
-from contract import DATA_SETS, LOADERS, Numbers, Stream, build, data_set, indices, write_images
+from contract import DATA_SETS, IN_ORDER, LOADERS, Numbers, Stream, build, data_set, indices, write_images
 
 
 @pytest.fixture(params=LOADERS)
@@ -48,14 +48,15 @@ POSITIONAL = {
     "multiprocessing_context": None,
     "generator": None,
 }
-KEYWORD = {"prefetch_factor": None, "persistent_workers": False, "pin_memory_device": "", "in_order": True}
+KEYWORD = {"prefetch_factor": None, "persistent_workers": False, "pin_memory_device": "", **IN_ORDER}
 
 
 def test_signature(Loader):
     parameters = list(inspect.signature(Loader).parameters.values())
     assert {p.name: p.default for p in parameters[:13]} == POSITIONAL
-    assert [p.name for p in parameters[:17]] == [*POSITIONAL, *KEYWORD]
-    assert {p.name: p.default for p in parameters[13:17]} == KEYWORD
+    end = 13 + len(KEYWORD)
+    assert [p.name for p in parameters[:end]] == [*POSITIONAL, *KEYWORD]
+    assert {p.name: p.default for p in parameters[13:end]} == KEYWORD
     assert all(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters[:13])
     assert all(p.kind is p.KEYWORD_ONLY for p in parameters[13:])
 

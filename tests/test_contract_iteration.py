@@ -28,6 +28,7 @@ from contract import (
     made_by_caller,
     made_by_workers,
     make_stuck,
+    needs_in_order,
     outcomes,
     same,
     without_chance,
@@ -268,6 +269,7 @@ def test_batches_come_in_order(Loader, stuck):
     assert isinstance(failed, OSError) and indices(batches) == in_batches(range(3, SIZE), 3)
 
 
+@needs_in_order
 def test_batches_come_when_they_are_ready(Loader, stuck):
     """Without in_order, what can be made is not kept waiting: one worker is stuck, the other makes all the rest.
 
@@ -282,6 +284,7 @@ def test_batches_come_when_they_are_ready(Loader, stuck):
     assert isinstance(failed, OSError)
 
 
+@needs_in_order
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_one_maker_of_batches_keeps_the_order(Loader, dataset, num_workers):
     assert indices(build(Loader, dataset, batch_size=5, num_workers=num_workers, in_order=False)) == FIVES
