@@ -1,16 +1,19 @@
 """One arm in a process of its own, told by its parent when to run: ``python -m benchmarks.child ARM OPTIONS``.
 
-Answers each line on standard input (``epoch`` or ``digest SEED``) with a line of JSON.
+Answers each line on standard input (``epoch``, ``digest SEED`` or ``pictures FOLDER``) with a line of JSON.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import resource
 import sys
 import time
+from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 # Before torch starts its own threads: one each, like a worker process.
@@ -20,6 +23,7 @@ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 import torch
 
 from benchmarks.arms import Arm, Options, make
+from benchmarks.pictures import compare
 
 
 def cpu_seconds() -> float:
@@ -61,9 +65,10 @@ def digest(arm: Arm, seed: int) -> dict:
 def main() -> None:
     torch.set_num_threads(1)
     given = json.loads(sys.argv[2])
+    options = Options(**{**given, "data": Path(given["data"]), "build": Path(given["build"])})
     began = time.perf_counter()
     try:
-        arm = make(sys.argv[1], Options(**{**given, "data": Path(given["data"])}))
+        arm = make(sys.argv[1], options)
     except Exception as error:
         print(json.dumps({"unavailable": f"{type(error).__name__}: {error}"}), flush=True)
         return
@@ -74,20 +79,45 @@ def main() -> None:
     }
     print(json.dumps(ready), flush=True)
     for line in sys.stdin:
-        command, *rest = line.split()
-        answer = digest(arm, int(rest[0])) if command == "digest" else run_epoch(arm)
+        command, _, rest = line.strip().partition(" ")
+        try:
+            if command == "pictures":
+                checked = replace(options, data=Path(rest), workload="eval", batch_size=8)
+                answer = compare(make(sys.argv[1], checked), checked.data)
+            else:
+                answer = digest(arm, int(rest)) if command == "digest" else run_epoch(arm)
+        except Exception as error:
+            answer = {"unavailable": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), flush=True)
 
 
+# The module that an arm imports -> the distribution whose version counts.
+DISTRIBUTIONS = {
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "PIL": "pillow",
+    "nvidia.dali": "nvidia-dali-cuda130",
+    "spdl.pipeline": "spdl-core",
+    "spdl.io": "spdl-io",
+    "torchcodec": "torchcodec",
+    "webdataset": "webdataset",
+    "litdata": "litdata",
+    "datasets": "datasets",
+    "ffcv": "ffcv",
+    "numba": "numba",
+    "turboloader": "turboloader",
+}
+
+
 def versions() -> dict[str, str]:
-    names = {
-        "torch": "torch",
-        "torchvision": "torchvision",
-        "PIL": "PIL",
-        "nvidia.dali": "dali",
-        "fastload": "fastload",
-    }
-    return {label: sys.modules[name].__version__ for name, label in names.items() if name in sys.modules}
+    found = {}
+    for module, distribution in DISTRIBUTIONS.items():
+        if module in sys.modules:
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                found[distribution] = metadata.version(distribution)
+    if "fastload" in sys.modules:
+        found["fastload"] = sys.modules["fastload"].__version__
+    return found
 
 
 if __name__ == "__main__":

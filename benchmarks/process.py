@@ -22,7 +22,7 @@ class Child:
 
     def __init__(self, name: str, options: Options) -> None:
         self.name = name
-        given = json.dumps({**asdict(options), "data": str(options.data)})
+        given = json.dumps({**asdict(options), "data": str(options.data), "build": str(options.build)})
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.child", name, given],
             stdin=subprocess.PIPE,
@@ -32,6 +32,7 @@ class Child:
         )
         self.ready = self._answer()
         self.why: str | None = self.ready.get("unavailable")
+        self.pictures: dict[str, Any] = {}  # how far from Pillow's
 
     def ask(self, command: str) -> dict[str, Any]:
         """Runs one command to its end."""
@@ -73,7 +74,11 @@ class Child:
         assert self._process.stdin is not None and self._process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
-        self._process.wait(30)
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:  # FFCV's threads do not end with their loader
+            self._process.kill()
+            self._process.wait()
         self._process.stdout.close()
 
 

@@ -56,6 +56,14 @@ def table(console: Console, title: str, rows: list[dict[str, Any]], columns: lis
     console.print(out)
 
 
+def markdown(path: Path, first: str, rows: list[dict[str, Any]], columns: list[str]) -> None:
+    """The table as the README has it; ``first`` is the heading of the column of names."""
+    lines = [f"| {first} | {' | '.join(columns)} |", "|---" * (1 + len(columns)) + "|"]
+    lines += [f"| {row['label']} | {' | '.join(_cell(row.get(column)) for column in columns)} |" for row in rows]
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
+
+
 def chart(path: Path, title: str, rows: list[dict[str, Any]], value: str) -> bool:
     """A bar chart as a PNG; False where matplotlib is missing."""
     try:
@@ -80,5 +88,5 @@ def chart(path: Path, title: str, rows: list[dict[str, Any]], value: str) -> boo
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
     return "" if value is None else str(value)

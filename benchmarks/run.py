@@ -1,7 +1,8 @@
 """The benchmark suite: ``python -m benchmarks.run --data DIR``.
 
 Every arm runs in a process of its own, on the same cores, over the same files, one epoch at a time in turn. An arm that claims the
-batches of torch's loader is timed only after every batch of an epoch was found equal.
+batches of torch's loader is timed only after every batch of an epoch was found equal; of each it is said how far its pictures are
+from Pillow's.
 """
 
 from __future__ import annotations
@@ -16,25 +17,36 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import report
+from benchmarks import photos, pictures, report
 from benchmarks.arms import NAMES, Options
 from benchmarks.ceiling import Ceiling
 from benchmarks.process import Child
 
 REFERENCE = "stock_pil"
 SEED = 11
+COPIES = 8
+RECIPES = {
+    "train": "RandomResizedCrop(224), flip, ToTensor, Normalize",
+    "eval": "Resize(256), CenterCrop(224), ToTensor, Normalize",
+}
 
 
 def start(names: list[str], options: Options, console: Console) -> dict[str, Child]:
     """The arms that run here and give what they claim."""
     children: dict[str, Child] = {}
     expected: list[str] = []
+    checked = pictures.choose(options.data, options.build / "pictures").resolve()
     for name in sorted(names, key=lambda name: name != REFERENCE):  # the reference first
         child = Child(name, options)
         answer = {} if child.why else child.ask(f"digest {SEED}")
         why = child.why or _why_no_speed(answer, child.ready["claims_equality"], name, expected)
+        if not why:
+            equal = child.ready["claims_equality"] and name != REFERENCE
+            child.pictures = children[REFERENCE].pictures if equal else child.ask(f"pictures {checked}")
+            why = child.pictures.get("unavailable", "")
         if why:
-            console.print(f"{name}: {why}")
+            _, seen = NAMES.get(name, ("", ""))
+            console.print(f"{name}: {why}" + (f" (last seen to run: {seen})" if seen else ""))
             child.close()
             continue
         if name == REFERENCE:
@@ -74,6 +86,9 @@ def measure(children: dict[str, Child], runs: int, ceiling: Ceiling | None) -> t
         rows.append(
             {
                 "arm": name,
+                "label": NAMES.get(name, (name,))[0],
+                "off": child.pictures["off"],
+                "off at most": child.pictures["most"],
                 "images/s": statistics.median(rates),
                 "min": min(rates),
                 "max": max(rates),
@@ -123,8 +138,9 @@ def compare(options: Options, arms: list[str], runs: int, console: Console, buil
     title = "{workload}: batch {batch_size}, {workers} workers or threads, medians of {runs} epochs in turn".format(
         **settings
     )
-    columns = ["arm", "images/s", "min", "max", "fastload is", "first batch s", "cpu s/1000", "PSS MB", "RSS MB"]
-    report.table(console, title, rows, columns, bar="images/s")
+    shown = ["images/s", "fastload is", "off", "off at most", "first batch s", "cpu s/1000", "PSS MB", "RSS MB"]
+    report.table(console, title, rows, ["arm", *shown[:1], "min", "max", *shown[1:]], bar="images/s")
+    report.markdown(report.RESULTS / f"{options.workload}.md", RECIPES[options.workload], rows, shown)
     if ours and limits:
         limit = statistics.median(limits)
         console.print(f"decoding alone: {limit:.0f} images/s; fastload reaches {ours / limit:.3f} of it")
@@ -172,7 +188,9 @@ def sweep(options: Options, runs: int, console: Console) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="an ImageFolder tree of JPEGs")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--data", type=Path, help="an ImageFolder tree of JPEGs")
+    where.add_argument("--photos", type=Path, help="a flat folder of JPEGs, of which eight copies are made each")
     parser.add_argument("--workload", choices=["train", "eval"], default="train")
     parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--batch-size", type=int, default=64)
@@ -180,10 +198,12 @@ def main() -> int:
     parser.add_argument("--arms", nargs="+", default=list(NAMES))
     parser.add_argument("--sweep", action="store_true", help="batch sizes and worker counts instead of rivals")
     given = parser.parse_args()
-    if not given.data.is_dir():
-        parser.error(f"no folder {given.data}")
-    console = Console(width=150)
-    options = Options(given.data, given.workload, given.batch_size, given.workers)
+    source = given.data or given.photos
+    if not source.is_dir():
+        parser.error(f"no folder {source}")
+    console = Console(width=180)
+    data = given.data or photos.copy(source, Path("build") / "photos-copied", COPIES)
+    options = Options(data, given.workload, given.batch_size, given.workers)
     if given.sweep:
         sweep(options, given.runs, console)
     else:

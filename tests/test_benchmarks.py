@@ -20,7 +20,8 @@ def small(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     from benchmarks.arms import Options
 
-    return Options(write_folder(tmp_path / "root", classes=2, images=6), batch_size=4, workers=1)
+    data = write_folder(tmp_path / "root", classes=2, images=6)
+    return Options(data, batch_size=4, workers=1, build=tmp_path / "rivals")
 
 
 def test_a_wrong_arm_gets_no_speed(small):
@@ -32,9 +33,70 @@ def test_a_wrong_arm_gets_no_speed(small):
     assert "liar: claims equality, but 1 of 3 batches differ: no speed" in console.file.getvalue()
     rows, _ = measure(children, 1, None)
     assert [row["arm"] for row in rows] == ["stock_pil", "fastload"]
+    assert all(row["off at most"] < 1e-3 for row in rows)
     assert all(row["images/s"] > 0 for row in rows)
     for child in children.values():
         child.close()
+
+
+def test_pictures_are_compared_with_pillows(small, tmp_path):
+    from benchmarks import pictures
+    from benchmarks.arms import NAMES, Options, stock_pil, stock_v2
+
+    root = pictures.choose(small.data, tmp_path / "checked")
+    given = Options(root, "eval", batch_size=5, workers=0)
+    exact = pictures.compare(stock_pil.Arm(given), root)
+    assert exact["most"] < 1e-3
+    near = pictures.compare(stock_v2.Arm(given), root)
+    assert 1e-4 < near["off"] < 1 and near["most"] < 10
+
+    class BlackBars(stock_pil.Arm):
+        def epoch(self):
+            for images, targets in super().epoch():
+                images[:, :, :27] = images[:, :, -27:] = -2
+                yield images, targets
+
+    class Forgetful(stock_pil.Arm):
+        def epoch(self):
+            return list(super().epoch())[:-1]
+
+    class Squeezes(stock_pil.Arm):
+        SQUEEZES = True
+
+    assert pictures.compare(BlackBars(given), root)["off"] > 10
+    assert pictures.compare(Squeezes(given), root)["most"] > 10
+    assert pictures.compare(Forgetful(given), root) == {"unavailable": "gives 10 of 12 pictures"}
+    files = {path.stem for path in (ROOT / "benchmarks" / "arms").glob("[a-z]*.py")}
+    assert {name.partition("-")[0] for name in NAMES} == files - {"liar", "tensors"}
+
+
+def test_other_formats_are_written_once_and_whole(small, tmp_path):
+    from dataclasses import replace
+
+    options = replace(small, build=tmp_path / "build")
+
+    def fail(path):
+        path.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        options.converted("x", fail)
+    written = options.converted("x", lambda path: path.write_text("whole"))
+    assert options.converted("x", fail) == written and written.read_text() == "whole"
+    next(small.data.glob("*/*.jpg")).unlink()
+    assert options.converted("x", lambda path: path.write_text("other")).read_text() == "other"
+    assert written.read_text() == "whole"
+
+
+def test_the_table_for_the_readme(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks import report
+
+    rows = [{"label": "**fastload**", "images/s": 2242.4, "off": 0.0}, {"label": "rival", "images/s": 7.0, "off": None}]
+    report.markdown(tmp_path / "new" / "train.md", "recipe", rows, ["images/s", "off"])
+    assert (tmp_path / "new" / "train.md").read_text() == (
+        "| recipe | images/s | off |\n|---|---|---|\n| **fastload** | 2,242 | 0 |\n| rival | 7 |  |\n"
+    )
 
 
 def test_no_speed_without_the_reference(small):
