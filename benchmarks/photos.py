@@ -13,6 +13,8 @@ COUNT = 400
 PER_CLASS = 10
 # Each photo is listed several times, so that an epoch lasts some seconds.
 COPIES = 4
+# So many of them are compared with Pillow's pictures.
+CHECKED = 32
 
 
 def find_or_make(build: Path) -> tuple[Path, str]:
@@ -38,6 +40,17 @@ def copy(source: Path, root: Path, copies: int) -> Path:
             file.parent.mkdir(parents=True, exist_ok=True)
             if not file.exists():
                 shutil.copyfile(photo, file)
+    return root
+
+
+def choose(data: Path, root: Path) -> Path:
+    """``root``: an ImageFolder of photos from all over ``data``, each in a class of its own."""
+    photos = sorted(path for path in data.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+    shutil.rmtree(root, ignore_errors=True)
+    for number, photo in enumerate(photos[:: max(1, len(photos) // CHECKED)][:CHECKED]):
+        folder = root / f"{number:03d}"
+        folder.mkdir(parents=True)
+        shutil.copyfile(photo, folder / photo.name)
     return root
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +11,6 @@ import torch
 import torchvision.transforms as T
 
 from benchmarks.arms import MEAN, RESIZED, SIDE, STD, Arm
-
-COUNT = 32
-
-
-def choose(data: Path, root: Path) -> Path:
-    """``root``: an ImageFolder of photos from all over ``data``, each in a class of its own."""
-    photos = sorted(path for path in data.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
-    shutil.rmtree(root, ignore_errors=True)
-    for number, photo in enumerate(photos[:: max(1, len(photos) // COUNT)][:COUNT]):
-        folder = root / f"{number:03d}"
-        folder.mkdir(parents=True)
-        shutil.copyfile(photo, folder / photo.name)
-    return root
 
 
 def compare(arm: Arm, root: Path) -> dict[str, Any]:

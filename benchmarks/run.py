@@ -17,7 +17,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import photos, pictures, report
+from benchmarks import photos, report
 from benchmarks.arms import NAMES, Options
 from benchmarks.ceiling import Ceiling
 from benchmarks.process import Child
@@ -35,7 +35,7 @@ def start(names: list[str], options: Options, console: Console) -> dict[str, Chi
     """The arms that run here and give what they claim."""
     children: dict[str, Child] = {}
     expected: list[str] = []
-    checked = pictures.choose(options.data, options.build / "pictures").resolve()
+    checked = photos.choose(options.data, options.build / "pictures").resolve()
     for name in sorted(names, key=lambda name: name != REFERENCE):  # the reference first
         child = Child(name, options)
         answer = {} if child.why else child.ask(f"digest {SEED}")

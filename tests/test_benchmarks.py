@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torchvision.transforms  # noqa: F401  sets a variable of the environment, once
 from rich.console import Console
 
 from images import write_folder
@@ -40,10 +41,10 @@ def test_a_wrong_arm_gets_no_speed(small):
 
 
 def test_pictures_are_compared_with_pillows(small, tmp_path):
-    from benchmarks import pictures
+    from benchmarks import photos, pictures
     from benchmarks.arms import NAMES, Options, stock_pil, stock_v2
 
-    root = pictures.choose(small.data, tmp_path / "checked")
+    root = photos.choose(small.data, tmp_path / "checked")
     given = Options(root, "eval", batch_size=5, workers=0)
     exact = pictures.compare(stock_pil.Arm(given), root)
     assert exact["most"] < 1e-3
