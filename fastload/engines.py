@@ -13,7 +13,7 @@ from types import TracebackType
 from fastload import _core
 
 # For what runs when the interpreter ends.
-_PATIENCE_SECONDS = 2.0
+_PATIENCE_SECONDS = 3.0
 
 
 def engine_of(engine: _core.Engine | None, threads: int, niceness: int = 0) -> _core.Engine:
@@ -49,6 +49,12 @@ class AtWork:
         self._living.at_work.remove(threading.get_ident())
         if self._living.ending and error is not None:
             raise SystemExit from None
+
+
+def leave_if_all_ends() -> None:
+    """Between two steps of what may take long, for whoever is :class:`AtWork`."""
+    if _living().ending and threading.current_thread() is not threading.main_thread():
+        raise SystemExit
 
 
 class _Living:

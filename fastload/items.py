@@ -18,7 +18,7 @@ from torchvision import tv_tensors
 from fastload import _core, settings
 from fastload.cores import share_of_cores
 from fastload.datasets.leaf import Leaf, NotNative, leaf_of
-from fastload.engines import AtWork, engine_of
+from fastload.engines import AtWork, engine_of, leave_if_all_ends
 from fastload.generators import drawing
 from fastload.memory import BatchMemory
 from fastload.samples import BatchSamples, pixel_limit
@@ -42,6 +42,7 @@ class Items:
 
     def item(self, leaf: Leaf, within: int, words: tuple[int, int, int] | None = None) -> Any:
         """Item ``within`` of the leaf. With ``words`` (seed, epoch, index) the native draws depend on these alone."""
+        leave_if_all_ends()
         dataset = leaf.dataset
         path, target = leaf.sample(within)
         reading, form = self.recipe(dataset.transform)

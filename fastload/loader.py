@@ -14,7 +14,7 @@ from fastload.choice import GpuDecode, checked_decode, describe, sharing_of
 from fastload.cores import share_of_cores
 from fastload.destination import Destination, MovingIterator, Pinning, checked_device
 from fastload.device import DeviceIterator
-from fastload.engines import engine_of
+from fastload.engines import AtWork, engine_of
 from fastload.errors import SampleError
 from fastload.fastpath import reasons, warn_if_lost
 from fastload.memory import BatchMemory
@@ -169,7 +169,8 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
     def __iter__(self) -> Any:
         if getattr(self._iterator, "is_inherited", False):
             self._iterator = None  # its workers stayed in the process that this one was forked from
-        return super().__iter__()
+        with AtWork():
+            return super().__iter__()
 
     def _get_iterator(self) -> Any:
         self._record.epoch += 1
