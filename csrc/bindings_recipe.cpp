@@ -240,6 +240,21 @@ void bind_recipe(py::module_& module) {
           },
           py::arg("path"), py::arg("target"))
       .def("shrink", &PathTable::shrink)
+      .def(py::pickle(
+          [](const PathTable& table) {
+            py::tuple parts(PathTable::kParts);
+            size_t i = 0;
+            for (const std::string_view part : table.parts()) parts[i++] = py::bytes(part.data(), part.size());
+            return parts;
+          },
+          [](const py::tuple& parts) {
+            std::array<std::string_view, PathTable::kParts> views;
+            if (parts.size() != views.size()) throw py::value_error("not the parts of a PathTable");
+            for (size_t i = 0; i < views.size(); ++i) views[i] = parts[i].cast<std::string_view>();
+            auto table = std::make_shared<PathTable>();
+            if (!table->assign(views)) throw py::value_error("not the parts of a PathTable");
+            return table;
+          }))
       .def("__len__", &PathTable::size)
       .def(
           "path",

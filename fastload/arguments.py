@@ -63,7 +63,9 @@ def short_side_or_both(size: Any) -> list[int]:
 
 def ascending(value: Any, name: str) -> tuple[float, float]:
     """Two numbers, the first not above the second."""
-    if len(value) != 2 or not all(isinstance(number, (int, float)) for number in value) or not value[0] <= value[1]:
+    if len(value) != 2 or not all(isinstance(number, (int, float)) and abs(number) < 1e38 for number in value):
+        raise NotNative(f"{name}={value!r}")
+    if not value[0] <= value[1]:
         raise NotNative(f"{name}={value!r}")
     return float(value[0]), float(value[1])
 

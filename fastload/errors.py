@@ -126,7 +126,8 @@ def sample_error(kind: type[FastloadError], index: int, path: str | None, cause:
     """The exception to raise for one sample; also an instance of the cause's type if that is one which Pillow raises."""
     reason = cause if isinstance(cause, str) else f"{type(cause).__name__}: {cause}"
     where = f"sample {index}" + (f" ({path})" if path is not None else "")
-    error = _JOINED.get((kind, type(cause)), kind)(f"{where}: {reason}")  # type: ignore[arg-type]
+    joined = (_JOINED[kind, base] for base in type(cause).__mro__ if (kind, base) in _JOINED)
+    error = next(joined, kind)(f"{where}: {reason}")
     error.index, error.path, error.reason = index, path, reason
     if isinstance(cause, Exception):
         error.__cause__ = cause

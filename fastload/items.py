@@ -18,6 +18,7 @@ from torchvision import tv_tensors
 from fastload import _core, settings
 from fastload.cores import share_of_cores
 from fastload.datasets.leaf import Leaf, NotNative, leaf_of
+from fastload.datasets.names import source_of
 from fastload.engines import AtWork, engine_of, leave_if_all_ends
 from fastload.generators import drawing
 from fastload.memory import BatchMemory
@@ -46,7 +47,7 @@ class Items:
         dataset = leaf.dataset
         path, target = leaf.sample(within)
         reading, form = self.recipe(dataset.transform)
-        array = self._read(path, reading, form, words)
+        array = self._read(source_of(path), reading, form, words)
         if array is None:
             return dataset[within]  # Pillow knows, or raises; the generator is as it was
         sample = _as_torchvision_has_it(array, reading, path)

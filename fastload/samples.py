@@ -12,6 +12,7 @@ import torch
 
 from fastload import _core
 from fastload.datasets.leaf import Leaf
+from fastload.datasets.names import name_of
 from fastload.errors import FastloadError, kind_of, sample_error
 from fastload.transforms import Reading
 
@@ -38,15 +39,17 @@ class BatchSamples:
 
     Attributes:
         indices: as the sampler gave them, counted from the start of the data set.
-        paths, targets: of each; None where the index is none.
+        paths, targets: of each, paths as text; None where the index is none.
     """
 
     def __init__(self, find: Callable[[int], tuple[Leaf, int]], indices: Sequence[Any], length: int) -> None:
         self.indices: list[int] = []
         self.paths: list[str | None] = []
+        self.sources: list[str | bytes] = []  # in the engine's form
         self.targets: list[Any] = []
         self._causes: dict[int, Exception] = {}
         self._loads: list[Any] = []
+        self._given: list[Any] = []  # paths, as the plain loader takes them
         for given in indices:
             # A bad index fails when its turn comes, like any bad sample: no bytes here, and load() raises.
             index, path, target = -1, None, None
@@ -59,19 +62,17 @@ class BatchSamples:
             except Exception as error:
                 load = _raiser(error)
             self.indices.append(index)
-            self.paths.append(path)
+            name = name_of(path)
+            self.paths.append(name)
+            self.sources.append(b"" if name is None else name)  # no bytes: load() is asked
             self.targets.append(target)
             self._loads.append(load)
-
-    @property
-    def sources(self) -> list[Any]:
-        """In the engine's form."""
-        return [b"" if path is None else path for path in self.paths]
+            self._given.append(path)
 
     def load(self, slot: int, why: str) -> np.ndarray | None:
         """Pillow's RGB pixels, uint8 [height, width, 3], or None and a cause. Called on the engine's threads."""
         try:
-            return np.asarray(self._loads[slot](self.paths[slot]))
+            return np.asarray(self._loads[slot](self._given[slot]))
         except Exception as error:
             self._causes[slot] = error
             return None

@@ -23,6 +23,7 @@ from torch.utils.data._utils import worker as torch_worker
 from fastload import _core, settings
 from fastload.datasets.leaf import NotNative
 from fastload.datasets.locate import Located, locate
+from fastload.datasets.names import name_of, opens
 from fastload.errors import DecodeError, FastloadError, ReadError, SampleError, sample_error
 from fastload.generators import GeneratorStates
 from fastload.items import Items
@@ -396,13 +397,17 @@ def _restore_generators(kept: dict[str, Any]) -> None:
         GeneratorStates.from_json(kept["generators"]).restore()
 
 
-def _named(index: Any, path: str, make: Callable[[], Any]) -> Any:
+def _named(index: Any, path: Any, make: Callable[[], Any]) -> Any:
     """Errors of reading and decoding get the sample's name; errors of the user's own code stay as they are."""
     try:
         return make()
     except OSError as error:
         kind = DecodeError if isinstance(error, PIL.UnidentifiedImageError) or error.errno is None else ReadError
-        raise sample_error(kind, int(index), path, error) from error
+        raise sample_error(kind, int(index), name_of(path), error) from error
+    except Exception as error:
+        if opens(path):
+            raise
+        raise sample_error(ReadError, int(index), name_of(path), error) from error
 
 
 @contextmanager

@@ -226,7 +226,7 @@ class _Chain:
         made.height, made.width = arguments.height_width(t.size)
         made.filter = arguments.resize_filter(t.interpolation, is_v2=made.v2)
         scale, ratio = arguments.ascending(t.scale, "scale"), arguments.ascending(t.ratio, "ratio")
-        if ratio[0] <= 0 or scale[0] < 0:
+        if ratio[0] < 1e-38 or scale[0] < 0:
             raise NotNative(f"scale={t.scale!r}, ratio={t.ratio!r}")
         arguments.require_float32()
         made.set_scale(scale)

@@ -1,6 +1,47 @@
 #include "index/path_table.h"
 
+#include <algorithm>
+#include <cstring>
+
 namespace fastload::index {
+
+namespace {
+
+template <typename T>
+std::string_view bytes_of(const std::vector<T>& values) {
+  return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)};
+}
+
+template <typename T>
+void assign_bytes(std::string_view bytes, std::vector<T>* values) {
+  values->resize(bytes.size() / sizeof(T));
+  if (!values->empty()) std::memcpy(values->data(), bytes.data(), values->size() * sizeof(T));
+}
+
+// Where the parts of `text` begin, and its end.
+bool are_starts(const std::vector<uint64_t>& starts, const std::string& text) {
+  return !starts.empty() && starts.front() == 0 && starts.back() == text.size() &&
+         std::is_sorted(starts.begin(), starts.end());
+}
+
+}  // namespace
+
+std::array<std::string_view, PathTable::kParts> PathTable::parts() const {
+  return {folders_, bytes_of(folder_starts_), names_, bytes_of(name_starts_), bytes_of(folder_of_), bytes_of(targets_)};
+}
+
+bool PathTable::assign(const std::array<std::string_view, kParts>& parts) {
+  folder_ids_.clear();
+  folders_ = parts[0];
+  assign_bytes(parts[1], &folder_starts_);
+  names_ = parts[2];
+  assign_bytes(parts[3], &name_starts_);
+  assign_bytes(parts[4], &folder_of_);
+  assign_bytes(parts[5], &targets_);
+  return are_starts(folder_starts_, folders_) && are_starts(name_starts_, names_) &&
+         name_starts_.size() == targets_.size() + 1 && folder_of_.size() == targets_.size() &&
+         std::all_of(folder_of_.begin(), folder_of_.end(), [&](uint32_t folder) { return size_t{folder} + 1 < folder_starts_.size(); });
+}
 
 void PathTable::append(std::string_view path, int64_t target) {
   const size_t slash = path.rfind('/');

@@ -3,6 +3,7 @@
 // Filled by one thread, then read by any number. 1.28 million ImageNet paths take about 45 bytes each.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -13,6 +14,12 @@ namespace fastload::index {
 
 class PathTable {
  public:
+  // All of it, to be copied elsewhere: bytes of the six arrays below, in their order.
+  static constexpr size_t kParts = 6;
+  std::array<std::string_view, kParts> parts() const;
+  // The same table from such bytes; false if they are none.
+  bool assign(const std::array<std::string_view, kParts>& parts);
+
   void append(std::string_view path, int64_t target);
   // Gives back what growing left over; call once after the last append.
   void shrink();

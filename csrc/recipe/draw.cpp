@@ -1,4 +1,5 @@
 #include <cmath>
+#include <limits>
 
 #include "recipe/plan.h"
 #include "recipe/recipe.h"
@@ -7,8 +8,16 @@ namespace fastload::recipe {
 
 namespace {
 
+// What is larger than any image stays so.
+int32_t as_int32(double value) {
+  constexpr double kMost = std::numeric_limits<int32_t>::max();
+  return static_cast<int32_t>(std::fmax(-kMost, std::fmin(kMost, value)));
+}
+
 // Python's round(): ties to even, which is the default rounding mode.
-int32_t round_half_even(double value) { return static_cast<int32_t>(std::nearbyint(value)); }
+int32_t round_half_even(double value) { return as_int32(std::nearbyint(value)); }
+
+constexpr uint8_t kBlack[3] = {0, 0, 0};
 
 float uniform_between(const Recipe& recipe, random::Generator& generator, float low, float high) {
   const float x = generator.uniform();
@@ -87,12 +96,11 @@ void resized_size(const Transform& t, int32_t width, int32_t height, int32_t* ou
                                      static_cast<double>(new_long));
     new_long = t.max_size;
   }
-  *out_width = static_cast<int32_t>(width <= height ? new_short : new_long);
-  *out_height = static_cast<int32_t>(width <= height ? new_long : new_short);
+  *out_width = as_int32(static_cast<double>(width <= height ? new_short : new_long));
+  *out_height = as_int32(static_cast<double>(width <= height ? new_long : new_short));
 }
 
 Status center_crop(const Transform& t, PlanBuilder& plan) {
-  static constexpr uint8_t kBlack[3] = {0, 0, 0};
   const int32_t dx = t.width - plan.width();
   const int32_t dy = t.height - plan.height();
   if (dx > 0 || dy > 0) {
@@ -126,22 +134,24 @@ Status random_crop_v1(const Transform& t, random::Generator& generator, PlanBuil
 }
 
 Status random_crop_v2(const Transform& t, random::Generator& generator, PlanBuilder& plan) {
-  int32_t padding[4] = {t.padding[0], t.padding[1], t.padding[2], t.padding[3]};
-  int32_t width = plan.width() + padding[0] + padding[2];
-  int32_t height = plan.height() + padding[1] + padding[3];
+  int64_t padding[4] = {t.padding[0], t.padding[1], t.padding[2], t.padding[3]};
+  int64_t width = int64_t{plan.width()} + padding[0] + padding[2];
+  int64_t height = int64_t{plan.height()} + padding[1] + padding[3];
   if (t.pad_if_needed && height < t.height) {
-    const int32_t missing = t.height - height;
+    const int64_t missing = t.height - height;
     padding[1] += missing;
     padding[3] += missing;
     height += 2 * missing;
   }
   if (t.pad_if_needed && width < t.width) {
-    const int32_t missing = t.width - width;
+    const int64_t missing = t.width - width;
     padding[0] += missing;
     padding[2] += missing;
     width += 2 * missing;
   }
   if (height < t.height || width < t.width) return {Code::transform, "crop larger than the image"};
+  constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
+  if (height > kMost || width > kMost) return {Code::transform, "padded to an impossible size"};
   const bool pads = padding[0] != 0 || padding[1] != 0 || padding[2] != 0 || padding[3] != 0;
   int32_t y = 0;
   int32_t x = 0;
@@ -154,10 +164,16 @@ Status random_crop_v2(const Transform& t, random::Generator& generator, PlanBuil
 
 Status apply(const Transform& t, const Recipe& recipe, random::Generator& generator, PlanBuilder& plan) {
   switch (t.kind) {
-    case Kind::random_resized_crop:
-      plan.crop(random_resized_crop(t, recipe, generator, plan.width(), plan.height()));
-      plan.resize(t.width, t.height, t.filter, recipe.vertical_first);
+    case Kind::random_resized_crop: {
+      const Box crop = random_resized_crop(t, recipe, generator, plan.width(), plan.height());
+      if (crop.width == 0 || crop.height == 0) {
+        plan.blacken(t.width, t.height);
+      } else {
+        plan.crop(crop);
+        plan.resize(t.width, t.height, t.filter, recipe.vertical_first);
+      }
       return {};
+    }
     case Kind::resize: {
       int32_t width = 0;
       int32_t height = 0;

@@ -5,7 +5,7 @@ namespace fastload::recipe {
 namespace {
 
 // Largest image that a plan may hold on the way, in pixels; Pillow would run out of memory long before.
-constexpr int64_t kMaxPixels = int64_t{1} << 31;
+constexpr int64_t kMaxPixels = (int64_t{1} << 31) - 1;
 
 // What a step needs of its input to give `give` of its output.
 Box needed(const Step& step, Box give) {
@@ -45,23 +45,26 @@ bool is_vertical_first(VerticalFirst order, int64_t in_width, int64_t in_height,
 PlanBuilder::PlanBuilder(int32_t width, int32_t height, Plan* plan)
     : plan_(plan), image_width_(width), image_height_(height) {
   *plan = Plan{};
-  plan->width = width;
-  plan->height = height;
+  plan->width = plan->image_width = width;
+  plan->height = plan->image_height = height;
 }
 
-Step* PlanBuilder::append(StepKind kind, int32_t out_width, int32_t out_height) {
+Step* PlanBuilder::append(StepKind kind, int64_t out_width, int64_t out_height) {
   if (plan_->count == kMaxSteps) {
     overflow_ = true;
     --plan_->count;
   }
-  if (out_width < 1 || out_height < 1 || static_cast<int64_t>(out_width) * out_height > kMaxPixels) refused_ = true;
+  if (out_width < 1 || out_height < 1 || out_width > kMaxPixels || out_height > kMaxPixels / out_width) {
+    refused_ = true;
+    out_width = out_height = 1;
+  }
   Step& step = plan_->steps[plan_->count++];
   step = Step{};
   step.kind = kind;
   step.in_width = plan_->width;
   step.in_height = plan_->height;
-  step.out_width = plan_->width = out_width;
-  step.out_height = plan_->height = out_height;
+  step.out_width = plan_->width = static_cast<int32_t>(out_width);
+  step.out_height = plan_->height = static_cast<int32_t>(out_height);
   return &step;
 }
 
@@ -88,12 +91,19 @@ void PlanBuilder::flip(StepKind kind) { append(kind, plan_->width, plan_->height
 
 void PlanBuilder::grayscale() { append(StepKind::grayscale, plan_->width, plan_->height); }
 
-void PlanBuilder::pad(int32_t left, int32_t top, int32_t right, int32_t bottom, image::PadMode mode,
+void PlanBuilder::blacken(int32_t width, int32_t height) {
+  static constexpr uint8_t kBlack[3] = {0, 0, 0};
+  crop({0, 0, 1, 1});
+  pad(0, 0, width, height, image::PadMode::constant, kBlack);
+  crop({1, 1, width, height});
+}
+
+void PlanBuilder::pad(int64_t left, int64_t top, int64_t right, int64_t bottom, image::PadMode mode,
                       const uint8_t fill[3]) {
   if (left == 0 && top == 0 && right == 0 && bottom == 0) return;
   Step* step = append(StepKind::pad, plan_->width + left + right, plan_->height + top + bottom);
-  step->x = left;
-  step->y = top;
+  step->x = static_cast<int32_t>(left);
+  step->y = static_cast<int32_t>(top);
   step->pad_mode = mode;
   for (int c = 0; c < 3; ++c) step->fill[c] = fill[c];
 }

@@ -17,13 +17,15 @@ class PlanBuilder {
   void resize(int32_t width, int32_t height, image::Filter filter, VerticalFirst order);
   void flip(StepKind kind);
   void grayscale();
-  void pad(int32_t left, int32_t top, int32_t right, int32_t bottom, image::PadMode mode, const uint8_t fill[3]);
+  void pad(int64_t left, int64_t top, int64_t right, int64_t bottom, image::PadMode mode, const uint8_t fill[3]);
+  // Of an image without pixels Pillow's resize makes a black one.
+  void blacken(int32_t width, int32_t height);
 
   // Takes trailing flips out of the steps, then walks back from the result to the decode window.
   Status finish();
 
  private:
-  Step* append(StepKind kind, int32_t out_width, int32_t out_height);
+  Step* append(StepKind kind, int64_t out_width, int64_t out_height);
 
   Plan* plan_;
   int32_t image_width_;

@@ -81,6 +81,8 @@ constexpr int kMaxSteps = 32;
 struct Plan {
   Step steps[kMaxSteps];
   int count = 0;
+  int32_t image_width = 0;  // of what was drawn for
+  int32_t image_height = 0;
   Box window;         // of the decoded image
   int32_t width = 0;  // of the result
   int32_t height = 0;

@@ -17,7 +17,7 @@ class ImageFiles(GivesLists, Dataset):
     """Images by path.
 
     Args:
-        paths: any iterable of paths.
+        paths: any iterable of paths; one that ``open`` would not take is a sample that cannot be read.
         targets: as many integers, or None; then an item is the image alone.
         transform: torchvision transform of the RGB image.
         target_transform: of the target.
@@ -28,16 +28,15 @@ class ImageFiles(GivesLists, Dataset):
 
     def __init__(
         self,
-        paths: Iterable[str | os.PathLike[str]],
+        paths: Iterable[str | bytes | os.PathLike[Any]],
         targets: Iterable[int] | None = None,
         transform: Callable[[Any], Any] | None = None,
         target_transform: Callable[[Any], Any] | None = None,
     ) -> None:
-        named = (os.fspath(path) for path in paths)
         if targets is None:
-            self.samples = SampleTable((path, -1) for path in named)
+            self.samples = SampleTable((path, -1) for path in paths)
         else:
-            self.samples = SampleTable((path, int(target)) for path, target in zip(named, targets, strict=True))
+            self.samples = SampleTable((path, int(target)) for path, target in zip(paths, targets, strict=True))
         self.has_targets = targets is not None
         self.transform = transform
         self.target_transform = target_transform

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import overload
+from typing import Any, overload
 
 from fastload import _core
+from fastload.datasets.names import name_of
 
 
 class SampleTable(Sequence[tuple[str, int]]):
     """Read-only stand-in for the list ``samples`` of torchvision's folders.
 
-    Paths live in flat native arrays: about 45 bytes a sample for ImageNet's names, shared by every thread and every loader.
-    Slices give plain lists.
+    Paths live in flat native arrays: about 45 bytes a sample for ImageNet's names, shared by every thread and every loader; pickled
+    they take as much. Slices give plain lists. Bytes and ``os.PathLike`` become text; what names no file stays as it is.
     """
 
-    def __init__(self, samples: Iterable[tuple[str, int]]) -> None:
+    def __init__(self, samples: Iterable[tuple[Any, int]]) -> None:
         self._table = _core.PathTable()
+        self._nameless: dict[int, Any] = {}
         for path, target in samples:
-            self._table.append(path, target)
+            name = path if type(path) is str and path.isascii() else name_of(path)
+            if name is None:
+                self._nameless[len(self._table)] = path
+            self._table.append("" if name is None else name, target)
         self._table.shrink()
 
     @property
@@ -41,13 +46,17 @@ class SampleTable(Sequence[tuple[str, int]]):
         i = index.__index__()
         if i < 0:
             i += len(self)
-        return self._table.path(i), self._table.target(i)
+        return self._path(i), self._table.target(i)
+
+    def _path(self, i: int) -> Any:
+        path = self._table.path(i)
+        return path if path or not self._nameless else self._nameless.get(i, path)
 
     def __iter__(self) -> Iterator[tuple[str, int]]:
         shared: dict[int, int] = {}  # one int object a class, not one a sample
         for i in range(len(self)):
             target = self._table.target(i)
-            yield self._table.path(i), shared.setdefault(target, target)
+            yield self._path(i), shared.setdefault(target, target)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence) or len(self) != len(other):
@@ -58,6 +67,3 @@ class SampleTable(Sequence[tuple[str, int]]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self)} samples)"
-
-    def __reduce__(self) -> tuple:
-        return type(self), (list(self),)
