@@ -398,15 +398,15 @@ std::unique_ptr<PyBatch> submit(const std::shared_ptr<engine::Engine>& owner, co
   return std::make_unique<PyBatch>(owner, batch);
 }
 
-// Memory from `grow(id, bytes)`, which returns a uint8 array and keeps it alive.
+// Memory from `grow(id, bytes, gone)`, which returns a uint8 array and keeps it alive, but not those that are gone.
 std::shared_ptr<engine::BatchMemory> make_memory(const py::function& grow) {
   // The last reference to a Python object may go on an engine's thread.
   const std::shared_ptr<py::function> held(new py::function(grow), [](py::function* function) {
     locked([function] { delete function; });
   });
-  return std::make_shared<engine::BatchMemory>([held](int id, size_t bytes) -> uint8_t* {
+  return std::make_shared<engine::BatchMemory>([held](int id, size_t bytes, const std::vector<int>& gone) -> uint8_t* {
     return locked([&]() -> uint8_t* {
-      const py::object made = call(*held, py::make_tuple(id, bytes));
+      const py::object made = call(*held, py::make_tuple(id, bytes, gone));
       if (!made || !py::isinstance<py::array_t<uint8_t>>(made)) {
         PyErr_Clear();
         return nullptr;
@@ -449,7 +449,7 @@ class OpenSample {
     const char* const formats[] = {"u1", "f4", "f2", "u2", "f8"};  // bfloat16 travels as its bits
     py::array out(py::dtype(formats[static_cast<int>(target.values.element)]), shape);
     void* data = out.mutable_data();
-    unlocked([&] { lane_->finish(target, data); });
+    if (!unlocked([&] { return lane_->finish(target, data).ok(); })) return py::none();
     return out;
   }
 
@@ -529,7 +529,8 @@ void bind_engine(py::module_& module) {
   py::class_<engine::BatchMemory, std::shared_ptr<engine::BatchMemory>>(
       module, "BatchMemory", "Blocks of memory for batches, taken when a batch is first written.")
       .def(py::init(&make_memory), py::arg("grow"))
-      .def("give", &engine::BatchMemory::give, py::arg("id"), "Block `id` is nobody's again.");
+      .def("give", &engine::BatchMemory::give, py::arg("id"), "Block `id` is nobody's again.")
+      .def("forget", &engine::BatchMemory::forget, py::arg("id"), "Block `id` is the caller's for good.");
   py::class_<PyBatch>(module, "Batch", "A batch under way.")
       .def("take_block", &PyBatch::take_block,
            "The id of the block that holds the images, -1 if none was needed; it is the caller's to give back.")

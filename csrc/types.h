@@ -52,6 +52,13 @@ enum class Code : int32_t {
   cancelled,   // an earlier sample of the batch failed, or the batch was given up
 };
 
+// Of a file of which only the beginning is in memory.
+enum class Rest : uint8_t {
+  wanted,
+  unwanted,  // the image ends before it
+  foreign,   // the file is somebody else's, who reads it in his own way
+};
+
 struct Status {
   Code code = Code::ok;
   const char* message = "";

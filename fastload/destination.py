@@ -57,7 +57,9 @@ class Staging:
     def __init__(self, *, pinned: bool) -> None:
         blocks: dict[int, torch.Tensor] = {}
 
-        def grow(block: int, nbytes: int) -> np.ndarray:
+        def grow(block: int, nbytes: int, gone: list[int]) -> np.ndarray:
+            for other in gone:
+                del blocks[other]
             blocks[block] = torch.empty(nbytes, dtype=torch.uint8, device="cpu", pin_memory=pinned)
             return blocks[block].numpy()
 

@@ -62,10 +62,10 @@ class Items:
         return sample, target
 
     def _read(
-        self, path: str, reading: Reading, form: _core.Target, words: tuple[int, int, int] | None
+        self, source: str | bytes, reading: Reading, form: _core.Target, words: tuple[int, int, int] | None
     ) -> np.ndarray | None:
         """None: it cannot be made natively, and nothing was drawn."""
-        opened = self._reader.open(path, pixel_limit())
+        opened = self._reader.open(source, pixel_limit())
         if opened is None:
             return None
         if words is not None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 import threading
+import weakref
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +14,7 @@ import torch
 from fastload import _core
 
 # How many tensors, views, arrays and saved graphs hold a storage; torch's own graph trees decide by it what may be overwritten.
+# What Python holds, as x.untyped_storage(), x.storage() and whatever has these as an attribute, is one object, counted by Python.
 _use_count = getattr(torch._C, "_storage_Use_Count", None)
 
 
@@ -27,11 +31,13 @@ class BatchMemory:
     """
 
     def __init__(self) -> None:
-        blocks: dict[int, tuple[torch.UntypedStorage, int]] = {}  # with its address
+        blocks: dict[int, tuple[torch.UntypedStorage, int, int]] = {}  # with its address and bytes
 
-        def grow(block: int, nbytes: int) -> np.ndarray:
+        def grow(block: int, nbytes: int, gone: list[int]) -> np.ndarray:
+            for other in gone:
+                del blocks[other]
             memory = torch.empty(nbytes, dtype=torch.uint8, device="cpu")
-            blocks[block] = memory.untyped_storage(), memory.data_ptr()
+            blocks[block] = memory.untyped_storage(), memory.data_ptr(), nbytes
             # Not memory.numpy(): that would make the consumer's batch a tensor that cannot be resized.
             return np.frombuffer((ctypes.c_uint8 * nbytes).from_address(memory.data_ptr()), np.uint8)
 
@@ -40,6 +46,8 @@ class BatchMemory:
         self._blocks = blocks
         self._lent: list[int] = []
         self._lock = threading.RLock()  # of what is lent; a collection may come back here
+        # Versions of Python and torch differ; where C++ holds it too, some count one more.
+        self._alone = _references({0: (torch.UntypedStorage(1, device="cpu"), 0, 1)}, 0)
 
     @staticmethod
     def serves(*, pinned: bool) -> bool:
@@ -63,17 +71,35 @@ class BatchMemory:
     def _reclaim(self, remember: int) -> None:
         still: list[int] = []
         for block in self._lent:
-            storage, address = self._blocks[block]
-            if _use_count(storage._cdata) > 1:
+            if self._is_held(block):
                 still.append(block)
-            elif storage.data_ptr() == address and not storage.is_shared():
+            elif self._is_as_it_was(block):
                 self.native.give(block)
-            else:  # resized or moved while it was lent: the engine's address is not this memory's any more
-                del self._blocks[block]
-            del storage
+            else:
+                self._forget(block)
         for forgotten in still[:-remember]:
-            del self._blocks[forgotten]
+            self._forget(forgotten)
         self._lent = still[-remember:]
+
+    def _is_held(self, block: int) -> bool:
+        return _references(self._blocks, block) != self._alone or _use_count(self._blocks[block][0]._cdata) > 1
+
+    def _is_as_it_was(self, block: int) -> bool:
+        """Whether the engine's address is still this memory's, and nobody can come back to it: in torch's loader the storage would
+        be gone by now, and what refers to it weakly would say so."""
+        storage, address, nbytes = self._blocks[block]
+        if storage.nbytes() != nbytes or storage.data_ptr() != address or storage.is_shared():
+            return False
+        return weakref.getweakrefcount(storage) == 0
+
+    def _forget(self, block: int) -> None:
+        del self._blocks[block]
+        self.native.forget(block)
+
+
+def _references(blocks: dict[int, Any], block: int) -> int:
+    """To a block's storage from Python, those of this call included."""
+    return sys.getrefcount(blocks[block][0])
 
 
 def _copies_from_pageable_memory_are_done_on_return() -> bool:

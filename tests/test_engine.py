@@ -151,7 +151,7 @@ def test_memory_is_checked(engine, files):
 def test_memory_is_taken_once_and_used_again(engine, files):
     made = []
 
-    def grow(block, nbytes):
+    def grow(block, nbytes, gone):
         made.append(np.zeros(nbytes, np.uint8))
         return made[block]
 
@@ -170,7 +170,7 @@ def test_memory_is_taken_once_and_used_again(engine, files):
 
 
 def test_no_memory_is_a_failure_of_the_samples(engine, files):
-    def grow(block, nbytes):
+    def grow(block, nbytes, gone):
         raise MemoryError
 
     _, batch = submit(engine, [str(path) for path in files], out=_core.BatchMemory(grow))

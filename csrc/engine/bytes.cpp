@@ -1,6 +1,7 @@
 #include "engine/bytes.h"
 
 #include <cstring>
+#include <new>
 #include <utility>
 
 namespace fastload::engine {
@@ -12,22 +13,54 @@ constexpr size_t kStep = size_t{1} << 15;  // between two capacities
 }  // namespace
 
 BytePool::Block BytePool::take(size_t size, size_t* capacity) {
-  *capacity = (size + kStep - 1) / kStep * kStep;
+  const size_t wanted = (size + kStep - 1) / kStep * kStep;
+  std::vector<Block> gone;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    std::vector<Block>& blocks = free_[*capacity];
-    if (!blocks.empty()) {
-      Block block = std::move(blocks.back());
-      blocks.pop_back();
+    const auto found = free_.lower_bound(wanted);
+    if (found != free_.end() && found->first <= wanted + wanted / 4) {
+      *capacity = found->first;
+      Block block = std::move(found->second);
+      free_.erase(found);
+      free_bytes_ -= *capacity;
+      use_.take(*capacity);
       return block;
     }
   }
-  return Block(new uint8_t[*capacity]);
+  *capacity = wanted;
+  Block block(new uint8_t[wanted]);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  use_.take(wanted);
+  gone = make_room();
+  return block;
 }
 
 void BytePool::give(Block block, size_t capacity) {
+  std::vector<Block> gone;
   const std::lock_guard<std::mutex> lock(mutex_);
-  free_[capacity].push_back(std::move(block));
+  use_.give(capacity);
+  try {
+    free_.emplace(capacity, std::move(block));
+    free_bytes_ += capacity;
+    gone = make_room();
+  } catch (const std::bad_alloc&) {  // for a node of the list: what was not put into it goes
+  }
+}
+
+std::vector<BytePool::Block> BytePool::make_room() {
+  std::vector<Block> gone;
+  while (!free_.empty() && use_.in_use() + free_bytes_ > use_.allowed()) {
+    const auto largest = std::prev(free_.end());
+    gone.push_back(std::move(largest->second));
+    free_bytes_ -= largest->first;
+    free_.erase(largest);
+  }
+  return gone;
+}
+
+size_t BytePool::bytes() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return use_.in_use() + free_bytes_;
 }
 
 PooledBytes::PooledBytes(std::shared_ptr<BytePool> pool, ByteSpan bytes) : pool_(std::move(pool)), size_(bytes.size) {

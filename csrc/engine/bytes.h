@@ -1,6 +1,7 @@
 // engine/bytes.h: memory for the bytes of files that wait for another decoder, used again when they are gone.
 //
-// malloc gives and takes such sizes back to the kernel: with 16 threads that was half of what it costs to plan a sample.
+// malloc gives and takes such sizes back to the kernel: with 16 threads that was half of what it costs to plan a sample. What is free
+// goes, the largest first, where all together is more than HighWater allows.
 #pragma once
 
 #include <cstddef>
@@ -10,6 +11,7 @@
 #include <mutex>
 #include <vector>
 
+#include "engine/high_water.h"
 #include "types.h"
 
 namespace fastload::engine {
@@ -18,13 +20,22 @@ class BytePool {
  public:
   using Block = std::unique_ptr<uint8_t[]>;
 
-  // At least `size` bytes: `capacity` of them.
+  // At least `size` bytes: `capacity` of them, at most a quarter more than that takes.
   Block take(size_t size, size_t* capacity);
   void give(Block block, size_t capacity);
+  // In use and free.
+  size_t bytes();
 
  private:
+  static constexpr size_t kTakesAWindow = 4096;
+
+  // With the lock: what has to go, for the caller to let go of without it.
+  std::vector<Block> make_room();
+
   std::mutex mutex_;
-  std::map<size_t, std::vector<Block>> free_;  // by capacity
+  std::multimap<size_t, Block> free_;  // by capacity
+  size_t free_bytes_ = 0;
+  HighWater use_{kTakesAWindow};
 };
 
 // A copy of some bytes. Goes back to the pool at its end.

@@ -340,6 +340,7 @@ void Engine::Pool::run(const Task& task, Lane& lane) {
   } else {
     status = run_stages(batch, task.slot, lane);
   }
+  lane.settle();
   {
     const std::lock_guard<std::mutex> lock(batch.mutex_);
     for (int stage = 0; stage < kStages; ++stage) batch.times.ns[stage] += lane.times().ns[stage];
@@ -403,8 +404,7 @@ Status Engine::Pool::finish(Batch& batch, size_t slot, Lane& lane) {
   return without_throwing([&]() -> Status {
     uint8_t* out = batch.output();
     if (out == nullptr) return {Code::too_large, "no memory for the batch"};
-    lane.finish(*batch.target, out + slot * batch.sample_bytes);
-    return {};
+    return lane.finish(*batch.target, out + slot * batch.sample_bytes);
   });
 }
 

@@ -1,20 +1,19 @@
 #include "engine/lane.h"
 
 #include <chrono>
-#include <cstdlib>
 #include <cstring>
-#include <new>
 
 #include "image/colour.h"
 #include "image/geometry.h"
+#include "jpeg/end_search.h"
 
 namespace fastload::engine {
 
 namespace {
 
-constexpr size_t kCacheLine = 64;
 // What an H200's hardware decoder gave in Pillow's pixels to a level; among other samplings some were off by three.
 constexpr int32_t k444 = 11, k420 = 22;
+constexpr Status kChanged = {Code::unreadable, "the file changed while it was read"};
 
 int64_t now_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
@@ -31,21 +30,6 @@ StageClock::StageClock(StageTimes* times, Stage stage) : times_(times), stage_(s
 
 StageClock::~StageClock() { times_->ns[static_cast<int>(stage_)] += now_ns() - start_ns_; }
 
-PixelBuffer::~PixelBuffer() { std::free(data_); }
-
-uint8_t* PixelBuffer::reserve(size_t bytes) {
-  if (bytes > capacity_) {
-    std::free(data_);
-    capacity_ = (bytes + bytes / 2 + kCacheLine - 1) / kCacheLine * kCacheLine;
-    data_ = static_cast<uint8_t*>(std::aligned_alloc(kCacheLine, capacity_));
-    if (data_ == nullptr) {
-      capacity_ = 0;
-      throw std::bad_alloc();
-    }
-  }
-  return data_;
-}
-
 Pixels PixelBuffer::image(int32_t width, int32_t height) {
   const ptrdiff_t stride = 4 * static_cast<ptrdiff_t>(width);
   return {reserve(static_cast<size_t>(stride) * static_cast<size_t>(height) + kPixelSlack), width, height, stride};
@@ -57,7 +41,8 @@ Status Lane::open(const io::Source& source, int64_t max_pixels) {
   whole_ = adopted_ = false;
   {
     const StageClock clock(&times_, Stage::read);
-    const Status status = file_.read(source, &bytes_);
+    jpeg::EndSearch search;
+    const Status status = file_.read(source, [&search](ByteSpan so_far) { return search.look(so_far); }, &bytes_);
     if (!status.ok()) return status;
   }
   header_ = jpeg::Header{};
@@ -79,10 +64,10 @@ Status Lane::open(const io::Source& source, int64_t max_pixels) {
 
 Pixels Lane::adopt(int32_t width, int32_t height) {
   jpeg_.close();
+  pixels_ = decoded_.image(width, height);
   width_ = width;
   height_ = height;
   whole_ = adopted_ = true;
-  pixels_ = decoded_.image(width, height);
   return pixels_;
 }
 
@@ -137,6 +122,7 @@ Status Lane::read_coefficients(const Deferred& left) {
 }
 
 Status Lane::decode() {
+  if (!is_of_plan()) return kChanged;
   if (whole_) return {};
   const StageClock clock(&times_, Stage::decode);
   pixels_ = {decoded_.reserve(jpeg_.required_bytes(plan_.window)), 0, 0, 0};
@@ -172,7 +158,8 @@ Pixels Lane::run_steps(Pixels pixels) {
   return pixels;
 }
 
-void Lane::finish(const Target& target, void* out) {
+Status Lane::finish(const Target& target, void* out) {
+  if (!is_of_plan()) return kChanged;
   Pixels pixels = whole_ ? view(pixels_, plan_.window) : pixels_;
   {
     const StageClock clock(&times_, Stage::resample);
@@ -181,6 +168,16 @@ void Lane::finish(const Target& target, void* out) {
   jpeg_.close();
   const StageClock clock(&times_, Stage::pack);
   image::pack(pixels, target.values, target.layout, plan_.flip_horizontal, plan_.flip_vertical, out, simd_);
+  return {};
+}
+
+void Lane::settle() {
+  jpeg_.close();
+  file_.settle();
+  jpeg_.settle();
+  resampler_.settle();
+  decoded_.settle();
+  for (PixelBuffer& turned : turned_) turned.settle();
 }
 
 }  // namespace fastload::engine

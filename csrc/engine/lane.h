@@ -1,11 +1,12 @@
 // engine/lane.h: one sample at a time from source to finished tensor: open (read, header), draw, finish (decode, resample,
-// pack). A Lane is one thread's scratch memory; its buffers grow to the largest sample seen and are never given back.
+// pack). A Lane is one thread's scratch memory, which settle() keeps from staying as large as the largest sample ever.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <vector>
 
+#include "buffer.h"
 #include "engine/deferred.h"
 #include "image/pack.h"
 #include "image/resample.h"
@@ -39,21 +40,10 @@ class StageClock {
   int64_t start_ns_;
 };
 
-// A grow-only pixel buffer.
-class PixelBuffer {
+class PixelBuffer : public Buffer {
  public:
-  ~PixelBuffer();
-  PixelBuffer() = default;
-  PixelBuffer(const PixelBuffer&) = delete;
-  PixelBuffer& operator=(const PixelBuffer&) = delete;
-
-  uint8_t* reserve(size_t bytes);
   // Packed rows of a width x height image, slack included.
   Pixels image(int32_t width, int32_t height);
-
- private:
-  uint8_t* data_ = nullptr;
-  size_t capacity_ = 0;
 };
 
 // What finished samples look like. One for all samples of a loader, read-only once made.
@@ -89,8 +79,12 @@ class Lane {
   // Decodes what the plan needs. A failure here may be answered by adopt() and another decode(), which then does nothing.
   Status decode();
 
-  // Resamples and packs into `out`: plan().height x plan().width x channels elements.
-  void finish(const Target& target, void* out);
+  // Resamples and packs into `out`: plan().height x plan().width x channels elements. Fails where the image, which may have been
+  // adopted since the plan was drawn, is not of the size that it was drawn for.
+  Status finish(const Target& target, void* out);
+
+  // Between two samples: gives back memory that only a very large one needs.
+  void settle();
 
   int32_t width() const { return width_; }
   int32_t height() const { return height_; }
@@ -98,6 +92,7 @@ class Lane {
   StageTimes& times() { return times_; }
 
  private:
+  bool is_of_plan() const { return width_ == plan_.image_width && height_ == plan_.image_height; }
   Keep why_kept() const;
   // What the other decoder must know beside the file; false where the plan is not two passes.
   bool describe(Deferred* out);

@@ -20,6 +20,7 @@ Lanes::Borrowed Lanes::borrow() {
 }
 
 void Lanes::give_back(std::unique_ptr<Lane> lane) noexcept {
+  lane->settle();
   const std::lock_guard<std::mutex> lock(mutex_);
   try {
     free_.push_back(std::move(lane));

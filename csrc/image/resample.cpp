@@ -1,8 +1,8 @@
 #include "image/resample.h"
 
 #include <cstring>
-#include <vector>
 
+#include "buffer.h"
 #include "image/passes.h"
 #include "image/taps.h"
 
@@ -39,15 +39,12 @@ Box needed_input(const Resize& resize) {
 struct Resampler::State {
   const Passes* passes = &kScalarPasses;
   Taps taps;
-  std::vector<uint32_t> scratch;
-  std::vector<uint8_t> between;
+  Buffer scratch;
+  Buffer between;
 
   void run(Pass pass, const Pixels& source, const Pixels& out) {
-    constexpr size_t kLine = 64;
-    const size_t words = scratch_words(taps.view()) + kLine / sizeof(uint32_t);
-    if (scratch.size() < words) scratch.resize(words);
-    const auto start = (reinterpret_cast<uintptr_t>(scratch.data()) + kLine - 1) / kLine * kLine;
-    pass(taps.view(), reinterpret_cast<uint32_t*>(start), source, out);
+    uint8_t* const words = scratch.reserve(scratch_words(taps.view()) * sizeof(uint32_t));
+    pass(taps.view(), reinterpret_cast<uint32_t*>(words), source, out);
   }
 };
 
@@ -60,6 +57,11 @@ Resampler::Resampler([[maybe_unused]] Simd simd) : state_(new State) {
 
 Resampler::~Resampler() { delete state_; }
 
+void Resampler::settle() {
+  state_->scratch.settle();
+  state_->between.settle();
+}
+
 void Resampler::run(const Resize& resize, const Pixels& source, const Pixels& out) {
   const Box& region = resize.region;
   const Box need = needed_input(resize);
@@ -70,8 +72,7 @@ void Resampler::run(const Resize& resize, const Pixels& source, const Pixels& ou
     if (down) {
       const ptrdiff_t stride = 4 * static_cast<ptrdiff_t>(region.width);
       const size_t bytes = static_cast<size_t>(stride) * static_cast<size_t>(need.height) + kPixelSlack;
-      if (state_->between.size() < bytes) state_->between.resize(bytes);
-      rows = {state_->between.data(), region.width, need.height, stride};
+      rows = {state_->between.reserve(bytes), region.width, need.height, stride};
     } else {
       rows = out;
     }

@@ -1,8 +1,7 @@
 // image/resample.h: pixels in, resized pixels out, every byte equal to Pillow's 8-bit Image.resize.
 //
 // Separable: horizontal pass into an 8-bit intermediate, then vertical, as Pillow does it. `scalar` is the definition; the
-// SIMD variants must equal it byte for byte. One Resampler per thread: it owns the coefficient tables and the intermediate,
-// which only grow.
+// SIMD variants must equal it byte for byte. One Resampler per thread: it owns the coefficient tables and the intermediate.
 #pragma once
 
 #include <vector>
@@ -43,6 +42,8 @@ class Resampler {
 
   // `source` holds exactly needed_input(resize); `out` is a buffer of region.width x region.height pixels.
   void run(const Resize& resize, const Pixels& source, const Pixels& out);
+  // See Buffer.
+  void settle();
 
  private:
   struct Axis;

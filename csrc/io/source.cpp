@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace fastload::io {
@@ -11,7 +12,9 @@ namespace fastload::io {
 namespace {
 
 constexpr int64_t kWholeFile = -1;
-// Files are read whole into memory; a sample larger than this is no image that we would decode.
+// With nobody asked, and nothing but one read: almost every photo.
+constexpr int64_t kReadWhole = int64_t{1} << 22;
+// Where an image is larger than this, somebody else may read it.
 constexpr int64_t kMaxFileBytes = int64_t{1} << 31;
 
 class File {
@@ -42,13 +45,7 @@ Status open_failure(int error) {
 
 }  // namespace
 
-void FileBuffer::reserve(size_t size) {
-  if (size <= capacity_) return;
-  capacity_ = size + size / 2;
-  data_.reset(new uint8_t[capacity_]);
-}
-
-Status FileBuffer::read_file(const char* path, int64_t offset, int64_t length, ByteSpan* bytes) {
+Status FileBuffer::read_file(const char* path, int64_t offset, int64_t length, const Judge& judge, ByteSpan* bytes) {
   const File file(path);
   if (file.fd() < 0) return open_failure(errno);
   if (length == kWholeFile) {
@@ -57,28 +54,34 @@ Status FileBuffer::read_file(const char* path, int64_t offset, int64_t length, B
     if (!S_ISREG(info.st_mode)) return {Code::unreadable, "not a regular file"};
     length = info.st_size;
   }
-  if (length > kMaxFileBytes) return {Code::too_large, "file larger than 2 GiB"};
   if (length <= 0) return {Code::empty, "empty"};
-  reserve(static_cast<size_t>(length) + kPixelSlack);
   int64_t done = 0;
-  while (done < length) {
-    const ssize_t got =
-        ::pread(file.fd(), data_.get() + done, static_cast<size_t>(length - done), static_cast<off_t>(offset + done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return {Code::unreadable, "read failed"};
-    if (got == 0) return {Code::unreadable, "shorter than expected"};
-    done += got;
+  for (int64_t step = kReadWhole;; step *= 2) {
+    const int64_t end = std::min(step, length);
+    uint8_t* const data = buffer_.grow(static_cast<size_t>(end) + kPixelSlack, static_cast<size_t>(done));
+    while (done < end) {
+      const ssize_t got =
+          ::pread(file.fd(), data + done, static_cast<size_t>(end - done), static_cast<off_t>(offset + done));
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) return {Code::unreadable, "read failed"};
+      if (got == 0) return {Code::unreadable, "shorter than expected"};
+      done += got;
+    }
+    *bytes = {data, static_cast<size_t>(done)};
+    if (done == length) return {};
+    const Rest rest = judge(*bytes);
+    if (rest == Rest::unwanted) return {};
+    if (rest == Rest::foreign) return {Code::not_native, "not a plain 8-bit JPEG"};
+    if (done >= kMaxFileBytes) return {Code::too_large, "larger than 2 GiB"};
   }
-  *bytes = {data_.get(), static_cast<size_t>(length)};
-  return {};
 }
 
-Status FileBuffer::read(const Source& source, ByteSpan* bytes) {
+Status FileBuffer::read(const Source& source, const Judge& judge, ByteSpan* bytes) {
   switch (source.kind) {
-    case SourceKind::path: return read_file(source.path.data(), 0, kWholeFile, bytes);
+    case SourceKind::path: return read_file(source.path.data(), 0, kWholeFile, judge, bytes);
     case SourceKind::range:
       if (source.offset < 0 || source.length < 0) return {Code::unreadable, "negative range"};
-      return read_file(source.path.data(), source.offset, source.length, bytes);
+      return read_file(source.path.data(), source.offset, source.length, judge, bytes);
     case SourceKind::memory:
       if (source.memory.size == 0) return {Code::empty, "empty"};
       *bytes = source.memory;

@@ -1,9 +1,12 @@
 // io/source.h: where a sample's bytes are -> the bytes. A path, a range of a file, or memory that somebody else holds.
+//
+// What is named may be no image at all, or a gigabyte that lies behind one: a long file is read in steps.
 #pragma once
 
-#include <memory>
+#include <functional>
 #include <string_view>
 
+#include "buffer.h"
 #include "types.h"
 
 namespace fastload::io {
@@ -19,18 +22,21 @@ struct Source {
   ByteSpan memory;
 };
 
-// The thread's own file bytes: grows, never shrinks, one file at a time.
+using Judge = std::function<Rest(ByteSpan so_far)>;
+
+// The thread's own file bytes, one file at a time.
 class FileBuffer {
  public:
-  // Fills `bytes` from `source`; they live until the next read. Memory is passed through without a copy.
-  Status read(const Source& source, ByteSpan* bytes);
+  // Fills `bytes` from `source`; they live until the next read. Memory is passed through without a copy. Of what is longer than
+  // kReadWhole, as much as `judge` wants: it is asked again each time when twice as much is there. Code::not_native: foreign.
+  Status read(const Source& source, const Judge& judge, ByteSpan* bytes);
+  // See Buffer.
+  void settle() { buffer_.settle(); }
 
  private:
-  Status read_file(const char* path, int64_t offset, int64_t length, ByteSpan* bytes);
-  void reserve(size_t size);
+  Status read_file(const char* path, int64_t offset, int64_t length, const Judge& judge, ByteSpan* bytes);
 
-  std::unique_ptr<uint8_t[]> data_;
-  size_t capacity_ = 0;
+  Buffer buffer_;
 };
 
 }  // namespace fastload::io

@@ -202,9 +202,9 @@ Session::~Session() = default;
 
 Status Session::open(ByteSpan bytes, int64_t max_pixels, Header* header) {
   close();
-  size_t scan = 0;
-  if (!plain_segments(bytes, &scan)) return {Code::not_native, "not a plain 8-bit JPEG"};
-  return state_->open(bytes, scan, max_pixels, header);
+  Scan scan;
+  if (read_segments(bytes, &scan) != Segments::plain) return {Code::not_native, "not a plain 8-bit JPEG"};
+  return state_->open(bytes, scan.begin, max_pixels, header);
 }
 
 Status Session::decode(Box window, Pixels* out) {
@@ -227,6 +227,8 @@ Status Session::read_coefficients(const Coefficients& wanted, int16_t* out) {
 }
 
 void Session::close() { state_->codec.close(); }
+
+void Session::settle() { state_->codec.huffman.settle(); }
 
 void Session::use(Entropy entropy) { state_->codec.huffman.use(entropy); }
 

@@ -71,6 +71,9 @@ class Session {
 
   void close();
 
+  // See Buffer; while no image is open.
+  void settle();
+
   // In the place of best_entropy(), which all have at first.
   void use(Entropy entropy);
 

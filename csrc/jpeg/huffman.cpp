@@ -198,7 +198,7 @@ boolean Huffman::decode_mcu(j_decompress_ptr libjpeg, JBLOCKROW* blocks) {
   const bool intact =
       self.entropy_ == Entropy::bmi2 ? self.decode_with_bmi2(count, blocks) : self.decode_portably(count, blocks);
   const auto read =
-      static_cast<size_t>(self.bits_.next - self.bytes_.get()) * 8 - static_cast<size_t>(self.bits_.count);
+      static_cast<size_t>(self.bits_.next - self.bytes_.data()) * 8 - static_cast<size_t>(self.bits_.count);
   // What is no code shows at its 17th bit.
   if (read + (intact ? 0 : kCodeBits + 1) > self.bits_in_all_) WARNMS(libjpeg, JWRN_HIT_MARKER);
   if (!intact) WARNMS(libjpeg, JWRN_HUFF_BAD_CODE);
@@ -206,12 +206,8 @@ boolean Huffman::decode_mcu(j_decompress_ptr libjpeg, JBLOCKROW* blocks) {
 }
 
 void Huffman::unstuff(const uint8_t* from, size_t size) {
-  if (size + kZerosBehind > capacity_) {
-    capacity_ = size + size / 2 + kZerosBehind;
-    bytes_.reset(new uint8_t[capacity_]);
-  }
   const uint8_t* const end = from + size;
-  uint8_t* to = bytes_.get();
+  uint8_t* to = bytes_.reserve(size + kZerosBehind);
   while (from < end) {
     const void* const found = std::memchr(from, 0xFF, static_cast<size_t>(end - from));
     const uint8_t* const stop = found == nullptr ? end : static_cast<const uint8_t*>(found);
@@ -221,7 +217,7 @@ void Huffman::unstuff(const uint8_t* from, size_t size) {
     *to++ = 0xFF;
     from = stop + 2;
   }
-  bits_in_all_ = static_cast<size_t>(to - bytes_.get()) * 8;
+  bits_in_all_ = static_cast<size_t>(to - bytes_.data()) * 8;
   std::memset(to, 0, kZerosBehind);
 }
 
@@ -250,7 +246,7 @@ void Huffman::take_over(jpeg_decompress_struct* libjpeg) {
     blocks_[i] = {&dc_[component.dc_tbl_no], &ac_[component.ac_tbl_no], &last_dc_[which]};
   }
   unstuff(libjpeg->src->next_input_byte, libjpeg->src->bytes_in_buffer);
-  bits_ = {0, 0, bytes_.get()};
+  bits_ = {0, 0, bytes_.data()};
   std::memset(last_dc_, 0, sizeof last_dc_);
   libjpeg->entropy->decode_mcu = decode_mcu;
 }

@@ -9,12 +9,12 @@
 
 #include <cstdint>
 #include <cstdio>
-#include <memory>
 
 // clang-format off: jpeglib.h uses FILE and size_t without including them, so it comes last
 #include <jpeglib.h>
 // clang-format on
 
+#include "buffer.h"
 #include "jpeg/decode.h"
 
 namespace fastload::jpeg {
@@ -22,6 +22,8 @@ namespace fastload::jpeg {
 class Huffman {
  public:
   void use(Entropy entropy) { entropy_ = entropy; }
+  // See Buffer.
+  void settle() { bytes_.settle(); }
 
   // For use after jpeg_start_decompress(): whether it can take over, from one baseline scan of all components, without restarts.
   bool can_take_over(const jpeg_decompress_struct& libjpeg) const;
@@ -99,8 +101,7 @@ class Huffman {
   Entropy entropy_ = best_entropy();
   Table dc_[NUM_HUFF_TBLS], ac_[NUM_HUFF_TBLS];
   Block blocks_[D_MAX_BLOCKS_IN_MCU] = {};
-  std::unique_ptr<uint8_t[]> bytes_;
-  size_t capacity_ = 0;
+  Buffer bytes_;
   size_t bits_in_all_ = 0;
   Bits bits_;
   uint32_t last_dc_[MAX_COMPS_IN_SCAN] = {};  // damaged ones grow without bounds; libjpeg lets them wrap

@@ -88,44 +88,62 @@ bool any_marker(const uint8_t* bytes) {
   return found != 0;
 }
 
+// The first marker from `at` on; if there is none, the last byte or what lies behind it.
+size_t find_marker(ByteSpan bytes, size_t at) {
+  while (at + kBlock < bytes.size && !any_marker(bytes.data + at)) at += kBlock;
+  while (at + 1 < bytes.size && !is_marker(bytes.data + at)) ++at;
+  return at;
+}
+
 }  // namespace
 
-bool plain_segments(ByteSpan bytes, size_t* scan) {
-  if (bytes.size < 4 || bytes.data[0] != 0xFF || bytes.data[1] != kSoi) return false;
+Segments read_segments(ByteSpan bytes, Scan* scan) {
+  if (bytes.size < 4 || bytes.data[0] != 0xFF || bytes.data[1] != kSoi) return Segments::other;
   bool framed = false, has_exif = false;
   size_t at = 2;
   while (at + 4 <= bytes.size && bytes.data[at] == 0xFF) {
     const uint8_t marker = bytes.data[at + 1];
     const size_t length = big_endian_16(bytes.data + at + 2);
     at += 2;
-    if (length < 2 || length > bytes.size - at) return false;
+    if (length < 2) return Segments::other;
+    if (length > bytes.size - at) return Segments::cut;
     const ByteSpan segment = {bytes.data + at + 2, length - 2};
     at += length;
     if (marker == kSos) {
-      *scan = at;
-      return framed;
+      scan->begin = at;
+      return framed ? Segments::plain : Segments::other;
     }
     if (is_frame(marker)) {
-      if (framed || !plain_frame(segment)) return false;
+      if (framed || !plain_frame(segment)) return Segments::other;
       framed = true;
+      scan->samples = size_t{big_endian_16(segment.data + 1)} * big_endian_16(segment.data + 3) * segment.data[5];
     } else if (marker >= 0xE0 && marker <= 0xEF) {
       const bool is_exif = marker == 0xE1 && starts_with(segment, "Exif\0\0");
-      if (!plain_application_data(marker, segment) || (is_exif && has_exif)) return false;
+      if (!plain_application_data(marker, segment) || (is_exif && has_exif)) return Segments::other;
       has_exif |= is_exif;
     } else if (marker != 0xC4 && marker != 0xDB && marker != 0xDD && marker != 0xFE) {
-      return false;  // neither a table (DHT, DQT, DRI) nor a comment
+      return Segments::other;  // neither a table (DHT, DQT, DRI) nor a comment
     }
   }
-  return false;
+  return at + 4 > bytes.size ? Segments::cut : Segments::other;
 }
 
 ScanEnd find_scan_end(ByteSpan bytes, size_t scan) {
-  size_t at = scan;
-  while (at + kBlock < bytes.size && !any_marker(bytes.data + at)) at += kBlock;
-  for (; at + 1 < bytes.size; ++at) {
-    if (is_marker(bytes.data + at)) return bytes.data[at + 1] == kEoi ? ScanEnd::eoi : ScanEnd::marker;
+  const size_t at = find_marker(bytes, scan);
+  if (at + 1 >= bytes.size) return ScanEnd::none;
+  return bytes.data[at + 1] == kEoi ? ScanEnd::eoi : ScanEnd::marker;
+}
+
+bool find_image_end(ByteSpan bytes, size_t* at) {
+  for (;;) {
+    *at = find_marker(bytes, *at);
+    if (*at + 2 > bytes.size) return false;
+    const uint8_t marker = bytes.data[*at + 1];
+    if (marker == kEoi) return true;
+    if (*at + 4 > bytes.size) return false;
+    const bool has_length = marker >= 0xC0 && marker != 0xFF && marker != kSoi;
+    *at += has_length ? 2 + big_endian_16(bytes.data + *at + 2) : 1;
   }
-  return ScanEnd::none;
 }
 
 }  // namespace fastload::jpeg

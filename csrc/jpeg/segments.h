@@ -1,5 +1,5 @@
 // jpeg/segments.h: a JPEG's markers, read without libjpeg. Pillow walks the segments in Python before libjpeg sees
-// them, and refuses some files that libjpeg accepts; these two functions tell the files about which nobody disagrees.
+// them, and refuses some files that libjpeg accepts; these functions tell the files about which nobody disagrees.
 // They read bytes only and own nothing.
 #pragma once
 
@@ -7,10 +7,21 @@
 
 namespace fastload::jpeg {
 
-// True when the segments up to the first scan are of the kinds that Pillow and libjpeg read alike: one 8-bit frame of
-// 1, 3 or 4 components, tables, comments, and application data that Pillow's parser gets through. `*scan` is then
-// where the entropy-coded bytes begin. False says nothing against the file; it is just not plain.
-bool plain_segments(ByteSpan bytes, size_t* scan);
+// Plain are segments of the kinds that Pillow and libjpeg read alike: one 8-bit frame of 1, 3 or 4 components, tables,
+// comments, and application data that Pillow's parser gets through.
+enum class Segments {
+  plain,  // all up to the first scan
+  cut,    // so far
+  other,  // which says nothing against the file
+};
+
+// Of plain ones: where the entropy-coded bytes of the first scan begin, and the frame's samples, all components at full size.
+struct Scan {
+  size_t begin = 0;
+  size_t samples = 0;
+};
+
+Segments read_segments(ByteSpan bytes, Scan* scan);
 
 // Stuffed zeros and restart markers aside, the first marker from `scan` on ends the entropy-coded bytes.
 enum class ScanEnd {
@@ -20,5 +31,9 @@ enum class ScanEnd {
 };
 
 ScanEnd find_scan_end(ByteSpan bytes, size_t scan);
+
+// Whether the image ends in these bytes, from `*at` on, which is among entropy-coded ones; through as many scans as there are. If
+// not, `*at` is where to go on when there are more bytes; it may lie behind these.
+bool find_image_end(ByteSpan bytes, size_t* at);
 
 }  // namespace fastload::jpeg

@@ -67,7 +67,7 @@ std::shared_ptr<engine::BatchMemory> make_memory() {
     std::mutex mutex;
     std::vector<std::unique_ptr<uint8_t[]>> all;
   };
-  return std::make_shared<engine::BatchMemory>([blocks = std::make_shared<Blocks>()](int, size_t bytes) {
+  return std::make_shared<engine::BatchMemory>([blocks = std::make_shared<Blocks>()](int, size_t bytes, const std::vector<int>&) {
     const std::lock_guard<std::mutex> lock(blocks->mutex);
     blocks->all.emplace_back(new uint8_t[bytes]);
     return blocks->all.back().get();
