@@ -11,6 +11,7 @@ import copy
 import inspect
 import itertools
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -223,13 +224,17 @@ class KeepsProgress:
         """To be called after torch's constructor."""
         if self._progress is not None and not inspect.isgenerator(self._sampler_iter):  # it may have drawn already
             self._progress.at_iter = self._at_iter
-        if self._progress is not None and not self._sampler_has_begun and self._is_resumed_in_the_middle():
+        # Without workers the coming batches are drawn from the process's own generators.
+        resumed, draws_here = self._resumed, self._num_workers == 0 and self._sampling.rng == "stock"  # type: ignore[attr-defined]
+        if resumed is None or self._progress is None:
+            return
+        before_first = resumed["_sampler_iter_yielded"] == 0 and resumed["generators"] == resumed["start"]
+        if not self._sampler_has_begun and self._is_resumed_in_the_middle():
             # Now, so that a state from which this sampler cannot go on fails where the iterator is made.
             self._sampler_has_begun = True
-            self._begin_sampling(self._progress)
-        # Without workers the coming batches are drawn from the process's own generators.
-        if self._resumed is not None and self._num_workers == 0 and self._sampling.rng == "stock":  # type: ignore[attr-defined]
-            GeneratorStates.from_json(self._resumed["generators"]).restore()
+            self._begin_sampling(self._progress, alone=not (draws_here and before_first))
+        if draws_here and not before_first:
+            GeneratorStates.from_json(resumed["generators"]).restore()
 
     def _begin_epoch(self) -> None:
         record, before = self._record, self._progress
@@ -292,9 +297,10 @@ class KeepsProgress:
     def _is_resumed_in_the_middle(self) -> bool:
         return self._resumed is not None and in_the_middle(self._resumed)
 
-    def _begin_sampling(self, progress: Progress) -> None:
+    def _begin_sampling(self, progress: Progress, *, alone: bool = True) -> None:
+        """``alone``: what the sampler draws is not missing in the generators of the process."""
         if self._is_resumed_in_the_middle():
-            with as_they_were():
+            with as_they_were() if alone else nullcontext():
                 self._sampler_iter, self._may_keep_state = self._sampling.rest_of_epoch(self._resumed)
             return
         if inspect.isgenerator(self._sampler_iter):  # nothing of it has run yet

@@ -67,8 +67,8 @@ class _WorkersIterator(OfOneProcess, _Delivers, _MultiProcessingDataLoaderIter):
         if not self.is_inherited:  # they are somebody else's
             super()._shutdown_workers()
 
-    def _begin_sampling(self, progress: Progress) -> None:
-        super()._begin_sampling(progress)
+    def _begin_sampling(self, progress: Progress, *, alone: bool = True) -> None:
+        super()._begin_sampling(progress, alone=alone)
         for _ in range(progress.next_worker % self._num_workers):
             next(self._worker_queue_idx_cycle)
 
@@ -101,6 +101,10 @@ class _CallerIterator(_Delivers, _SingleProcessDataLoaderIter):
     def __init__(self, view: _AsServed, loader: DataLoader[Any], resumed: dict[str, Any] | None) -> None:
         self._begin(loader, resumed)
         super().__init__(view)
+        if resumed is not None and not isinstance(loader.dataset, IterableDataset):
+            view.dataset.place.begin(
+                loader.dataset
+            )  # before the sampler begins, which may draw from what this puts back
         if self._progress is not None and resumed is None:
             left = view.dataset.place.left(loader.dataset)
             self._progress.workers = {0: lambda: left} if left else {}

@@ -16,12 +16,15 @@ import fastload
 SIZE = 22
 
 
-@pytest.fixture(params=["torchdata", "fastload"])
+LOADERS = {
+    "torchdata": torchdata.stateful_dataloader.StatefulDataLoader,
+    "fastload": fastload.StatefulDataLoader,
+}
+
+
+@pytest.fixture(params=LOADERS)
 def Loader(request):
-    return {
-        "torchdata": torchdata.stateful_dataloader.StatefulDataLoader,
-        "fastload": fastload.StatefulDataLoader,
-    }[request.param]
+    return LOADERS[request.param]
 
 
 class Numbers(Dataset):
@@ -291,6 +294,34 @@ def test_before_the_first_batch_the_order_is_settled(Loader, num_workers):
     again = Loader(Numbers(), batch_size=2, shuffle=True, num_workers=num_workers)
     again.load_state_dict(state)
     assert values(again) == whole
+
+
+class Draws(Numbers):
+    """Its state is torch's generator."""
+
+    def __getitem__(self, index):
+        return index + torch.rand(())
+
+    def state_dict(self):
+        return {"generator": torch.get_rng_state()}
+
+    def load_state_dict(self, state):
+        torch.set_rng_state(state["generator"])
+
+
+@pytest.mark.parametrize("taken", [0, 4])
+def test_a_data_set_that_puts_the_generator_back(Loader, taken, num_workers):
+    """The order comes from the same generator, and is not drawn from what the data set puts back for its samples."""
+    loader = Loader(Draws(), batch_size=2, shuffle=True, num_workers=num_workers)
+    iterator = iter(loader)
+    for _ in range(taken):
+        next(iterator)
+    state = copy.deepcopy(loader.state_dict())
+    rest = values(iterator)
+    for _ in range(2):
+        torch.manual_seed(99)
+        loader.load_state_dict(state)
+        assert values(loader) == rest
 
 
 @pytest.mark.parametrize("every", [0, 1, 2, 5, 100])
