@@ -53,8 +53,8 @@ class Items:
         sample = _as_torchvision_has_it(array, reading, path)
         if reading.tail or dataset.target_transform is not None:
             self._sure.clear()  # Python code may change anything
-        for transform in reading.tail:
-            sample = transform(sample)
+        for step in reading.steps_after(dataset.transform) if reading.tail else ():
+            sample = step(sample)
         if not leaf.has_targets:
             return sample
         if dataset.target_transform is not None:

@@ -23,6 +23,7 @@ from operator import attrgetter, is_, itemgetter
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+import numpy as np
 import PIL.Image
 import PIL.ImageFile
 import PIL.JpegImagePlugin
@@ -32,9 +33,14 @@ from torchvision import tv_tensors
 from torchvision.transforms.v2.functional import _utils as kernels
 
 _FOLLOWED = ("torchvision", "PIL")  # what their functions name is looked at in turn
-_LOOKED_INTO = (*_FOLLOWED, "torch", "math")  # modules whose attributes count
+_LOOKED_INTO = (*_FOLLOWED, "torch", "math", "numpy")  # modules whose attributes count
 # Of what an expression gives a function's code does not say the type: its attributes are looked for in all of these.
 _MET = (PIL.JpegImagePlugin.JpegImageFile, torch.Tensor, torch.Generator)
+# What is called without being named: by ``torch.rand(1) < p``, and by numpy that makes an array of an image.
+_UNNAMED = {
+    "rand": ((torch.Tensor, "__lt__"), (torch.Tensor, "__ge__"), (torch.Tensor, "__bool__")),
+    **dict.fromkeys(("array", "asarray"), ((PIL.Image.Image, "__array_interface__"),)),
+}
 _SEEN_BY_KERNELS = (PIL.Image.Image, torch.Tensor, tv_tensors.Image)
 # Of a class, beside what is its own and not every module's.
 _CALLED = ("__call__", "forward", "_call_impl", "_wrapped_call_impl", "__getattr__", "__getattribute__")
@@ -120,7 +126,7 @@ def reach(*roots: Any) -> Reach:
         if isinstance(root, tuple):
             found(*root)
     for kind in kinds:
-        for name in _code_attributes(kind):
+        for name in _code_attributes(kind) | _values_of(kind):
             if name in _CALLED or name not in _code_attributes(torch.nn.Module):
                 found(kind, name)
     while todo:
@@ -152,6 +158,13 @@ def _code_attributes(kind: type) -> frozenset[str]:
 
 
 @functools.cache
+def _values_of(kind: type) -> frozenset[str]:
+    """The names of what torchvision's classes hold beside code, such as the types that they transform."""
+    names = {name for owner in kind.__mro__ if _home(owner) in _FOLLOWED for name in vars(owner)}
+    return frozenset(n for n in names if not n.startswith("__") and not _is_code(getattr(kind, n)))
+
+
+@functools.cache
 def _named_in(function: FunctionType) -> list[Place]:
     """The globals that a function names, and the attributes of modules and classes."""
     named: list[Place] = []
@@ -174,8 +187,10 @@ def _named_in(function: FunctionType) -> list[Place]:
                     owners.append(value)
     for kind in _MET:
         named += [(kind, name) for name in names if name in _code_attributes(kind)]
-    if "builtins" in names and "open" in names:
-        named.append((builtins, "open"))
+    for name in names:
+        named += _UNNAMED.get(name, ())
+        if name in vars(builtins) and name not in function.__globals__:
+            named.append((builtins, name))
     registry = kernels._KERNEL_REGISTRY.get(function, {})
     return named + [(registry, kind) for kind in _SEEN_BY_KERNELS if kind in registry]
 
@@ -236,6 +251,9 @@ def _home(value: Any) -> str:
 
 
 def _now(owner: Any, name: Any) -> Any:
+    owner = (
+        vars(owner) if isinstance(owner, ModuleType) else owner
+    )  # not what a module would make, or warn about, when asked
     return owner.get(name, _missing) if isinstance(owner, dict) else getattr(owner, name, _missing)
 
 
@@ -262,7 +280,7 @@ def _is_of_library(value: Any) -> bool:
 
 
 _LIBRARIES = (
-    *(os.path.dirname(module.__file__) + os.sep for module in (torch, torchvision, PIL)),
+    *(os.path.dirname(module.__file__) + os.sep for module in (torch, torchvision, PIL, np)),
     os.path.dirname(__file__),
 )
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib") + os.sep  # which decorates

@@ -7,6 +7,7 @@ start; whatever follows runs in Python on the object that torchvision would have
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -101,6 +102,10 @@ class Reading:
     def is_tensor(self) -> bool:
         """Whether the native part ends in a tensor."""
         return self.pixelwise.kind is not PIL.Image.Image
+
+    def steps_after(self, transform: Transform) -> Iterator[Transform]:
+        """The tail, from the transform that was read: as in stock's loop over it, a step may change those that come after it."""
+        return itertools.islice(_flatten(transform), len(self.native), None)
 
 
 def read(transform: Transform | None) -> Reading:

@@ -59,9 +59,13 @@ class Watch:
             self._add(root)
         found = frozenset(kind for _, kind in self._kinds if kind in kinds)
         self._reach = together(found)
-        # An attribute that a class gets may hide an object's.
+        # An attribute that a class gets may hide an object's, or stand in for one that is not there.
         spaces = {base: vars(base) for kind in found for base in kind.__mro__[:-1]}.values()
-        self._spaces = [(space, len(space)) for space in spaces]
+        self._spaces = [(space, [*space.values()]) for space in spaces]
+        for _, values in self._spaces:
+            for value in values:
+                if isinstance(value, (list, torch.Tensor, np.ndarray)):
+                    self._add(value)
 
     def holds(self) -> bool:
         """Whether nothing has changed. Tens of microseconds for the usual transforms."""
@@ -74,8 +78,8 @@ class Watch:
         for thing, kind in self._kinds:
             if type(thing) is not kind:
                 return False
-        for space, size in self._spaces:
-            if len(space) != size:
+        for space, values in self._spaces:
+            if len(space) != len(values) or not all(map(is_, space.values(), values)):
                 return False
         for mapping, keys, values in self._dicts:
             if [*mapping] != keys or not all(map(is_, mapping.values(), values)):
