@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _TORCHS = "torch.utils.data.dataloader"
+_PROCESSES = "multiprocessing.process"
 
 # What stands in torch's class stands there for the whole process, and so does what is known about it.
 _installed = False
@@ -61,6 +62,9 @@ def uninstall() -> None:
     """
     global _installed
     _installed = False
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
+    if loaded := sys.modules.get(_PROCESSES):
+        loaded.current_process()._config.pop("fastload", None)
     if loaded := sys.modules.get(_TORCHS):
         stock = loaded.DataLoader
         while stock.__init__ in _replaced:
@@ -72,10 +76,11 @@ def install_with_torch() -> None:
 
     The processes that ``multiprocessing`` starts from then on, by whatever method, do the same.
     """
-    if _TORCHS in sys.modules:
-        _install_here_and_in_children()
-    else:
-        sys.meta_path.insert(0, _Finder())
+    for name, then in ((_TORCHS, install), (_PROCESSES, _tell_children)):
+        if name in sys.modules:
+            then()
+        else:
+            sys.meta_path.insert(0, _Finder(name, then))  # type: ignore[arg-type]
 
 
 def _turning_into_ours(stock: type) -> Callable[..., None]:
@@ -96,25 +101,30 @@ def _turning_into_ours(stock: type) -> Callable[..., None]:
 
 
 class _Finder:
-    """On ``sys.meta_path``: waits for the import of torch's loader, and is gone when it comes."""
+    """On ``sys.meta_path``: waits for the import of a module, and is gone when it comes; ``then`` is called after it."""
+
+    def __init__(self, name: str, then: Callable[[], None]) -> None:
+        self._name = name
+        self._then = then
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name != _TORCHS:
+        if name != self._name:
             return None
         import importlib.util
 
         sys.meta_path.remove(self)  # type: ignore[arg-type]
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Executing(spec.loader)  # type: ignore[assignment]
+            spec.loader = _Executing(spec.loader, self._then)  # type: ignore[assignment]
         return spec
 
 
 class _Executing:
-    """A module's own loader, and the installation after it."""
+    """A module's own loader, and what is to be called after it."""
 
-    def __init__(self, loader: Loader) -> None:
+    def __init__(self, loader: Loader, then: Callable[[], None]) -> None:
         self._loader = loader
+        self._then = then
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self._loader.create_module(spec)
@@ -124,14 +134,12 @@ class _Executing:
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
         self._loader.exec_module(module)
-        _install_here_and_in_children()
+        self._then()
 
 
-def _install_here_and_in_children() -> None:
-    from multiprocessing import process
-
-    install()
+def _tell_children() -> None:
     # A process inherits its parent's configuration; spawned and forkserver ones unpickle it, after the script's imports.
+    process = sys.modules[_PROCESSES]
     process.current_process()._config["fastload"] = _Arriving()  # type: ignore[attr-defined]
 
 

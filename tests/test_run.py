@@ -282,7 +282,24 @@ RANKS = """
 """
 
 
-def test_processes_that_the_script_starts_have_our_loader_too(tmp_path):
+# Here the parent never imports it.
+IN_CHILDREN_ALONE = """
+    import multiprocessing
+
+    def rank(how):
+        from torch.utils.data import DataLoader
+        print(how, "fastload" in str(DataLoader.__init__.__globals__["__name__"]), flush=True)
+
+    if __name__ == "__main__":
+        for how in "spawn", "fork", "forkserver":
+            process = multiprocessing.get_context(how).Process(target=rank, args=(how,))
+            process.start()
+            process.join()
+"""
+
+
+@pytest.fixture
+def like_torch(tmp_path):
     """A stand-in for torch, which takes seconds to import: who has the constructor replaced?"""
     package = tmp_path / "torch" / "utils" / "data"
     package.mkdir(parents=True)
@@ -290,8 +307,31 @@ def test_processes_that_the_script_starts_have_our_loader_too(tmp_path):
     (tmp_path / "torch" / "utils" / "__init__.py").touch()
     (package / "__init__.py").write_text("from torch.utils.data.dataloader import DataLoader\n")
     (package / "dataloader.py").write_text("class DataLoader:\n    def __init__(self, data): self.data = data\n")
-    (tmp_path / "train.py").write_text(textwrap.dedent(RANKS))
-    python, ours = both(tmp_path / "train.py")
+    return tmp_path
+
+
+def test_processes_that_the_script_starts_have_our_loader_too(like_torch):
+    (like_torch / "train.py").write_text(textwrap.dedent(RANKS))
+    python, ours = both(like_torch / "train.py")
     lines = [f"{how} {depth} DataLoader.__init__" for how in ("spawn", "fork", "forkserver") for depth in (2, 1, 0)]
     assert python == (0, "".join(f"{line} False\n" for line in lines), "")
     assert ours == (0, "".join(f"{line} True\n" for line in lines), "")
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_processes_of_a_script_that_does_not_import_torch_itself(ended, like_torch):
+    first = "import fastload.installation; fastload.installation.uninstall()\n" if ended else ""
+    (like_torch / "train.py").write_text(first + textwrap.dedent(IN_CHILDREN_ALONE))
+    python, ours = both(like_torch / "train.py")
+    assert python == (0, "spawn False\nfork False\nforkserver False\n", "")
+    assert ours == ((0, "spawn True\nfork True\nforkserver True\n", "") if not ended else python)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed(closed, tmp_path):
+    (tmp_path / "train.py").write_text(
+        "import os, sys; os._exit(sum(map(bool, (sys.stdin, sys.stdout, sys.stderr))) + 3)\n"
+    )
+    commands = [[sys.executable, "train.py"], [sys.executable, "-m", "fastload", "run", "train.py"]]
+    ended = [subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *command], cwd=tmp_path) for command in commands]
+    assert [process.returncode for process in ended] == [6 - closed.count("&-")] * 2

@@ -32,8 +32,9 @@ def run(module: bool, script: str, args: tuple[str, ...]) -> None:
     what = ["-m", script] if module else ["--", script] if script.startswith("-") and script != "-" else [script]
     search = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = _STARTUP + (os.pathsep + search if search else "")
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # the caller may have closed it
+            stream.flush()
     os.execv(sys.executable, [sys.executable, *_options(), *what, *args])
 
 
