@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -142,21 +144,26 @@ def concerns_images(dataset: Any, depth: int = _DEPTH) -> bool:
     if isinstance(dataset, (ImageFolder, ImageFiles)):
         return True
     held = getattr(dataset, "__dict__", {}).values()
-    inner = [part for value in held for part in (value if isinstance(value, (list, tuple)) else [value])[:100]]
+    inner = [part for value in held for part in (value[:100] if type(value) in (list, tuple) else [value])]
     if depth and any(concerns_images(part, depth - 1) for part in inner if isinstance(part, Dataset)):
         return True
     return isinstance(dataset, Dataset) and any(map(_names_images, held))
 
 
 def _names_images(value: Any) -> bool:
-    """Of a list, an array or a table (of pandas): whether there is an image's name in its first row."""
-    if not isinstance(value, (Sequence, np.ndarray)) and not hasattr(value, "iloc"):
-        return False
-    if isinstance(value, (str, bytes)) or len(value) == 0:
-        return False
-    row = value.iloc[0] if hasattr(value, "iloc") else value[0]
-    cells = [row] if isinstance(row, (str, os.PathLike)) or not hasattr(row, "__len__") else list(row)[:10]
-    return any(os.fspath(c).lower().endswith(IMG_EXTENSIONS) for c in cells if isinstance(c, (str, os.PathLike)))
+    """Of a list, an array or a table of pandas: whether there is an image's name in its first row. No code of the user runs."""
+    first = _begin_of(value, 1)
+    cells = first + [cell for row in first for cell in _begin_of(row, 10)]
+    return any(str(cell).lower().endswith(IMG_EXTENSIONS) for cell in cells if isinstance(cell, (str, PurePath)))
+
+
+def _begin_of(value: Any, count: int) -> list[Any]:
+    """The first things in a list, an array or a table of pandas; of all else, a data set in a list say, nothing."""
+    if type(value).__module__.partition(".")[0] == "pandas":
+        value = value.head(count).values if hasattr(value, "head") else ()
+    if type(value) not in (list, tuple, np.ndarray) or getattr(value, "ndim", 1) == 0:
+        return []
+    return list(itertools.islice(value, count))
 
 
 def _with_remedy(loader: DataLoader[Any], reason: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -211,6 +212,67 @@ def test_one_line_with_the_reason_and_what_to_change(root, name):
 @pytest.mark.parametrize("name", SILENT)
 def test_nothing_is_said_of_other_data(root, name):
     assert told(fastload.DataLoader(SILENT[name](root), batch_size=2), times=2) == []
+
+
+class Untouchable:
+    """Things that data sets hold, which nobody may look into: a lazy list, a data set among others."""
+
+    def __init__(self):
+        self.given = 0
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        self.given += 1
+        if index > 2:
+            raise IndexError
+        return "a.jpg"
+
+    @property
+    def iloc(self):
+        raise AssertionError("this is no table")
+
+
+class LazyList(Untouchable, Sequence):
+    pass
+
+
+class OwnList(Untouchable, list):
+    pass
+
+
+def holding(thing):
+    dataset = Numbers(3)
+    dataset.held = thing
+    return dataset
+
+
+@pytest.mark.parametrize("kind", [Untouchable, LazyList, OwnList])
+@pytest.mark.parametrize("hold", [lambda thing: thing, lambda thing: [thing], lambda thing: [[thing]]])
+def test_what_a_data_set_holds_is_not_asked_for_items(kind, hold):
+    thing = kind()
+    assert told(fastload.DataLoader(holding(hold(thing)), batch_size=2), times=1) == []
+    assert thing.given == 0
+
+
+def test_a_data_set_among_others_is_not_read_ahead():
+    class Drawing(Numbers):
+        def __getitem__(self, index):
+            return index + torch.rand(())
+
+    made = []
+    for Loader in fastload.DataLoader, torch.utils.data.DataLoader:
+        torch.manual_seed(0)
+        made.append(torch.cat(list(Loader(ConcatDataset([Drawing(3), Drawing(3)]), batch_size=2))))
+    assert torch.equal(*made)
+
+
+@pytest.mark.parametrize(
+    "held", [np.array(3), np.zeros((0, 4)), np.zeros((4, 0)), [], [[]], (), [None], [b"a.jpg"]], ids=repr
+)
+def test_odd_attributes(held):
+    assert told(fastload.DataLoader(holding(held), batch_size=2), times=1) == []
 
 
 def test_what_is_native_is_let_through(root):
