@@ -49,6 +49,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     gc.freeze()
 
 
+# pytest sets the one; importing torchvision, which the first loader may be the first to do, the other.
+_NOT_OURS = ("PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR")
+
+
 def settings() -> dict[str, object]:
     """What a test may set for its process, and must set back."""
     import torch
@@ -58,7 +62,7 @@ def settings() -> dict[str, object]:
     return {
         "folder": os.getcwd(),
         "SIGINT": signal.getsignal(signal.SIGINT),
-        "environment": {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"},
+        "environment": {name: value for name, value in os.environ.items() if name not in _NOT_OURS},
         "torch's threads": torch.get_num_threads(),
         "torch's default dtype": torch.get_default_dtype(),
         "torch's default device": torch.get_default_device(),
