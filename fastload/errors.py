@@ -101,6 +101,7 @@ _FOREIGN = (
     NotADirectoryError,
     PIL.UnidentifiedImageError,
     PIL.Image.DecompressionBombError,
+    RuntimeError,
     ValueError,
     TypeError,
     IndexError,
