@@ -116,3 +116,10 @@ def test_an_index_of_imagenets_size_is_small():
     assert ended.returncode == 0, ended.stderr
     grown, held, added = map(float, ended.stdout.split())
     assert grown < 200 and held < 200 and added < 1
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_every_protocol_of_pickle(protocol):
+    files = fastload.ImageFiles(["/a.jpg", "/\udcff\n.png"], [3, 4])
+    again = pickle.loads(pickle.dumps(files, protocol=protocol))
+    assert list(again.samples) == list(files.samples) == [("/a.jpg", 3), ("/\udcff\n.png", 4)]
