@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
 # What CMake reads when it first looks at a build folder, and never again.
-FIRST_READ = ("CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS", "FASTLOAD_JPEG", "FASTLOAD_JPEG_SOURCE")
+FIRST_READ = ("CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS", "CMAKE_ARGS", "FASTLOAD_JPEG", "FASTLOAD_JPEG_SOURCE")
 
 
 class Build(build):
@@ -48,7 +49,10 @@ class CMakeBuild(build_ext):
             note.write_text(made_with)
         options["CMAKE_LIBRARY_OUTPUT_DIRECTORY"] = str(target)
         configure = ["cmake", "-S", str(ROOT), "-B", str(folder), "-G", "Ninja"]
-        subprocess.run([*configure, *(f"-D{name}={value}" for name, value in options.items())], check=True)
+        configure += [f"-D{name}={value}" for name, value in options.items()] + shlex.split(
+            os.environ.get("CMAKE_ARGS", "")
+        )
+        subprocess.run(configure, check=True)
         subprocess.run(["cmake", "--build", str(folder), "--target", "_core"], check=True)
 
 

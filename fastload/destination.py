@@ -197,8 +197,10 @@ def map_tensors(data: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> An
 
 
 def pins(device: torch.device | str | int | None) -> bool:
-    """Whether copies to the device want pinned memory."""
-    return device is not None and torch.device(device).type == "cuda"
+    """Whether copies to the device want pinned memory: not where torch makes its tensors on a device of their own anyway."""
+    if device is None or torch.device(device).type != "cuda":
+        return False
+    return torch.get_default_device().type == "cpu"
 
 
 class Pinning:

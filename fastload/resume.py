@@ -196,7 +196,7 @@ def state_of(loader: DataLoader[Any], progress: Progress | None) -> dict[str, An
         "failures": [loader._record.tolerance.failed, loader._record.tolerance.in_a_row],
         "sampler_state": progress.sampler_state,
         "next_worker": progress.next_worker,
-        "workers": {str(worker): kept() for worker, kept in progress.workers.items()},
+        "workers": {str(worker): kept() for worker, kept in list(progress.workers.items())},
     }
 
 

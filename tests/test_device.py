@@ -145,6 +145,15 @@ def test_any_data_set_and_any_nest_of_tensors(device, workers):
             assert one.device.type == device and torch.equal(one.cpu(), other)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_what_torch_makes_on_the_gpu_is_not_pinned():
+    plain = list(torch.utils.data.DataLoader(Nested(), batch_size=2))
+    with torch.device("cuda"):
+        batches = list(fastload.DataLoader(Nested(), batch_size=2, device="cuda"))
+    for batch, expected in zip(batches, plain, strict=True):
+        assert batch["a"].is_cuda and torch.equal(batch["a"].cpu(), expected["a"])
+
+
 def test_containers_keep_their_kind():
     class Own(OrderedDict):
         def __init__(self, *given):

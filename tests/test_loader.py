@@ -18,6 +18,7 @@ from torchvision.datasets.folder import pil_loader
 
 import fastload
 from contract import has_accelerator
+from fastload.native import _in_memory_order
 from images import write_folder
 
 TRANSFORM = v1.Compose([v1.RandomResizedCrop(32), v1.RandomHorizontalFlip(), v1.ToTensor()])
@@ -225,3 +226,13 @@ def test_pin_memory_without_an_accelerator_warns_as_torch_does(root):
         said.append([(one.category, str(one.message)) for one in caught if "pin_memory" in str(one.message)])
     assert said[0] == said[1]
     assert bool(said[1]) == (hasattr(torch, "accelerator") and not has_accelerator())  # older torch says nothing
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("shape", [(1, 1, 8, 8), (2, 1, 5, 7), (1, 3, 1, 1), (3, 3, 1, 6), (2, 1, 1, 1), (4, 3, 8, 8)])
+def test_the_engine_writes_a_batch_of_any_shape(shape, memory_format):
+    """Where sides are 1 the strides of a tensor say little about its order."""
+    images = torch.empty(shape, dtype=torch.float32, memory_format=memory_format)
+    written = _in_memory_order(images)
+    assert written.nbytes == images.nbytes and written.flags.c_contiguous
+    assert written.__array_interface__["data"][0] == images.data_ptr()

@@ -91,4 +91,6 @@ def test_random_resized_crop_draws_torchvisions_windows(seed, width, height, sca
         except ValueError:
             assert h <= 0 or w <= 0 or h > height or w > width
             return
+        if h <= 0 or w <= 0:
+            return  # a crop without pixels is a black image: see test_absurd_draws.py
         assert (window, out_width, out_height) == ((left, top, w, h), 224, 224)
