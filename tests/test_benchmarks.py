@@ -25,6 +25,7 @@ def small(tmp_path, monkeypatch):
     return Options(data, batch_size=4, workers=1, build=tmp_path / "rivals")
 
 
+@pytest.mark.slow
 def test_a_wrong_arm_gets_no_speed(small):
     from benchmarks.run import measure, start
 

@@ -178,6 +178,7 @@ def test_damage_is_the_decoders(data):
         assert ours == theirs if isinstance(ours, tuple) else np.array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_the_kernels_equal_their_definitions():
     """In Triton's interpreter, on the CPU."""
     script = """

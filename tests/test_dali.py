@@ -126,6 +126,7 @@ def test_the_resize_of_decoded_images_is_pillows(plan):
     assert np.array_equal(part[some].numpy(), expected[some]) and not part[0].any()
 
 
+@pytest.mark.slow
 def test_the_resampling_kernel_equals_its_definition():
     """In Triton's interpreter, on the CPU."""
     script = """

@@ -218,6 +218,7 @@ def test_no_cuda_device_is_a_clear_error():
         fastload.DataLoader([1], device="cuda")
 
 
+@pytest.mark.slow
 def test_the_kernel_equals_its_definition():
     """In Triton's interpreter, on the CPU; on a GPU the tests above run the compiled one."""
     script = """

@@ -53,7 +53,7 @@ def indices(batches):
     return [target for _, targets in batches for target in targets.tolist()]
 
 
-@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("ranks", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_every_rank_gives_stocks_batches(root, tmp_path, ranks):
     for made in run("same_as_stock", root, tmp_path / "out", ranks, command=ranks == 2):
         assert torch.equal(made["stock"].pop(), made["fastload"].pop())
@@ -77,6 +77,7 @@ def test_ranks_need_no_agreement_but_the_seed(root, tmp_path):
             assert torch.equal(images, expected[targets])
 
 
+@pytest.mark.slow
 def test_every_rank_takes_as_many_steps_though_samples_fail(tmp_path):
     root = write_folder(tmp_path / "folder", classes=3, images=8, largest=60)
     bad = [index for index in range(8, 24) if index % 2 == 1]  # all that rank 1 of 2 sees from its third batch on
@@ -92,6 +93,7 @@ def test_every_rank_takes_as_many_steps_though_samples_fail(tmp_path):
         assert seen_second[2:] == [[(last + 1) % 24] * size for last in (11, 15, 19, 23)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("before", "after"), [(2, 4), (4, 1)])
 def test_an_epoch_goes_on_with_another_number_of_ranks(root, tmp_path, before, after):
     """Every sample of the epoch is given once."""

@@ -16,6 +16,8 @@ def twice(image): return 2 * image
 transforms = [T.RandomResizedCrop(32), T.ToTensor()]
 if what == "items": transforms.append(twice)
 data = fastload.ImageFolder(root, T.Compose(transforms))
+# Made here: torch's constructor may abort the process if a daemon thread is in it when all ends.
+loaders = [fastload.DataLoader(data, batch_size=4, num_workers=number % 3) for number in range(5)]
 begun = threading.Semaphore(0)
 def go(number):
     for turn in range(1 << 30):
@@ -23,7 +25,7 @@ def go(number):
             data.__getitems__(range(len(data)))
             begun.release()
         else:
-            for _ in fastload.DataLoader(data, batch_size=4, num_workers=number % 3):
+            for _ in loaders[number]:
                 begun.release()
 threads = [threading.Thread(target=go, args=(number,), daemon=True) for number in range(5)]
 for thread in threads: thread.start()

@@ -138,6 +138,7 @@ def test_what_is_no_picture_is_judged_as_with_torch(bad_files, name):
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="asks Linux for its peak")
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_nobody_holds_a_gigabyte(files, bad_files, folder, workers):
     small = write(folder / "small.jpg", PLAIN)
@@ -213,6 +214,7 @@ print("ok")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a limit of addresses")
+@pytest.mark.slow
 def test_no_memory_for_a_large_picture_harms_none_after_it(folder):
     """The next smaller file was written past the end of a buffer that had not grown."""
     large = folder / "large.jpg"

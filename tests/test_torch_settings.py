@@ -151,6 +151,7 @@ def test_with_workers(root, mode):
         assert_same(run(fastload.DataLoader, ImageFolder, root, kind, mode, **options), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", sorted({"fork", "spawn"} & {*multiprocessing.get_all_start_methods()}))
 def test_images_of_torchvisions_type_from_workers(root, method):
     options = {"when": "always", "num_workers": 1, "multiprocessing_context": method, "persistent_workers": True}
