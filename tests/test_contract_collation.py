@@ -28,6 +28,7 @@ from contract import (
     has_accelerator,
     in_batches,
     indices,
+    warns_as_today,
     write_images,
 )
 
@@ -120,6 +121,8 @@ def alike(ours, expected) -> bool:
     return ours == expected
 
 
+# NumPy's own about what torch 2.4 does with its bools.
+@pytest.mark.filterwarnings("ignore:In future, it will be an error for 'np.bool_'")
 @pytest.mark.parametrize("name", COLLATED)
 def test_collated(Loader, name):
     samples, expected = COLLATED[name]
@@ -127,6 +130,7 @@ def test_collated(Loader, name):
     assert alike(batch, expected)
 
 
+@pytest.mark.filterwarnings("ignore:In future, it will be an error for 'np.bool_'")
 @pytest.mark.parametrize("name", COLLATED)
 def test_collated_targets_of_images(Loader, folder, name):
     """Whatever the targets are, they are collated as the second column of the samples."""
@@ -240,6 +244,7 @@ def test_users_may_extend_default_collate(Loader, dataset, monkeypatch):
 # Pinning
 
 
+@warns_as_today
 @pytest.mark.skipif(has_accelerator(), reason="there is an accelerator")
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_pinning_without_an_accelerator(Loader, dataset, num_workers):

@@ -31,6 +31,7 @@ from contract import (
     needs_in_order,
     outcomes,
     same,
+    warns_as_today,
     without_chance,
     write_images,
 )
@@ -301,6 +302,7 @@ def test_contexts(Loader, dataset, context):
     assert same(list(iterator), expected)
 
 
+@warns_as_today
 def test_what_cannot_be_sent_to_a_worker(Loader, dataset):
     dataset.transform = Compose([*([] if isinstance(dataset, Numbers) else AUGMENT.transforms), lambda value: value])
     loader = build_with_code(Loader, dataset, num_workers=1, multiprocessing_context="spawn")
