@@ -1,4 +1,4 @@
-"""The package is built again and again from one checkout, by any pip, and from an sdist: no build trips over another's tools."""
+"""The package is built again and again from one checkout, by any pip: no build trips over another's tools."""
 
 from __future__ import annotations
 
@@ -68,17 +68,6 @@ def test_one_checkout_installs_again_and_again(checkout, tmp_path):
 
     run(python, *pip, "-e", ".", cwd=checkout)
     assert core_of(python, tmp_path).parent == checkout / "fastload"
-
-    (tmp_path / "second" / ".requirements").touch()
-    for core in (checkout / "fastload").glob("*.so"):
-        core.unlink()
-    run("make", "install", f"VENV={tmp_path / 'second'}", f"PYTHON={sys.executable}", cwd=checkout)
-    assert core_of(python, tmp_path).parent == checkout / "fastload"
-
-    run(python, "setup.py", "-q", "sdist", cwd=checkout)
-    (sdist,) = (checkout / "dist").glob("*.tar.gz")
-    run(python, *pip, sdist, cwd=tmp_path)
-    assert core_of(python, tmp_path).is_relative_to(tmp_path / "second")
 
 
 def test_a_module_that_is_gone_is_not_packed(checkout, tmp_path):
