@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -15,13 +16,16 @@ from typing import Any
 from benchmarks.arms import Options
 
 SAMPLES_PER_SECOND = 20
+# For one answer: to write a format of its own takes an arm minutes.
+MOST_SECONDS = 900.0
 
 
 class Child:
     """One arm's process. ``why`` says why it cannot run, if so."""
 
-    def __init__(self, name: str, options: Options) -> None:
+    def __init__(self, name: str, options: Options, most_seconds: float = MOST_SECONDS) -> None:
         self.name = name
+        self._most_seconds = most_seconds
         given = json.dumps({**asdict(options), "data": str(options.data), "build": str(options.build)})
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.child", name, given],
@@ -43,10 +47,17 @@ class Child:
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.startswith("{"):  # libraries print too
-                return json.loads(line)
-        return {"unavailable": f"its process ended with status {self._process.wait()}"}
+        limit = threading.Timer(self._most_seconds, self._process.kill)
+        limit.start()
+        try:
+            for line in self._process.stdout:
+                if line.startswith("{"):  # libraries print too
+                    return json.loads(line)
+            status = self._process.wait()
+        finally:
+            limit.cancel()
+        late = f", or gave no answer in {self._most_seconds:.0f} seconds" if status == -signal.SIGKILL else ""
+        return {"unavailable": f"its process ended with status {status}{late}"}
 
     def peak_memory(self, command: str) -> dict[str, int]:
         """Runs a command; the largest sums over the process tree, in bytes: PSS (shared pages counted once) and RSS."""

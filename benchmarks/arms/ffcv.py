@@ -19,6 +19,9 @@ from torchvision.datasets import ImageFolder
 
 from benchmarks.arms import MEAN, RESIZED, SIDE, STD, Options
 
+# A photo of 20 megapixels, raw, must fit; where one does not, the writer waits for ever.
+PAGE_BYTES = 1 << 26
+
 
 class Arm:
     """Its ImageNet recipe: half of the images are JPEGs of quality 90, half raw, none longer than 500 pixels.
@@ -38,7 +41,7 @@ class Arm:
     def __init__(self, options: Options) -> None:
         def write(file: Path) -> None:
             fields = {"image": RGBImageField(**self.FIELD), "target": IntField()}
-            writer = DatasetWriter(str(file), fields, num_workers=options.workers)
+            writer = DatasetWriter(str(file), fields, page_size=PAGE_BYTES, num_workers=options.workers)
             writer.from_indexed_dataset(ImageFolder(options.data))
 
         train = options.workload == "train"
