@@ -1,15 +1,17 @@
-// bindings.cpp: the extension module fastload._core. Each room's bindings check what comes from Python, release the lock, call.
-#include <pybind11/pybind11.h>
-
-#include "bindings_engine.h"
-#include "bindings_image.h"
-#include "bindings_jpeg.h"
-#include "bindings_recipe.h"
+// bindings.cpp: the extension module fastload._core.
+#include "bindings.h"
 
 PYBIND11_MODULE(_core, module) {
+  using namespace fastload::bindings;
   module.doc() = "The native core of fastload: bytes to pixels to tensors. No torch inside.";
-  bind_recipe(module);  // first: it names the enums that the others use
+  bind_transforms(module);
+  bind_target(module);
+  bind_random(module);
+  bind_index(module);
   bind_image(module);
   bind_jpeg(module);
+  bind_memory(module);
+  bind_batch(module);
   bind_engine(module);
+  bind_reader(module);
 }

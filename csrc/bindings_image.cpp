@@ -1,5 +1,3 @@
-#include "bindings_image.h"
-
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
@@ -9,14 +7,18 @@
 #include <string>
 #include <vector>
 
-#include "engine/lane.h"
+#include "bindings.h"
+#include "bindings_names.h"
+#include "engine/pixel_buffer.h"
+#include "engine/target.h"
 #include "image/colour.h"
 #include "image/geometry.h"
 #include "image/pack.h"
 #include "image/resample.h"
 
+namespace fastload::bindings {
+
 namespace py = pybind11;
-using namespace fastload;
 
 namespace {
 
@@ -109,8 +111,7 @@ py::array pack(const Bytes& array, const engine::Target& target, bool hflip, boo
   const Pixels& pixels = source.pixels();
   std::vector<py::ssize_t> shape = {pixels.height, pixels.width};
   shape.insert(target.layout == image::Layout::chw ? shape.begin() : shape.end(), target.values.channels);
-  const char* const formats[] = {"u1", "f4", "f2", "u2", "f8"};
-  py::array out(py::dtype(formats[static_cast<int>(target.values.element)]), shape);
+  py::array out(dtype_of(target.values.element), shape);
   image::pack(pixels, target.values, target.layout, hflip, vflip, out.mutable_data(), simd_named(simd));
   return out;
 }
@@ -167,3 +168,5 @@ void bind_image(py::module_& module) {
     return image.rgb();
   });
 }
+
+}  // namespace fastload::bindings

@@ -1,5 +1,3 @@
-#include "bindings_jpeg.h"
-
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
@@ -10,10 +8,13 @@
 #include <tuple>
 #include <vector>
 
+#include "bindings.h"
+#include "bindings_names.h"
 #include "jpeg/decode.h"
 
+namespace fastload::bindings {
+
 namespace py = pybind11;
-using namespace fastload;
 
 namespace {
 
@@ -32,14 +33,6 @@ jpeg::Entropy entropy_of(const std::optional<std::string>& name) {
     if (*name == one.name && jpeg::has_entropy(one.entropy)) return one.entropy;
   }
   throw py::value_error("this processor has no entropy decoder " + *name);
-}
-
-const char* code_name(Code code) {
-  switch (code) {
-    case Code::not_native: return "not_native";
-    case Code::too_large: return "too_large";
-    default: return "damaged";
-  }
 }
 
 void require_ok(const Status& status) {
@@ -145,3 +138,5 @@ void bind_jpeg(py::module_& module) {
   module.def("jpeg_coefficients", &coefficients, py::arg("data"), py::arg("window") = py::none(),
              "(numbers, planes): the coefficients that a window (x, y, width, height) of a JPEG depends on, or None.");
 }
+
+}  // namespace fastload::bindings

@@ -1,71 +1,36 @@
 #include "engine/batch.h"
 
-#include <chrono>
+#include <new>
+#include <utility>
 
 namespace fastload::engine {
 
-uint64_t DrawOrder::reserve(uint64_t count) {
+Batch::Batch(Request request)
+    : asked(std::move(request)),
+      tasks(asked.samples.size()),
+      output(asked.out, asked.memory, asked.samples.size() * asked.sample_bytes),
+      slabs(asked.memory) {
+  const size_t count = asked.samples.size();
+  results.outcomes.resize(count);
+  if (asked.defer == Defer::nothing) return;
+  results.deferred.resize(count);
+  results.kept.assign(count, Keep::none);
+}
+
+Phase Batch::phase_now() const {
+  if (!submitted_) return Phase::made;
+  if (remaining_ == 0) return Phase::done;
+  return unplanned_ == 0 ? Phase::planned : Phase::submitted;
+}
+
+Phase Batch::phase() const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  const uint64_t first = reserved_;
-  reserved_ += count;
-  return first;
+  return phase_now();
 }
 
-bool DrawOrder::enter(uint64_t turn) {
+bool Batch::wait(Phase phase, int64_t timeout_ms) const {
   std::unique_lock<std::mutex> lock(mutex_);
-  queue_of(turn).wait(lock, [&] { return turn_ == turn || closed_; });
-  if (closed_) {
-    --coming_;
-    return false;
-  }
-  lock.unlock();
-  drawing_.lock();
-  return true;
-}
-
-void DrawOrder::leave() {
-  drawing_.unlock();
-  uint64_t next;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    next = ++turn_;
-  }
-  --coming_;
-  queue_of(next).notify_all();
-}
-
-random::Mt19937 DrawOrder::generator_between_turns() const {
-  const std::lock_guard<std::mutex> lock(drawing_);
-  return generator_;
-}
-
-void DrawOrder::close() {
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    closed_ = true;
-  }
-  for (std::condition_variable& queue : changed_) queue.notify_all();
-}
-
-Batch::~Batch() {
-  if (block != BatchMemory::kNone) memory->give(block);
-  for (const Slabs::Slab& slab : slabs.slabs()) memory->give(slab.block);
-}
-
-uint8_t* Batch::output() {
-  const std::lock_guard<std::mutex> lock(memory_mutex_);
-  if (out == nullptr) out = memory->take(samples.size() * sample_bytes, &block);
-  return out;
-}
-
-bool Batch::done() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return remaining_ == 0;
-}
-
-bool Batch::wait(int64_t timeout_ms) {
-  std::unique_lock<std::mutex> lock(mutex_);
-  return finished_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [&] { return remaining_ == 0; });
+  return changed_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [&] { return phase_now() >= phase; });
 }
 
 size_t Batch::remaining() const {
@@ -78,15 +43,57 @@ std::chrono::steady_clock::time_point Batch::finished_at() const {
   return finished_at_;
 }
 
-bool Batch::planned() const {
+void Batch::begin() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return unplanned_ == 0 || remaining_ == 0;
+  submitted_ = true;
+  remaining_ = asked.samples.size();
+  unplanned_ = asked.defer == Defer::nothing ? 0 : remaining_;
 }
 
-bool Batch::wait_planned(int64_t timeout_ms) {
-  std::unique_lock<std::mutex> lock(mutex_);
-  return finished_.wait_for(lock, std::chrono::milliseconds(timeout_ms),
-                            [&] { return unplanned_ == 0 || remaining_ == 0; });
+void Batch::begin_again(std::vector<size_t> slots) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  unplanned_ = 0;  // cancelled samples never were
+  remaining_ = slots.size();
+  tasks.begin_again(std::move(slots));
+}
+
+void Batch::end_plan() {
+  if (asked.defer == Defer::nothing) return;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (--unplanned_ == 0) changed_.notify_all();
+}
+
+void Batch::end_sample(size_t slot, const Status& status, const StageTimes& times) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  results.times.add(times);
+  if (!status.ok()) {
+    Outcome& outcome = results.outcomes[slot];
+    outcome.code = status.code;
+    try {
+      outcome.message = status.message;
+    } catch (const std::bad_alloc&) {  // then it has none
+    }
+  }
+  end_samples(1);
+}
+
+void Batch::cancel_unstarted() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const size_t dropped = tasks.unstarted();
+  while (tasks.unstarted() > 0) results.outcomes[tasks.start_next()].code = Code::cancelled;
+  end_samples(dropped);
+}
+
+void Batch::end_samples(size_t count) {
+  remaining_ -= count;
+  if (remaining_ > 0) return;
+  finished_at_ = std::chrono::steady_clock::now();
+  changed_.notify_all();  // under the lock: a waiter that sees zero may destroy the batch at once
+}
+
+void Batch::count_fallback() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  ++results.fallbacks;
 }
 
 }  // namespace fastload::engine

@@ -35,10 +35,10 @@ BytePool::Block BytePool::take(size_t size, size_t* capacity) {
   return block;
 }
 
-void BytePool::give(Block block, size_t capacity) {
+void BytePool::give_back(Block block, size_t capacity) {
   std::vector<Block> gone;
   const std::lock_guard<std::mutex> lock(mutex_);
-  use_.give(capacity);
+  use_.give_back(capacity);
   try {
     free_.emplace(capacity, std::move(block));
     free_bytes_ += capacity;
@@ -69,7 +69,7 @@ PooledBytes::PooledBytes(std::shared_ptr<BytePool> pool, ByteSpan bytes) : pool_
 }
 
 PooledBytes::~PooledBytes() {
-  if (block_ != nullptr) pool_->give(std::move(block_), capacity_);
+  if (block_ != nullptr) pool_->give_back(std::move(block_), capacity_);
 }
 
 PooledBytes& PooledBytes::operator=(PooledBytes&& other) noexcept {

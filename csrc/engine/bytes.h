@@ -22,7 +22,7 @@ class BytePool {
 
   // At least `size` bytes: `capacity` of them, at most a quarter more than that takes.
   Block take(size_t size, size_t* capacity);
-  void give(Block block, size_t capacity);
+  void give_back(Block block, size_t capacity);
   // In use and free.
   size_t bytes();
 

@@ -1,5 +1,5 @@
-// engine/deferred.h: a sample whose pixels somebody else makes (a GPU): its bytes or its coefficients, its plan, and the passes that
-// make it of the decoded image. What was left as bytes can be taken back and decoded here, with the same plan.
+// engine/deferred.h: a sample that is deferred: its pixels are made by somebody else (a GPU), of its bytes or its coefficients, its
+// plan, and the passes that make it of the decoded image. What was deferred as bytes can be reclaimed: decoded here, by the same plan.
 #pragma once
 
 #include <cstdint>
@@ -11,14 +11,14 @@
 
 namespace fastload::engine {
 
-// What a batch leaves to somebody else.
-enum class Leave : uint8_t {
+// As what a batch defers its samples, where that can be.
+enum class Defer : uint8_t {
   nothing,
   bytes,         // of files that a hardware decoder takes well
-  coefficients,  // of windows: their codes are read here, the arithmetic is left
+  coefficients,  // of windows: their codes are read here, the arithmetic is not done
 };
 
-// Why a sample was decoded here although there is another decoder.
+// Why a sample was decoded here although it might have been deferred.
 enum class Keep : uint8_t {
   none,         // it was not
   not_plain,    // not a plain JPEG, or damaged
@@ -29,7 +29,7 @@ enum class Keep : uint8_t {
   large,        // more pixels than kMaxDeferredPixels
   transforms,   // more than crops and one resize
   scan,         // its codes are not ours to read (restarts), or its chroma is neither 4:4:4, 4:2:2 nor 4:2:0
-  refused,      // taken back
+  refused,      // reclaimed
   count
 };
 
@@ -37,15 +37,15 @@ enum class Keep : uint8_t {
 constexpr int64_t kMaxDeferredPixels = int64_t{1} << 26;
 
 struct Deferred {
-  PooledBytes bytes;                // where those are left
-  jpeg::Coefficients coefficients;  // where these are, and where they lie
+  PooledBytes bytes;                // Defer::bytes
+  jpeg::Coefficients coefficients;  // Defer::coefficients, and where they lie
   Slabs::Place place;
   int32_t width = 0;  // of the image
   int32_t height = 0;
   int32_t sampling = 0;  // see jpeg::Header
   recipe::Plan plan;
   recipe::AxisPass passes[2];
-  bool pending = false;  // its bytes were left, and not taken back; or its coefficients
+  bool pending = false;  // somebody else makes it: it was deferred, and not reclaimed
 };
 
 }  // namespace fastload::engine

@@ -1,23 +1,20 @@
 // engine/engine.h: a fixed pool of threads; one sample is one task on one thread. Batches of one draw order start in the order of
 // submit(), and so do, as far as no thread would only wait for another's draw, all batches.
 //
-// The first is what makes waiting for a turn safe: whoever holds an earlier turn was started earlier.
+// The first is what makes waiting for a turn safe: whoever holds an earlier turn was started earlier. Any thread may call; in a forked
+// child, where the engine's threads do not exist, what ends or stops it does nothing.
 #pragma once
 
 #include <chrono>
-#include <deque>
-#include <functional>
 #include <memory>
-#include <thread>
 #include <vector>
 
-#include "engine/batch.h"
+#include "engine/fallback.h"
+#include "image/resample.h"
 
 namespace fastload::engine {
 
-// Asked for the pixels of a sample that the native path could not open or decode. It either adopts the whole image into the
-// lane and returns ok, or returns why the sample has failed. Called on an engine thread, one call a sample.
-using Fallback = std::function<Status(const Batch& batch, size_t slot, Status why, Lane* lane)>;
+class ThreadPool;
 
 // How long the end of an engine waits for samples that run. A thread that is stuck, in a file system that does not answer, say, is
 // left behind: it owns what it works on, and ends when it comes back.
@@ -33,18 +30,18 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // Once the engine was stopped, all samples are cancelled at once.
+  // Once. When the engine was stopped, all samples are cancelled at once.
   void submit(const std::shared_ptr<Batch>& batch);
-  // Of a batch that is done: decodes here those of the slots whose files were left. The batch is then done once more.
-  void take_back(const std::shared_ptr<Batch>& batch, std::vector<size_t> slots);
+  // Of a batch that is done: decodes here those of the slots that are deferred as bytes. The batch is then done once more.
+  void reclaim(const std::shared_ptr<Batch>& batch, std::vector<size_t> slots);
   // No further sample of the batch starts, and its draw order is closed. Samples that run go on to their end.
   void abandon(Batch& batch);
   // The same, and waits for those.
   void cancel(Batch& batch);
-  // Cancels all batches under way; no thread takes up a sample any more. Waits for nothing. In a forked child does nothing.
+  // Cancels all batches under way; no thread takes up a sample any more. Waits for nothing.
   void end();
   // The same, waits for what runs, but not for ever, ends the threads. Called by one of them it waits for nothing:
-  // they end when they are through. In a forked child, where they do not exist, does nothing.
+  // they end when they are through.
   void stop(std::chrono::milliseconds patience = kPatience);
 
   int threads() const { return thread_count_; }
@@ -53,12 +50,10 @@ class Engine {
   bool running() const;
 
  private:
-  struct Pool;
-
   const int thread_count_;
   const int niceness_;
   const int pid_;
-  const std::shared_ptr<Pool> pool_;
+  const std::shared_ptr<ThreadPool> pool_;
 };
 
 }  // namespace fastload::engine

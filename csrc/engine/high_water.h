@@ -19,7 +19,7 @@ class HighWater {
     }
     now_ = std::max(now_, in_use_);
   }
-  void give(size_t bytes) { in_use_ -= bytes; }
+  void give_back(size_t bytes) { in_use_ -= bytes; }
 
   size_t in_use() const { return in_use_; }
   // Of what is in use and what is free together: half as much again as was in use, so that sizes which take turns stay.

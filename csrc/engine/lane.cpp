@@ -1,8 +1,5 @@
 #include "engine/lane.h"
 
-#include <chrono>
-#include <cstring>
-
 #include "image/colour.h"
 #include "image/geometry.h"
 #include "jpeg/end_search.h"
@@ -13,12 +10,6 @@ namespace {
 
 // What an H200's hardware decoder gave in Pillow's pixels to a level; among other samplings some were off by three.
 constexpr int32_t k444 = 11, k420 = 22;
-constexpr Status kChanged = {Code::unreadable, "the file changed while it was read"};
-
-int64_t now_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 Pixels view(const Pixels& pixels, const Box& box) {
   return {pixels.row(box.y) + 4 * static_cast<ptrdiff_t>(box.x), box.width, box.height, pixels.stride};
@@ -26,18 +17,10 @@ Pixels view(const Pixels& pixels, const Box& box) {
 
 }  // namespace
 
-StageClock::StageClock(StageTimes* times, Stage stage) : times_(times), stage_(stage), start_ns_(now_ns()) {}
-
-StageClock::~StageClock() { times_->ns[static_cast<int>(stage_)] += now_ns() - start_ns_; }
-
-Pixels PixelBuffer::image(int32_t width, int32_t height) {
-  const ptrdiff_t stride = 4 * static_cast<ptrdiff_t>(width);
-  return {reserve(static_cast<size_t>(stride) * static_cast<size_t>(height) + kPixelSlack), width, height, stride};
-}
-
 Lane::Lane(image::Simd simd) : simd_(simd), resampler_(simd) {}
 
 Status Lane::open(const io::Source& source, int64_t max_pixels) {
+  state_ = LaneState::empty;
   whole_ = adopted_ = false;
   {
     const StageClock clock(&times_, Stage::read);
@@ -53,27 +36,51 @@ Status Lane::open(const io::Source& source, int64_t max_pixels) {
   }
   width_ = header_.width;
   height_ = header_.height;
-  if (header_.ends_well) return {};
+  if (header_.ends_well) {
+    state_ = LaneState::opened;
+    return {};
+  }
   const StageClock clock(&times_, Stage::decode);
   const Box all = {0, 0, width_, height_};
   pixels_ = {decoded_.reserve(jpeg_.required_bytes(all)), 0, 0, 0};
   const Status status = jpeg_.decode(all, &pixels_);
   whole_ = status.ok();
+  if (whole_) state_ = LaneState::opened;
   return status;
 }
 
+LaneState Lane::if_of_plan(LaneState state) const {
+  return width_ == plan_.image_width && height_ == plan_.image_height ? state : LaneState::mismatched;
+}
+
 Pixels Lane::adopt(int32_t width, int32_t height) {
+  const bool planned = has_plan(state_);
+  state_ = planned ? LaneState::planned : LaneState::empty;  // should there be no memory
   jpeg_.close();
   pixels_ = decoded_.image(width, height);
   width_ = width;
   height_ = height;
   whole_ = adopted_ = true;
+  state_ = planned ? if_of_plan(LaneState::decoded) : LaneState::opened;
   return pixels_;
 }
 
 Status Lane::draw(const recipe::Recipe& recipe, random::Generator& generator) {
+  Status status = check(state_, LaneCall::plan);
+  if (!status.ok()) return status;
   const StageClock clock(&times_, Stage::draw);
-  return recipe::draw(recipe, generator, width_, height_, &plan_);
+  state_ = LaneState::empty;
+  status = recipe::draw(recipe, generator, width_, height_, &plan_);
+  if (status.ok()) state_ = LaneState::drawn;
+  return status;
+}
+
+Status Lane::use(const recipe::Plan& plan) {
+  const Status status = check(state_, LaneCall::plan);
+  if (!status.ok()) return status;
+  plan_ = plan;
+  state_ = if_of_plan(LaneState::drawn);
+  return {};
 }
 
 Keep Lane::why_kept() const {
@@ -95,38 +102,54 @@ bool Lane::describe(Deferred* out) {
   return true;
 }
 
-Keep Lane::leave_bytes(const std::shared_ptr<BytePool>& pool, Deferred* out) {
-  const Keep why = why_kept();
-  if (why != Keep::none) return why;
-  if (header_.sampling != k444 && header_.sampling != k420) return Keep::sampling;
-  if (!describe(out)) return Keep::transforms;
+Status Lane::defer_bytes(const std::shared_ptr<BytePool>& pool, Deferred* out, Keep* why) {
+  const Status status = check(state_, LaneCall::defer);
+  if (!status.ok()) return status;
+  *why = why_kept();
+  if (*why == Keep::none && header_.sampling != k444 && header_.sampling != k420) *why = Keep::sampling;
+  if (*why == Keep::none && !describe(out)) *why = Keep::transforms;
+  if (*why != Keep::none) return {};
   out->bytes = PooledBytes(pool, bytes_);
-  out->pending = true;
   jpeg_.close();
-  return Keep::none;
+  state_ = LaneState::planned;
+  return {};
 }
 
-Keep Lane::leave_coefficients(BatchMemory* memory, Slabs* slabs, Deferred* out) {
-  const Keep why = why_kept();
-  if (why != Keep::none) return why;
-  if (!jpeg_.has_coefficients()) return Keep::scan;
-  if (!describe(out)) return Keep::transforms;
+Status Lane::defer_coefficients(Slabs* slabs, Deferred* out, Keep* why) {
+  const Status status = check(state_, LaneCall::defer);
+  if (!status.ok()) return status;
+  *why = why_kept();
+  if (*why == Keep::none && !jpeg_.has_coefficients()) *why = Keep::scan;
+  if (*why == Keep::none && !describe(out)) *why = Keep::transforms;
+  if (*why != Keep::none) return {};
   out->coefficients = jpeg_.coefficients(plan_.window);
-  out->place = slabs->reserve(memory, out->coefficients.size() * sizeof(int16_t));
-  return out->place.data == nullptr ? Keep::large : Keep::none;
+  out->place = slabs->reserve(out->coefficients.size() * sizeof(int16_t));
+  if (out->place.data == nullptr) {
+    *why = Keep::large;
+  } else {
+    state_ = LaneState::coded;
+  }
+  return {};
 }
 
-Status Lane::read_coefficients(const Deferred& left) {
+Status Lane::read_coefficients(const Deferred& deferred) {
+  const Status status = check(state_, LaneCall::read_coefficients);
+  if (!status.ok()) return status;
   const StageClock clock(&times_, Stage::decode);
-  return jpeg_.read_coefficients(left.coefficients, reinterpret_cast<int16_t*>(left.place.data));
+  state_ = LaneState::planned;
+  return jpeg_.read_coefficients(deferred.coefficients, reinterpret_cast<int16_t*>(deferred.place.data));
 }
 
 Status Lane::decode() {
-  if (!is_of_plan()) return kChanged;
-  if (whole_) return {};
-  const StageClock clock(&times_, Stage::decode);
-  pixels_ = {decoded_.reserve(jpeg_.required_bytes(plan_.window)), 0, 0, 0};
-  return jpeg_.decode(plan_.window, &pixels_);
+  Status status = check(state_, LaneCall::decode);
+  if (!status.ok()) return status;
+  if (!whole_ && state_ == LaneState::drawn) {
+    const StageClock clock(&times_, Stage::decode);
+    pixels_ = {decoded_.reserve(jpeg_.required_bytes(plan_.window)), 0, 0, 0};
+    status = jpeg_.decode(plan_.window, &pixels_);
+  }
+  state_ = status.ok() ? LaneState::decoded : LaneState::planned;
+  return status;
 }
 
 Pixels Lane::run_steps(Pixels pixels) {
@@ -134,14 +157,14 @@ Pixels Lane::run_steps(Pixels pixels) {
   for (int i = 0; i < plan_.count; ++i) {
     const recipe::Step& step = plan_.steps[i];
     switch (step.kind) {
-      case recipe::StepKind::crop: break;  // `pixels` already is the part that this crop gives
+      case recipe::StepKind::crop: break;  // `pixels` already is the part that is wanted
       case recipe::StepKind::flip_horizontal: image::flip_horizontal(pixels); break;
       case recipe::StepKind::flip_vertical: image::flip_vertical(pixels); break;
       case recipe::StepKind::grayscale: image::to_grayscale(pixels); break;
       case recipe::StepKind::resize: {
-        const Pixels out = turned_[next].image(step.give.width, step.give.height);
+        const Pixels out = turned_[next].image(step.want.width, step.want.height);
         next = 1 - next;
-        resampler_.run({step.in_width, step.in_height, step.out_width, step.out_height, step.filter, step.give}, pixels,
+        resampler_.run({step.in_width, step.in_height, step.out_width, step.out_height, step.filter, step.want}, pixels,
                        out);
         pixels = out;
         break;
@@ -150,7 +173,7 @@ Pixels Lane::run_steps(Pixels pixels) {
         const Pixels out = turned_[next].image(step.out_width, step.out_height);
         next = 1 - next;
         image::pad(pixels, step.x, step.y, step.pad_mode, step.fill, out);
-        pixels = view(out, step.give);
+        pixels = view(out, step.want);
         break;
       }
     }
@@ -159,7 +182,8 @@ Pixels Lane::run_steps(Pixels pixels) {
 }
 
 Status Lane::finish(const Target& target, void* out) {
-  if (!is_of_plan()) return kChanged;
+  const Status status = check(state_, LaneCall::finish);
+  if (!status.ok()) return status;
   Pixels pixels = whole_ ? view(pixels_, plan_.window) : pixels_;
   {
     const StageClock clock(&times_, Stage::resample);
@@ -168,10 +192,12 @@ Status Lane::finish(const Target& target, void* out) {
   jpeg_.close();
   const StageClock clock(&times_, Stage::pack);
   image::pack(pixels, target.values, target.layout, plan_.flip_horizontal, plan_.flip_vertical, out, simd_);
+  state_ = LaneState::empty;
   return {};
 }
 
 void Lane::settle() {
+  state_ = LaneState::empty;
   jpeg_.close();
   file_.settle();
   jpeg_.settle();

@@ -1,5 +1,7 @@
-// engine/lane.h: one sample at a time from source to finished tensor: open (read, header), draw, finish (decode, resample,
-// pack). A Lane is one thread's scratch memory, which settle() keeps from staying as large as the largest sample ever.
+// engine/lane.h: one sample at a time from source to finished tensor: open (read, header), draw, decode, finish (resample, pack). A
+// Lane is one thread's scratch memory, which settle() keeps from staying as large as the largest sample ever.
+//
+// Calls that come in another order than engine/lane_state.h says do nothing and fail. Any of them may throw std::bad_alloc.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +10,11 @@
 
 #include "buffer.h"
 #include "engine/deferred.h"
-#include "image/pack.h"
+#include "engine/lane_state.h"
+#include "engine/pixel_buffer.h"
+#include "engine/slabs.h"
+#include "engine/stage_times.h"
+#include "engine/target.h"
 #include "image/resample.h"
 #include "io/source.h"
 #include "jpeg/decode.h"
@@ -17,42 +23,6 @@
 #include "types.h"
 
 namespace fastload::engine {
-
-// Nanoseconds by stage, and how many samples somebody else decoded.
-enum class Stage : uint8_t { read, header, turn, draw, decode, resample, pack, fallback, count };
-constexpr int kStages = static_cast<int>(Stage::count);
-
-struct StageTimes {
-  int64_t ns[kStages] = {};
-};
-
-// Adds the time from its construction to its end to one stage.
-class StageClock {
- public:
-  StageClock(StageTimes* times, Stage stage);
-  ~StageClock();
-  StageClock(const StageClock&) = delete;
-  StageClock& operator=(const StageClock&) = delete;
-
- private:
-  StageTimes* times_;
-  Stage stage_;
-  int64_t start_ns_;
-};
-
-class PixelBuffer : public Buffer {
- public:
-  // Packed rows of a width x height image, slack included.
-  Pixels image(int32_t width, int32_t height);
-};
-
-// What finished samples look like. One for all samples of a loader, read-only once made.
-struct Target {
-  image::ValueMap values;
-  image::Layout layout = image::Layout::chw;
-  std::vector<uint8_t> table;  // what values.table points to
-  size_t element_bytes = 0;
-};
 
 class Lane {
  public:
@@ -66,15 +36,14 @@ class Lane {
   Pixels adopt(int32_t width, int32_t height);
 
   Status draw(const recipe::Recipe& recipe, random::Generator& generator);
+  // In the place of draw(), for a sample that was deferred and is open again.
+  Status use(const recipe::Plan& plan);
 
-  // Leaves the drawn sample to another decoder, its bytes in memory of the pool. Not Keep::none: why it cannot be.
-  Keep leave_bytes(const std::shared_ptr<BytePool>& pool, Deferred* out);
-  // The same for its coefficients, which have a place then and are still to be read.
-  Keep leave_coefficients(BatchMemory* memory, Slabs* slabs, Deferred* out);
-  // In the place of decode() and finish(), for a sample whose coefficients were left.
-  Status read_coefficients(const Deferred& left);
-  // In the place of draw(), for a sample that was deferred once and is open again.
-  void use(const recipe::Plan& plan) { plan_ = plan; }
+  // Defers the drawn sample as its bytes, in memory of the pool. `why` is Keep::none, or why that cannot be: it is still drawn then.
+  Status defer_bytes(const std::shared_ptr<BytePool>& pool, Deferred* out, Keep* why);
+  // The same as its coefficients, which have a place then and are still to be read.
+  Status defer_coefficients(Slabs* slabs, Deferred* out, Keep* why);
+  Status read_coefficients(const Deferred& deferred);
 
   // Decodes what the plan needs. A failure here may be answered by adopt() and another decode(), which then does nothing.
   Status decode();
@@ -92,7 +61,8 @@ class Lane {
   StageTimes& times() { return times_; }
 
  private:
-  bool is_of_plan() const { return width_ == plan_.image_width && height_ == plan_.image_height; }
+  // `state`, if the image is of the size that the plan is for.
+  LaneState if_of_plan(LaneState state) const;
   Keep why_kept() const;
   // What the other decoder must know beside the file; false where the plan is not two passes.
   bool describe(Deferred* out);
@@ -109,10 +79,11 @@ class Lane {
   PixelBuffer turned_[2];  // intermediate images, used in turn
   StageTimes times_;
 
-  int32_t width_ = 0;
+  LaneState state_ = LaneState::empty;
+  int32_t width_ = 0;  // of the image
   int32_t height_ = 0;
-  bool whole_ = false;    // pixels_ is the whole image
-  bool adopted_ = false;  // it is another decoder's
+  bool whole_ = false;    // pixels_ is all of it
+  bool adopted_ = false;  // … and another decoder's
   Pixels pixels_;
   recipe::Plan plan_;
 };

@@ -17,7 +17,7 @@ uint8_t* BatchMemory::take(size_t bytes, int* id) {
     }
     *id = next_id_++;
     blocks_[*id] = {nullptr, bytes};
-    free_.reserve(blocks_.size());  // give() must not fail
+    free_.reserve(blocks_.size());  // give_back() must not fail
     gone = make_room();
   }
   uint8_t* const data = grow_(*id, bytes, gone);  // unlocked: it may wait for a lock whose holder gives a block back
@@ -26,7 +26,7 @@ uint8_t* BatchMemory::take(size_t bytes, int* id) {
     blocks_[*id].data = data;
     return data;
   }
-  use_.give(bytes);
+  use_.give_back(bytes);
   blocks_.erase(*id);
   *id = kNone;
   return nullptr;
@@ -44,11 +44,11 @@ std::vector<int> BatchMemory::make_room() {
   return gone;
 }
 
-void BatchMemory::give(int id) {
+void BatchMemory::give_back(int id) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto block = blocks_.find(id);
   if (block == blocks_.end()) return;
-  use_.give(block->second.bytes);
+  use_.give_back(block->second.bytes);
   free_bytes_ += block->second.bytes;
   free_.push_back(id);
 }
@@ -57,7 +57,7 @@ void BatchMemory::forget(int id) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto block = blocks_.find(id);
   if (block == blocks_.end()) return;
-  use_.give(block->second.bytes);
+  use_.give_back(block->second.bytes);
   blocks_.erase(block);
 }
 

@@ -29,8 +29,8 @@ class BatchMemory {
 
   // The block of exactly this size that was given back last, else a new one. Null data: out of memory.
   uint8_t* take(size_t bytes, int* id);
-  void give(int id);
-  // In the place of give(), of a block that is the caller's for good.
+  void give_back(int id);
+  // In the place of give_back(), of a block that is the caller's for good.
   void forget(int id);
 
  private:

@@ -1,10 +1,12 @@
 // engine/slabs.h: a batch's memory for things whose sizes are not known before: a few large blocks, filled one behind the other.
 //
-// Threads reserve at the same time; what they write does not overlap. The blocks are a BatchMemory's and go back to it.
+// Threads reserve at the same time; what they write does not overlap. The blocks are a BatchMemory's and go back to it at the end,
+// unless they were released.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -29,13 +31,19 @@ class Slabs {
     size_t used;
   };
 
-  Place reserve(BatchMemory* memory, size_t bytes);
-  // By number. To be read when nobody reserves any more.
-  const std::vector<Slab>& slabs() const { return slabs_; }
-  // The blocks are somebody else's now, or were given back.
-  void forget() { slabs_.clear(); }
+  explicit Slabs(std::shared_ptr<BatchMemory> memory);
+  ~Slabs();
+  Slabs(const Slabs&) = delete;
+  Slabs& operator=(const Slabs&) = delete;
+
+  // Without memory there is no place.
+  Place reserve(size_t bytes);
+
+  // By number; their blocks are the caller's. When nobody reserves any more.
+  std::vector<Slab> release();
 
  private:
+  const std::shared_ptr<BatchMemory> memory_;
   std::mutex mutex_;
   std::vector<Slab> slabs_;
 };

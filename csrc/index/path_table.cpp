@@ -40,7 +40,8 @@ bool PathTable::assign(const std::array<std::string_view, kParts>& parts) {
   assign_bytes(parts[5], &targets_);
   return are_starts(folder_starts_, folders_) && are_starts(name_starts_, names_) &&
          name_starts_.size() == targets_.size() + 1 && folder_of_.size() == targets_.size() &&
-         std::all_of(folder_of_.begin(), folder_of_.end(), [&](uint32_t folder) { return size_t{folder} + 1 < folder_starts_.size(); });
+         std::all_of(folder_of_.begin(), folder_of_.end(),
+                     [&](uint32_t folder) { return size_t{folder} + 1 < folder_starts_.size(); });
 }
 
 void PathTable::append(std::string_view path, int64_t target) {

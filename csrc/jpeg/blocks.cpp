@@ -36,7 +36,8 @@ Coefficients blocks_of(const jpeg_decompress_struct& libjpeg, Box window) {
   const jpeg_component_info& smallest = libjpeg.comp_info[libjpeg.num_components - 1];
   const Range across =
       mcus(window.x, window.width, is_alone ? 1 : libjpeg.max_h_samp_factor, smallest.downsampled_width);
-  const Range down = mcus(window.y, window.height, is_alone ? 1 : libjpeg.max_v_samp_factor, smallest.downsampled_height);
+  const Range down =
+      mcus(window.y, window.height, is_alone ? 1 : libjpeg.max_v_samp_factor, smallest.downsampled_height);
   Coefficients wanted;
   wanted.count = libjpeg.num_components;
   for (int i = 0; i < wanted.count; ++i) {

@@ -195,9 +195,7 @@ Status apply(const Transform& t, const Recipe& recipe, random::Generator& genera
       plan.grayscale();
       return {};
     case Kind::grayscale: plan.grayscale(); return {};
-    case Kind::pad:
-      plan.pad(t.padding[0], t.padding[1], t.padding[2], t.padding[3], t.pad_mode, t.fill);
-      return {};
+    case Kind::pad: plan.pad(t.padding[0], t.padding[1], t.padding[2], t.padding[3], t.pad_mode, t.fill); return {};
   }
   return {Code::transform, "unknown transform"};
 }

@@ -7,10 +7,10 @@ namespace {
 // Largest image that a plan may hold on the way, in pixels; Pillow would run out of memory long before.
 constexpr int64_t kMaxPixels = (int64_t{1} << 31) - 1;
 
-// What a step needs of its input to give `give` of its output.
-Box needed(const Step& step, Box give) {
+// What a step needs of its input for `want` of its output.
+Box needed(const Step& step, Box want) {
   switch (step.kind) {
-    case StepKind::crop: return {give.x + step.x, give.y + step.y, give.width, give.height};
+    case StepKind::crop: return {want.x + step.x, want.y + step.y, want.width, want.height};
     case StepKind::resize: {
       image::Resize resize;
       resize.in_width = step.in_width;
@@ -18,15 +18,15 @@ Box needed(const Step& step, Box give) {
       resize.out_width = step.out_width;
       resize.out_height = step.out_height;
       resize.filter = step.filter;
-      resize.region = give;
+      resize.region = want;
       return image::needed_input(resize);
     }
-    case StepKind::flip_horizontal: return {step.in_width - give.x - give.width, give.y, give.width, give.height};
-    case StepKind::flip_vertical: return {give.x, step.in_height - give.y - give.height, give.width, give.height};
-    case StepKind::grayscale: return give;
+    case StepKind::flip_horizontal: return {step.in_width - want.x - want.width, want.y, want.width, want.height};
+    case StepKind::flip_vertical: return {want.x, step.in_height - want.y - want.height, want.width, want.height};
+    case StepKind::grayscale: return want;
     case StepKind::pad: return {0, 0, step.in_width, step.in_height};
   }
-  return give;
+  return want;
 }
 
 bool is_vertical_first(VerticalFirst order, int64_t in_width, int64_t in_height, int64_t out_width,
@@ -125,7 +125,7 @@ Status PlanBuilder::finish() {
   Box wanted = {0, 0, plan_->width, plan_->height};
   for (int i = plan_->count - 1; i >= 0; --i) {
     Step& step = plan_->steps[i];
-    step.give = wanted;
+    step.want = wanted;
     step.need = wanted = needed(step, wanted);
   }
   plan_->window = wanted;

@@ -62,7 +62,7 @@ struct Recipe {
 
 enum class StepKind : uint8_t { crop, resize, flip_horizontal, flip_vertical, grayscale, pad };
 
-// One pixel operation. `need` is the part of the step's input that is wanted, `give` the part of its output, both in the
+// One pixel operation. `need` is the part of the step's input that is needed, `want` the part of its output, both in the
 // coordinates of the whole (virtual) image before and after the step.
 struct Step {
   StepKind kind = StepKind::crop;
@@ -73,7 +73,7 @@ struct Step {
   image::PadMode pad_mode = image::PadMode::constant;
   uint8_t fill[3] = {0, 0, 0};
   Box need;
-  Box give;
+  Box want;
 };
 
 constexpr int kMaxSteps = 32;

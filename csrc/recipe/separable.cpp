@@ -6,15 +6,15 @@ namespace {
 
 AxisPass resized(image::Taps* scratch, const Step& step, bool vertical) {
   const Box& need = step.need;
-  const Box& give = step.give;
+  const Box& want = step.want;
   AxisPass pass;
   pass.vertical = vertical;
-  pass.lines = vertical ? give.width : need.height;
+  pass.lines = vertical ? want.width : need.height;
   pass.span = vertical ? need.height : need.width;
   if (vertical) {
-    scratch->fill(step.filter, step.in_height, step.out_height, give.y, give.height, {need.y, need.y + need.height});
+    scratch->fill(step.filter, step.in_height, step.out_height, want.y, want.height, {need.y, need.y + need.height});
   } else {
-    scratch->fill(step.filter, step.in_width, step.out_width, give.x, give.width, {need.x, need.x + need.width});
+    scratch->fill(step.filter, step.in_width, step.out_width, want.x, want.width, {need.x, need.x + need.width});
   }
   const image::TapsView taps = scratch->view();
   pass.outputs = taps.outputs;

@@ -1,5 +1,7 @@
 // Memory that cannot be had: every allocation of a thread's scratch fails in turn, and no byte is written behind what there is.
 // To be run under AddressSanitizer. Usage: memory SMALL_JPEG LARGE_JPEG. Exits 0 when all is as it should be.
+#include "engine/memory.h"
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -10,12 +12,13 @@
 #include "buffer.h"
 #include "engine/bytes.h"
 #include "engine/lane.h"
-#include "engine/memory.h"
+#include "given.h"
 
 using namespace fastload;
 
 namespace {
 
+constexpr int kSide = 40;
 long allowed = -1;  // allocations until all fail; negative: none does
 long made = 0;
 
@@ -74,29 +77,18 @@ void buffers() {
 
 // One sample, with so many allocations; true if there was memory for it.
 bool make(engine::Lane* lane, const char* path, std::vector<uint8_t>* out, long allocations = -1) {
-  static const std::vector<uint8_t> table = [] {
-    std::vector<uint8_t> identity(768);
-    for (size_t i = 0; i < identity.size(); ++i) identity[i] = static_cast<uint8_t>(i);
-    return identity;
-  }();
-  engine::Target target;
-  target.values.element = image::Element::uint8;
-  target.values.table = table.data();
-  recipe::Recipe recipe;
-  recipe::Transform resize;
-  resize.height = resize.width = 40;
-  recipe.transforms = {resize};
-  io::Source source;
-  source.path = path;
-  out->assign(3 * 40 * 40, 0);
+  static const auto target = given::byte_target();
+  static const auto recipe = given::resize_to(kSide);
+  const io::Source source = given::file(path);
+  out->assign(3 * kSide * kSide, 0);
   Status status;
   allowed = allocations;
   const bool failed = runs_out([&] {
     random::Mt19937 generator(1);
     status = lane->open(source, 0);
-    if (status.ok()) status = lane->draw(recipe, generator);
+    if (status.ok()) status = lane->draw(*recipe, generator);
     if (status.ok()) status = lane->decode();
-    if (status.ok()) status = lane->finish(target, out->data());
+    if (status.ok()) status = lane->finish(*target, out->data());
   });
   lane->settle();
   allowed = -1;
@@ -126,12 +118,15 @@ void pools() {
   std::vector<uint8_t> bytes(40 << 20, 5);
   for (int i = 1; i < 300; ++i) engine::PooledBytes(pool, {bytes.data(), static_cast<size_t>(i) << 15});
   expect(pool->bytes() <= (300u << 15) * 3 / 2, "one file at a time keeps no block for every size");
-  { engine::PooledBytes one(pool, {bytes.data(), bytes.size()}); }
+  {
+    engine::PooledBytes one(pool, {bytes.data(), bytes.size()});
+  }
   for (int i = 0; i < 20000; ++i) engine::PooledBytes(pool, {bytes.data(), 1000});
   expect(pool->bytes() <= 1 << 20, "nor that of the largest ever");
   for (long n = 0; n < 6; ++n) {
     allowed = n;
-    const bool out_of_memory = runs_out([&] { engine::PooledBytes one(pool, {bytes.data(), static_cast<size_t>(n + 20) << 20}); });
+    const bool out_of_memory =
+        runs_out([&] { engine::PooledBytes one(pool, {bytes.data(), static_cast<size_t>(n + 20) << 20}); });
     allowed = -1;
     expect(out_of_memory || n > 0, "the first allocation is of the bytes");
     engine::PooledBytes again(pool, {bytes.data(), 1 << 16});

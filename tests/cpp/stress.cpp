@@ -12,9 +12,11 @@
 #include <mutex>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/engine.h"
+#include "given.h"
 
 using namespace fastload;
 
@@ -26,16 +28,6 @@ constexpr size_t kSampleBytes = 3 * kSide * kSide;
 std::vector<uint8_t> read_all(const char* path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
-std::shared_ptr<const engine::Target> byte_target() {
-  auto target = std::make_shared<engine::Target>();
-  target->table.resize(3 * 256);
-  for (size_t i = 0; i < target->table.size(); ++i) target->table[i] = static_cast<uint8_t>(i);
-  target->element_bytes = 1;
-  target->values.element = image::Element::uint8;
-  target->values.table = target->table.data();
-  return target;
 }
 
 std::shared_ptr<const recipe::Recipe> crop_and_flip() {
@@ -67,16 +59,17 @@ std::shared_ptr<engine::BatchMemory> make_memory() {
     std::mutex mutex;
     std::vector<std::unique_ptr<uint8_t[]>> all;
   };
-  return std::make_shared<engine::BatchMemory>([blocks = std::make_shared<Blocks>()](int, size_t bytes, const std::vector<int>&) {
-    const std::lock_guard<std::mutex> lock(blocks->mutex);
-    blocks->all.emplace_back(new uint8_t[bytes]);
-    return blocks->all.back().get();
-  });
+  return std::make_shared<engine::BatchMemory>(
+      [blocks = std::make_shared<Blocks>()](int, size_t bytes, const std::vector<int>&) {
+        const std::lock_guard<std::mutex> lock(blocks->mutex);
+        blocks->all.emplace_back(new uint8_t[bytes]);
+        return blocks->all.back().get();
+      });
 }
 
 class Stress {
  public:
-  Stress(int files, char** names) : target_(byte_target()), recipe_(crop_and_flip()) {
+  Stress(int files, char** names) : target_(given::byte_target()), recipe_(crop_and_flip()) {
     for (int i = 0; i < files; ++i) {
       paths_.emplace_back(names[i]);
       bytes_.push_back(read_all(names[i]));
@@ -85,15 +78,16 @@ class Stress {
     damaged_.resize(damaged_.size() / 2);
   }
 
-  Work make(uint32_t seed, const std::shared_ptr<engine::DrawOrder>& order, bool with_damage) {
+  Work make(uint32_t seed, const std::shared_ptr<engine::DrawOrder>& order, bool with_damage,
+            engine::Defer defer = engine::Defer::nothing,
+            const std::shared_ptr<engine::BatchMemory>& memory = nullptr) {
     std::mt19937 dice(seed);
     Work work;
-    work.batch = std::make_shared<engine::Batch>();
-    engine::Batch& batch = *work.batch;
+    engine::Request asked;
     const size_t count = dice() % 12;
     work.out.assign(count * kSampleBytes, 0);
-    batch.samples.resize(count);
-    for (engine::Sample& sample : batch.samples) {
+    asked.samples.resize(count);
+    for (engine::Sample& sample : asked.samples) {
       const size_t file = dice() % paths_.size();
       sample.index = dice();
       sample.source.kind = dice() % 2 == 0 ? io::SourceKind::path : io::SourceKind::memory;
@@ -104,14 +98,17 @@ class Stress {
         sample.source.memory = {damaged_.data(), damaged_.size()};
       }
     }
-    batch.recipe = recipe_;
-    batch.target = target_;
-    batch.out = work.out.data();
-    batch.sample_bytes = kSampleBytes;
-    batch.out_width = batch.out_height = kSide;
-    batch.stop_at_failure = dice() % 2 == 0;
-    batch.order = order;
-    batch.seed = 7;
+    asked.recipe = recipe_;
+    asked.target = target_;
+    asked.out = work.out.data();
+    asked.memory = memory;
+    asked.sample_bytes = kSampleBytes;
+    asked.out_width = asked.out_height = kSide;
+    asked.stop_at_failure = dice() % 2 == 0;
+    asked.order = order;
+    asked.seed = 7;
+    asked.defer = defer;
+    work.batch = std::make_shared<engine::Batch>(std::move(asked));
     return work;
   }
 
@@ -125,22 +122,22 @@ class Stress {
 
 // Every third damaged sample is answered with a plain picture.
 Status answer(const engine::Batch& batch, size_t slot, Status why, engine::Lane* lane) {
-  if (batch.samples[slot].index % 3 != 0) return why;
+  if (batch.asked.samples[slot].index % 3 != 0) return why;
   const Pixels pixels = lane->adopt(64, 48);
   for (int y = 0; y < pixels.height; ++y) std::memset(pixels.row(y), y, 4 * static_cast<size_t>(pixels.width));
   return {};
 }
 
 void wait_for(const Work& work) {
-  while (!work.batch->wait(1000)) {
+  while (!work.batch->wait(engine::Phase::done, 1000)) {
   }
 }
 
-// The same samples were left, and the same coefficients of each.
+// The same samples were deferred, and the same coefficients of each.
 bool same_coefficients(const engine::Batch& one, const engine::Batch& other) {
-  for (size_t slot = 0; slot < one.samples.size(); ++slot) {
-    const engine::Deferred& a = one.deferred[slot];
-    const engine::Deferred& b = other.deferred[slot];
+  for (size_t slot = 0; slot < one.asked.samples.size(); ++slot) {
+    const engine::Deferred& a = one.results.deferred[slot];
+    const engine::Deferred& b = other.results.deferred[slot];
     if (a.pending != b.pending) return false;
     if (!a.pending) continue;
     const size_t bytes = a.coefficients.size() * sizeof(int16_t);
@@ -158,9 +155,7 @@ bool codes_equal_to_one_thread(Stress& stress, uint32_t seed, const std::shared_
     const auto order = std::make_shared<engine::DrawOrder>(random::Mt19937(seed));
     runs.emplace_back();
     for (uint32_t i = 0; i < 6; ++i) {
-      runs.back().push_back(stress.make(seed * 8 + i, order, i % 2 == 0));
-      runs.back().back().batch->leave = engine::Leave::coefficients;
-      runs.back().back().batch->memory = memory;
+      runs.back().push_back(stress.make(seed * 8 + i, order, i % 2 == 0, engine::Defer::coefficients, memory));
       engine.submit(runs.back().back().batch);
     }
     for (Work& work : runs.back()) wait_for(work);
@@ -168,8 +163,8 @@ bool codes_equal_to_one_thread(Stress& stress, uint32_t seed, const std::shared_
   for (size_t i = 0; i < runs[0].size(); ++i) {
     const Work& one = runs[0][i];
     const Work& many = runs[1][i];
-    for (size_t slot = 0; slot < one.batch->samples.size(); ++slot) {
-      if (one.batch->outcomes[slot].code != many.batch->outcomes[slot].code) return false;
+    for (size_t slot = 0; slot < one.batch->asked.samples.size(); ++slot) {
+      if (one.batch->results.outcomes[slot].code != many.batch->results.outcomes[slot].code) return false;
       if (std::memcmp(&one.out[slot * kSampleBytes], &many.out[slot * kSampleBytes], kSampleBytes) != 0) return false;
     }
     if (!same_coefficients(*one.batch, *many.batch)) return false;
@@ -179,12 +174,12 @@ bool codes_equal_to_one_thread(Stress& stress, uint32_t seed, const std::shared_
 
 std::vector<size_t> every_other_slot(const engine::Batch& batch, size_t first) {
   std::vector<size_t> slots;
-  for (size_t slot = first; slot < batch.samples.size(); slot += 2) slots.push_back(slot);
+  for (size_t slot = first; slot < batch.asked.samples.size(); slot += 2) slots.push_back(slot);
   return slots;
 }
 
-// A chain of batches on one draw order, with one thread, and with many that leave some samples to another decoder, which gives them
-// all back: the same bytes and the same outcomes.
+// A chain of batches on one draw order, with one thread, and with many that defer some samples to another decoder, from which
+// all are reclaimed: the same bytes and the same outcomes.
 bool equal_to_one_thread(Stress& stress, uint32_t seed) {
   std::vector<std::vector<Work>> runs;
   for (const int threads : {1, 5}) {
@@ -192,16 +187,16 @@ bool equal_to_one_thread(Stress& stress, uint32_t seed) {
     const auto order = std::make_shared<engine::DrawOrder>(random::Mt19937(seed));
     runs.emplace_back();
     for (uint32_t i = 0; i < 8; ++i) {
-      runs.back().push_back(stress.make(seed * 8 + i, order, i % 2 == 0));
-      if (threads > 1 && i % 4 != 0) runs.back().back().batch->leave = engine::Leave::bytes;
+      const engine::Defer defer = threads > 1 && i % 4 != 0 ? engine::Defer::bytes : engine::Defer::nothing;
+      runs.back().push_back(stress.make(seed * 8 + i, order, i % 2 == 0, defer));
       engine.submit(runs.back().back().batch);
     }
     for (Work& work : runs.back()) {
-      while (!work.batch->wait_planned(1000)) {
+      while (!work.batch->wait(engine::Phase::planned, 1000)) {
       }
       for (const size_t part : {0, 1}) {
         wait_for(work);
-        engine.take_back(work.batch, every_other_slot(*work.batch, part));
+        engine.reclaim(work.batch, every_other_slot(*work.batch, part));
       }
       wait_for(work);
     }
@@ -209,9 +204,9 @@ bool equal_to_one_thread(Stress& stress, uint32_t seed) {
   for (size_t i = 0; i < runs[0].size(); ++i) {
     const Work& one = runs[0][i];
     const Work& many = runs[1][i];
-    for (size_t slot = 0; slot < one.batch->samples.size(); ++slot) {
-      if (one.batch->outcomes[slot].code != many.batch->outcomes[slot].code) return false;
-      if (one.batch->outcomes[slot].code != Code::ok) continue;
+    for (size_t slot = 0; slot < one.batch->asked.samples.size(); ++slot) {
+      if (one.batch->results.outcomes[slot].code != many.batch->results.outcomes[slot].code) return false;
+      if (one.batch->results.outcomes[slot].code != Code::ok) continue;
       if (std::memcmp(&one.out[slot * kSampleBytes], &many.out[slot * kSampleBytes], kSampleBytes) != 0) return false;
     }
   }
@@ -226,14 +221,18 @@ void interrupt(Stress& stress, uint32_t seed, const std::shared_ptr<engine::Batc
   const auto first = std::make_shared<engine::DrawOrder>(random::Mt19937(seed));
   const auto second = std::make_shared<engine::DrawOrder>(random::Mt19937(seed + 1));
   for (uint32_t i = 0; i < 10; ++i) {
-    works.push_back(stress.make(seed * 16 + i, i % 3 == 0 ? nullptr : i % 3 == 1 ? first : second, true));
-    works.back().batch->leave = static_cast<engine::Leave>(dice() % 3);
-    works.back().batch->memory = memory;
+    const auto defer = static_cast<engine::Defer>(dice() % 3);
+    works.push_back(stress.make(seed * 16 + i,
+                                i % 3 == 0   ? nullptr
+                                : i % 3 == 1 ? first
+                                             : second,
+                                true, defer, memory));
     engine.submit(works.back().batch);
   }
   usleep(dice() % 2000);
   for (const Work& work : works) {
-    if (work.batch->done()) engine.take_back(work.batch, every_other_slot(*work.batch, dice() % 2));
+    if (work.batch->phase() == engine::Phase::done)
+      engine.reclaim(work.batch, every_other_slot(*work.batch, dice() % 2));
   }
   switch (dice() % 3) {
     case 0:
@@ -272,7 +271,7 @@ void end_from_within(Stress& stress, uint32_t seed) {
     submitted.push_back(std::move(work));
   }
   for (Work& work : submitted) {
-    while (!work.batch->wait(1000)) {
+    while (!work.batch->wait(engine::Phase::done, 1000)) {
     }
   }
   owner->take();

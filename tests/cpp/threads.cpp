@@ -13,10 +13,12 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "engine/engine.h"
 #include "engine/lanes.h"
+#include "given.h"
 
 using namespace fastload;
 
@@ -26,29 +28,10 @@ constexpr int kSide = 32;
 constexpr size_t kSampleBytes = 3 * kSide * kSide;
 constexpr int kThreads = 6;
 
-std::shared_ptr<const engine::Target> byte_target() {
-  auto target = std::make_shared<engine::Target>();
-  target->table.resize(3 * 256);
-  for (size_t i = 0; i < target->table.size(); ++i) target->table[i] = static_cast<uint8_t>(i);
-  target->element_bytes = 1;
-  target->values.element = image::Element::uint8;
-  target->values.table = target->table.data();
-  return target;
-}
-
-std::shared_ptr<const recipe::Recipe> resize() {
-  auto made = std::make_shared<recipe::Recipe>();
-  recipe::Transform transform;
-  transform.kind = recipe::Kind::resize;
-  transform.width = transform.height = kSide;
-  made->transforms = {transform};
-  return made;
-}
-
 struct Given {
   std::vector<std::string> paths;
-  std::shared_ptr<const engine::Target> target = byte_target();
-  std::shared_ptr<const recipe::Recipe> recipe = resize();
+  std::shared_ptr<const engine::Target> target = given::byte_target();
+  std::shared_ptr<const recipe::Recipe> recipe = given::resize_to(kSide);
 };
 
 template <typename Work>
@@ -61,10 +44,10 @@ void in_threads(Work work) {
 std::vector<uint8_t> read(engine::Lanes& lanes, const Given& given, size_t file) {
   std::vector<uint8_t> out(kSampleBytes);
   const engine::Lanes::Borrowed lane = lanes.borrow();
-  io::Source source;
-  source.path = given.paths[file];
   random::Philox generator(1, 2, 3);
-  if (!lane->open(source, 0).ok() || !lane->draw(*given.recipe, generator).ok() || !lane->decode().ok()) return {};
+  if (!lane->open(given::file(given.paths[file]), 0).ok() || !lane->draw(*given.recipe, generator).ok() ||
+      !lane->decode().ok())
+    return {};
   lane->finish(*given.target, out.data());
   return out;
 }
@@ -85,18 +68,9 @@ bool lanes_are_lent_to_one_at_a_time(const Given& given) {
 
 std::shared_ptr<engine::Batch> batch_of(const Given& given, size_t count, uint8_t* out,
                                         const std::shared_ptr<engine::DrawOrder>& order) {
-  auto batch = std::make_shared<engine::Batch>();
-  batch->samples.resize(count);
-  for (size_t slot = 0; slot < count; ++slot) {
-    batch->samples[slot].source.path = given.paths[slot % given.paths.size()];
-  }
-  batch->recipe = given.recipe;
-  batch->target = given.target;
-  batch->out = out;
-  batch->sample_bytes = kSampleBytes;
-  batch->out_width = batch->out_height = kSide;
-  batch->order = order;
-  return batch;
+  engine::Request asked = given::request(given.paths, count, kSide, out);
+  asked.order = order;
+  return std::make_shared<engine::Batch>(std::move(asked));
 }
 
 // Whoever submits at the same time, turns are in the order of the queue: else a single thread would wait for itself.
@@ -111,7 +85,7 @@ bool turns_are_in_the_order_of_the_queue(const Given& given) {
         const auto batch = batch_of(given, 3, out.data(), order);
         engine.submit(batch);
         order->generator_between_turns();
-        if (!batch->wait(60000)) came = false;
+        if (!batch->wait(engine::Phase::done, 60000)) came = false;
       }
     });
     if (!came) return false;
@@ -135,7 +109,7 @@ bool all_ends_with_a_stop(const Given& given, int round) {
       const auto batch = batch_of(given, 4, out.data(), order);
       engine.submit(batch);
       if (thread == 1) engine.abandon(*batch);
-      if (!batch->wait(60000)) came = false;
+      if (!batch->wait(engine::Phase::done, 60000)) came = false;
     }
   });
   return came;
@@ -148,19 +122,21 @@ bool a_stuck_thread_is_left_behind(const Given& given, const std::string& pipe) 
   const auto began = std::chrono::steady_clock::now();
   {
     engine::Engine engine(2, image::best_simd(), nullptr);
-    batch = batch_of(given, 3, out->data(), std::make_shared<engine::DrawOrder>(random::Mt19937(1)));
-    batch->samples[0].source.path = pipe;
-    batch->owned = out;
+    engine::Request asked = given::request(given.paths, 3, kSide, out->data());
+    asked.samples[0].source.path = pipe;
+    asked.order = std::make_shared<engine::DrawOrder>(random::Mt19937(1));
+    asked.owned = out;
+    batch = std::make_shared<engine::Batch>(std::move(asked));
     engine.submit(batch);
     usleep(20000);
     engine.stop(std::chrono::milliseconds(50));
   }
   if (std::chrono::steady_clock::now() - began > std::chrono::seconds(30)) return false;
-  for (int i = 0; i < 3000 && !batch->wait(20); ++i) {
+  for (int i = 0; i < 3000 && !batch->wait(engine::Phase::done, 20); ++i) {
     const int writer = open(pipe.c_str(), O_WRONLY | O_NONBLOCK);  // whoever reads is let go
     if (writer >= 0) close(writer);
   }
-  return batch->done();
+  return batch->phase() == engine::Phase::done;
 }
 
 }  // namespace

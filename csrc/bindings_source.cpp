@@ -1,0 +1,73 @@
+#include "bindings_source.h"
+
+#include <cstddef>
+#include <string_view>
+
+namespace fastload::bindings {
+
+namespace py = pybind11;
+
+namespace {
+
+void append_path(const py::handle& path, std::string* paths) {
+  const auto encoded = py::reinterpret_steal<py::bytes>(PyUnicode_EncodeFSDefault(path.ptr()));
+  if (!encoded) throw py::error_already_set();
+  const auto characters = static_cast<std::string_view>(encoded);
+  if (characters.find('\0') != std::string_view::npos) throw py::value_error("embedded null byte in a path");
+  paths->append(characters);
+  paths->push_back('\0');
+}
+
+// All but the path itself: `paths` may still move.
+io::Source append_source(const py::handle& object, Pointees* pointees) {
+  io::Source source;
+  if (py::isinstance<py::str>(object)) {
+    append_path(object, &pointees->paths);
+  } else if (py::isinstance<py::tuple>(object)) {
+    const auto range = py::reinterpret_borrow<py::tuple>(object);
+    if (range.size() != 3) throw py::value_error("a range is (path, offset, length)");
+    append_path(range[0], &pointees->paths);
+    source.kind = io::SourceKind::range;
+    source.offset = range[1].cast<int64_t>();
+    source.length = range[2].cast<int64_t>();
+  } else {
+    const auto view = py::reinterpret_steal<py::memoryview>(PyMemoryView_FromObject(object.ptr()));
+    if (!view) throw py::error_already_set();
+    const Py_buffer* const buffer = PyMemoryView_GET_BUFFER(view.ptr());
+    if (buffer->ndim != 1 || buffer->itemsize != 1 || PyBuffer_IsContiguous(buffer, 'C') == 0)
+      throw py::value_error("a sample in memory is a flat run of bytes");
+    source.kind = io::SourceKind::memory;
+    source.memory = {static_cast<const uint8_t*>(buffer->buf), static_cast<size_t>(buffer->len)};
+    pointees->memory.append(view);
+  }
+  return source;
+}
+
+}  // namespace
+
+io::Source read_source(const py::handle& object, Pointees* pointees) {
+  const size_t start = pointees->paths.size();
+  io::Source source = append_source(object, pointees);
+  if (source.kind != io::SourceKind::memory) source.path = std::string_view(pointees->paths.data() + start);
+  return source;
+}
+
+std::vector<engine::Sample> read_sources(const py::list& sources, const std::vector<uint64_t>& indices,
+                                         Pointees* pointees) {
+  if (sources.size() != indices.size()) throw py::value_error("one source an index");
+  std::vector<engine::Sample> samples(indices.size());
+  for (size_t slot = 0; slot < indices.size(); ++slot) {
+    samples[slot].source = append_source(sources[slot], pointees);
+    samples[slot].index = indices[slot];
+  }
+  // Paths lie in the order of the samples, each up to its NUL.
+  const char* next = pointees->paths.data();
+  for (engine::Sample& sample : samples) {
+    if (sample.source.kind == io::SourceKind::memory) continue;
+    sample.source.path = std::string_view(next);
+    next += sample.source.path.size() + 1;
+  }
+  return samples;
+}
+
+}  // namespace fastload::bindings

@@ -1,0 +1,28 @@
+// bindings_source.h: what Python says of where a sample's bytes are -> an io::Source. With Python's lock.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/request.h"
+#include "io/source.h"
+
+namespace fastload::bindings {
+
+// What sources point into; it must outlive them, and stay where it is.
+struct Pointees {
+  std::string paths;      // each followed by a NUL
+  pybind11::list memory;  // views of buffers: as long as one lives, its owner cannot move the bytes
+};
+
+// str | (str, offset, length) | bytes-like. ValueError for anything else that has the shape of one of these, or holds a null byte.
+io::Source read_source(const pybind11::handle& object, Pointees* pointees);
+
+// The same of each, with its index.
+std::vector<engine::Sample> read_sources(const pybind11::list& sources, const std::vector<uint64_t>& indices,
+                                         Pointees* pointees);
+
+}  // namespace fastload::bindings
