@@ -21,11 +21,11 @@ MOST_SECONDS = 900.0
 
 
 class Child:
-    """One arm's process. ``why`` says why it cannot run, if so."""
+    """One arm's process, which is ended when an answer takes more than ``most_seconds``. ``why`` says why it cannot run, if so."""
 
     def __init__(self, name: str, options: Options, most_seconds: float = MOST_SECONDS) -> None:
         self.name = name
-        self._most_seconds = most_seconds
+        self.most_seconds = most_seconds
         given = json.dumps({**asdict(options), "data": str(options.data), "build": str(options.build)})
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.child", name, given],
@@ -47,7 +47,7 @@ class Child:
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
-        limit = threading.Timer(self._most_seconds, self._process.kill)
+        limit = threading.Timer(self.most_seconds, self._process.kill)
         limit.start()
         try:
             for line in self._process.stdout:
@@ -56,7 +56,7 @@ class Child:
             status = self._process.wait()
         finally:
             limit.cancel()
-        late = f", or gave no answer in {self._most_seconds:.0f} seconds" if status == -signal.SIGKILL else ""
+        late = f", or gave no answer in {self.most_seconds:g} seconds" if status == -signal.SIGKILL else ""
         return {"unavailable": f"its process ended with status {status}{late}"}
 
     def peak_memory(self, command: str) -> dict[str, int]:

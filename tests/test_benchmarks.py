@@ -69,7 +69,7 @@ def test_pictures_are_compared_with_pillows(small, tmp_path):
     assert pictures.compare(Squeezes(given), root)["most"] > 10
     assert pictures.compare(Forgetful(given), root) == {"unavailable": "gives 10 of 12 pictures"}
     files = {path.stem for path in (ROOT / "benchmarks" / "arms").glob("[a-z]*.py")}
-    assert {name.partition("-")[0] for name in NAMES} == files - {"liar", "tensors"}
+    assert {name.partition("-")[0] for name in NAMES} == files - {"liar", "silent", "tensors"}
 
 
 def test_other_formats_are_written_once_and_whole(small, tmp_path):
@@ -99,6 +99,21 @@ def test_the_table_for_the_readme(tmp_path, monkeypatch):
     assert (tmp_path / "new" / "train.md").read_text() == (
         "| recipe | images/s | off |\n|---|---|---|\n| **fastload** | 2,242 | 0 |\n| rival | 7 |  |\n"
     )
+
+
+def test_an_arm_that_never_answers_is_ended(small):
+    """Before it is ready, and after."""
+    from benchmarks.process import Child
+
+    ended = "its process ended with status -9, or gave no answer in {} seconds"
+    child = Child("silent-start", small, most_seconds=0.2)
+    assert child.why == ended.format("0.2")
+    child.close()
+    child = Child("silent", small)
+    assert child.why is None and child.ready["claims_equality"]
+    child.most_seconds = 0.2
+    assert child.ask("epoch") == {"unavailable": ended.format("0.2")}
+    child.close()
 
 
 def test_no_speed_without_the_reference(small):
