@@ -74,10 +74,10 @@ def run(
 
 
 class Script:
-    """A process that runs Python code as ``python -c`` does, but forked from one that has imported torch and fastload.
+    """A process that runs Python code as ``python -c`` does, but forked from one that has imported torch, torchvision and fastload.
 
     ``warnings``: (action, category) pairs, as of -W. ``session``: it leads a session of its own, as one at a terminal does. It is
-    killed where a ``with`` statement is left and it is still there.
+    killed, and with it its session, where a ``with`` statement is left and it is still there.
     """
 
     def __init__(
@@ -89,6 +89,7 @@ class Script:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
+        self._session = session
         request = {
             "script": textwrap.dedent(code),
             "arguments": [*map(str, arguments)],
@@ -119,6 +120,9 @@ class Script:
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
+        if self._session:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
 
     def wait(self) -> int:
         if self.returncode is None:

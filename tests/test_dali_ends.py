@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from children import LIMIT
 from fastload import dali
 from images import jpeg_bytes
 
@@ -22,11 +23,11 @@ def test_what_fails_outside_of_dali_fails_its_files(monkeypatch, method):
     with monkeypatch.context() as broken:
         broken.setattr(dali.Pipeline, method, lambda *given: 1 / 0)
         request = decoder.submit(*files(3))
-        assert request.wait(60)
+        assert request.wait(LIMIT)
         assert {part.error for part, _, _ in request.parts} == {"division by zero"}
         assert sorted(position for *_, positions in request.parts for position in positions) == [0, 1, 2]
     again = decoder.submit(*files(3))
-    assert again.wait(60) and [part.error for part, _, _ in again.parts] == [None]
+    assert again.wait(LIMIT) and [part.error for part, _, _ in again.parts] == [None]
 
 
 def test_culprits_are_not_waited_for_when_all_ends():

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
+from children import run_script
 from images import write_folder
 
 SCRIPT = """
@@ -40,6 +38,5 @@ def root(tmp_path_factory):
 
 @pytest.mark.parametrize("what", ["loader", "lists", "items"])
 def test_daemon_threads_do_not_disturb_the_end(root, what):
-    command = [sys.executable, "-W", "ignore", "-c", SCRIPT, str(root), what]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    ended = run_script(SCRIPT, root, what, warnings=[("ignore", "Warning")])
     assert (ended.returncode, ended.stderr, ended.stdout) == (0, "", "")

@@ -12,6 +12,7 @@ import pytest
 import torch
 import torchvision.transforms as T
 
+from children import LIMIT
 from fastload import DataLoader, ImageFiles, ReadError, _core
 from fastload.samples import BatchSamples
 from fastload.transforms import read
@@ -78,10 +79,10 @@ def submitted(engine, load, *, leave=_core.Leave.nothing, transform=CROP):
 def test_pixels_of_another_size_are_not_used(leave, size):
     engine = _core.Engine(2)
     _, batch = submitted(engine, lambda slot, why: pixels(*size), leave=leave)
-    assert batch.wait(30)
+    assert batch.wait(LIMIT)
     if leave == _core.Leave.bytes:
         engine.take_back(batch, [0, 1])
-        assert batch.wait(30)
+        assert batch.wait(LIMIT)
     assert batch.failures == [(0, "unreadable", CHANGED)]
 
 
@@ -91,10 +92,10 @@ def test_pixels_of_the_same_size_are(leave, transform):
     engine = _core.Engine(2)
     other = pixels(200, 160)
     blocks, batch = submitted(engine, lambda slot, why: other, leave=leave, transform=transform)
-    assert batch.wait(30)
+    assert batch.wait(LIMIT)
     if leave == _core.Leave.bytes:
         engine.take_back(batch, [0, 1])
-        assert batch.wait(30)
+        assert batch.wait(LIMIT)
     assert not batch.failures
     first = blocks[batch.take_block()].reshape(2, 3, *SIZE)[0]
     assert np.array_equal(first, transform(PIL.Image.fromarray(other)).numpy())

@@ -12,6 +12,7 @@ import torchvision.transforms as v1
 from torchvision.datasets import ImageFolder
 
 import fastload
+from children import LIMIT
 from images import write_folder
 
 FIXED = v1.Compose([v1.Resize(40), v1.CenterCrop(32), v1.ToTensor()])
@@ -30,7 +31,7 @@ def in_a_fork(do) -> None:
     child = os.fork()
     if child == 0:
         try:
-            signal.alarm(60)
+            signal.alarm(LIMIT)
             do()
             os._exit(0)
         except BaseException:

@@ -19,6 +19,7 @@ from torch.utils.data import Subset, default_collate
 
 import fastload
 import fastload.items
+from children import LIMIT
 from images import picture, write_folder
 
 TRANSFORM = v1.Compose([v1.RandomResizedCrop(32), v1.RandomHorizontalFlip(), v1.ToTensor()])
@@ -201,5 +202,5 @@ def test_copies_and_pickles_leave_the_threads_behind(root):
 def test_after_a_fork(root):
     dataset = fastload.ImageFolder(root, TRANSFORM)
     dataset.__getitems__([0, 1])  # the threads are the parent's
-    loader = torch.utils.data.DataLoader(dataset, batch_size=4, num_workers=1, timeout=60)
+    loader = torch.utils.data.DataLoader(dataset, batch_size=4, num_workers=1, timeout=LIMIT)
     assert sum(len(targets) for _, targets in loader) == 19

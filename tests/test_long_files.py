@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-import subprocess
 import sys
-import textwrap
 
 import numpy as np
 import PIL.Image
@@ -16,6 +14,7 @@ import torch
 import torchvision.transforms as T
 from torch.utils.data import DataLoader as StockLoader
 
+from children import LIMIT, environment, run
 from fastload import DataLoader, ImageFiles, _core
 from fastload.transforms import read
 from images import jpeg_bytes, picture
@@ -144,9 +143,7 @@ def test_nobody_holds_a_gigabyte(files, bad_files, folder, workers):
     small = write(folder / "small.jpg", PLAIN)
     long = [path for path in {**files, **bad_files}.values() if os.path.getsize(path) >= 1024 * MIB]
     assert len(long) >= 8
-    child = subprocess.run(
-        [sys.executable, "-c", CHILD, str(workers), small, *long], capture_output=True, text=True, check=True
-    )
+    child = run(sys.executable, "-c", CHILD, workers, small, *long, check=True)
     assert int(child.stdout) * 1024 < 200 * MIB
 
 
@@ -169,7 +166,7 @@ def test_a_part_of_a_file_is_read_in_steps_too(files):
         max_pixels=0,
         load=None,
     )
-    assert batch.wait(60)
+    assert batch.wait(LIMIT)
     assert [(slot, code) for slot, code, _ in batch.failures] == [(1, "not_native")]
     assert np.array_equal(out[0], TO_TENSOR(PIL.Image.open(io.BytesIO(PLAIN)).convert("RGB")).numpy())
 
@@ -221,10 +218,5 @@ def test_no_memory_for_a_large_picture_harms_none_after_it(folder):
     if not large.exists():
         write(large, encoded(noisy(2400, 1800), **NOISE))
     others = [write(folder / f"other{i}.jpg", jpeg_bytes(i, 1500 + 300 * i, 900)) for i in range(3)]
-    child = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(LIMITED), str(large), *others],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "MALLOC_ARENA_MAX": "1"},
-    )
+    child = run(sys.executable, "-c", LIMITED, large, *others, env=environment(MALLOC_ARENA_MAX="1"))
     assert (child.returncode, child.stdout) == (0, "ok\n"), child.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,6 +14,7 @@ import torchvision.transforms as v1
 from torchvision.datasets import ImageFolder
 
 import fastload
+from children import LIMIT, run
 from fastload import _core
 from fastload.generators import generator_of_thread_worker
 from fastload.transforms import read
@@ -219,7 +221,7 @@ def test_an_engine_and_an_order():
     def use(number):
         batch, _ = submit(engine, data, order=order)
         order.generator()
-        assert batch.wait(60)
+        assert batch.wait(LIMIT)
         return batch.failures
 
     assert in_threads(use) == [[]] * ROUNDS
@@ -235,7 +237,7 @@ def test_a_batch():
                 getattr(batch, name)
         except ValueError:  # it is not done
             assert batch.remaining or batch.done
-        return batch.wait(60) and batch.failures
+        return batch.wait(LIMIT) and batch.failures
 
     assert in_threads(use) == [[]] * ROUNDS
 
@@ -247,7 +249,7 @@ def test_what_a_batch_has_left_is_given_once():
     data = [jpeg_bytes(seed, form=0) for seed in range(8)]
     for _ in range(20):
         batch, _ = submit(engine, data, out=memory, leave=_core.Leave.coefficients)
-        assert batch.wait(60)
+        assert batch.wait(LIMIT)
         taps = batch.deferred_taps
         got = in_threads(lambda number, b=batch, n=taps: b.coefficients(np.empty(n, np.int32))[3])
         assert sum(bool(slabs) for slabs in got) == 1
@@ -302,15 +304,12 @@ def test_an_engine_is_stopped_while_it_is_used():
                 batch, _ = submit(engine, data)
             except ValueError:
                 return True
-            return batch.wait(60)
+            return batch.wait(LIMIT)
 
         assert all(in_threads(use))
 
 
 def test_threads_that_cannot_all_be_started_leave_none():
-    import subprocess
-    import sys
-
     code = """
 import os, resource, threading
 from fastload import _core
@@ -327,5 +326,5 @@ for _ in range(3):
 assert tasks() == before, tasks()
 engine = _core.Engine(2)
 """
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    ended = run(sys.executable, "-c", code)
     assert (ended.returncode, ended.stderr) == (0, "")

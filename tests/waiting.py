@@ -55,6 +55,24 @@ def until_asleep(process: int, thread: int, among: Callable[[], bool] = lambda: 
     until(waits, "a thread that waits")
 
 
+def until_all_asleep(root: int) -> None:
+    """Returns when every thread of a process, and of all that it started, waits for more than its turn, whenever one looks."""
+    looks = 0
+
+    def wait() -> bool:
+        nonlocal looks
+        try:
+            asleep = all(
+                sleeps(process, int(name)) for process in tree(root) for name in os.listdir(f"/proc/{process}/task")
+            )
+        except (FileNotFoundError, ProcessLookupError):  # one has ended meanwhile
+            asleep = False
+        looks = looks + 1 if asleep else 0
+        return looks == LOOKS
+
+    until(wait, "threads that all wait")
+
+
 @contextlib.contextmanager
 def when_asleep(action: Callable[[], object], function: str = "__next__") -> Iterator[None]:
     """Acts, in another thread, once the thread that runs the body waits in a function of that name."""

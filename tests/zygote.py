@@ -7,6 +7,7 @@ and ends as the interpreter ends.
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import signal
@@ -67,6 +68,8 @@ def become(request: dict) -> None:
 
 
 if __name__ == "__main__":
+    for _name in ("torchvision.datasets", "torchvision.transforms.v2", "fastload.loader", "fastload.stateful"):
+        importlib.import_module(_name)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's is for whoever started this
     gc.freeze()
     _request = serve(socket.socket(fileno=int(sys.argv[1])))
