@@ -20,6 +20,8 @@ import fastload
 from images import write_folder
 
 LOADERS = [pytest.param(torch.utils.data.DataLoader, id="stock"), pytest.param(fastload.DataLoader, id="fastload")]
+# For what takes seconds: processes that are started and that end, time limits. Torch's loader has its turn in `make test-all`.
+OURS_IN_SHORT = [pytest.param(*LOADERS[0].values, id="stock", marks=pytest.mark.slow), LOADERS[1]]
 IN_ORDER = {"in_order": True} if "in_order" in inspect.signature(torch.utils.data.DataLoader).parameters else {}
 # Warnings that torch 2.4, the oldest, does not give.
 warns_as_today = pytest.mark.skipif(not IN_ORDER, reason="torch's warning came after torch 2.4")

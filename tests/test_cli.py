@@ -51,6 +51,7 @@ def test_an_unmodified_script_runs_with_our_loader(script):
     assert ours.stderr == plain.stderr == ""
 
 
+@pytest.mark.slow
 def test_a_module(script):
     ours = command("run", "-m", "train", script.parent / "images", "--help", cwd=script.parent)
     assert ours.stdout.startswith("fastload.loader __main__ ['--help']") and ours.returncode == 7

@@ -17,6 +17,7 @@ from contract import (
     AUGMENT,
     DATA_SETS,
     LOADERS,
+    OURS_IN_SHORT,
     SIZE,
     Numbers,
     Pulls,
@@ -248,6 +249,7 @@ def stuck(dataset, tmp_path):
         yield make_stuck(dataset, path), pipe
 
 
+@pytest.mark.parametrize("Loader", OURS_IN_SHORT)
 def test_time_limit(Loader, stuck):
     dataset, pipe = stuck
     iterator = iter(build(Loader, dataset, batch_size=6, num_workers=1, timeout=0.3))
@@ -291,15 +293,22 @@ def test_one_maker_of_batches_keeps_the_order(Loader, dataset, num_workers):
     assert indices(build(Loader, dataset, batch_size=5, num_workers=num_workers, in_order=False)) == FIVES
 
 
-@pytest.mark.parametrize(
-    "context", ["fork", torch.multiprocessing.get_context("fork"), "spawn"], ids=["fork", "object", "spawn"]
-)
-def test_contexts(Loader, dataset, context):
+def assert_serves(Loader, dataset, context):
     loader = build(Loader, dataset, batch_size=6, num_workers=1, multiprocessing_context=context)
     assert isinstance(loader.multiprocessing_context, BaseContext)
     iterator = iter(loader)
     expected = made_by_workers(dataset, [in_batches(range(SIZE), 6)], iterator._base_seed, 1)
     assert same(list(iterator), expected)
+
+
+@pytest.mark.parametrize("context", ["fork", torch.multiprocessing.get_context("fork")], ids=["fork", "object"])
+def test_contexts(Loader, dataset, context):
+    assert_serves(Loader, dataset, context)
+
+
+@pytest.mark.parametrize("Loader", OURS_IN_SHORT)
+def test_a_context_that_spawns(Loader, dataset):
+    assert_serves(Loader, dataset, "spawn")
 
 
 @warns_as_today

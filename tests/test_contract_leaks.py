@@ -143,7 +143,15 @@ def until_no_more_than(before: dict[str, int]) -> None:
 
 
 @pytest.mark.timeout(method="thread")
-@pytest.mark.parametrize("mode", [*TRANSFORMS, "torch's loader over our data set"])
+@pytest.mark.parametrize(
+    "mode",
+    [
+        "native threads",
+        "native samples in workers",
+        pytest.param("stock", marks=pytest.mark.slow),
+        "torch's loader over our data set",
+    ],
+)
 def test_nothing_is_left_of_many_loaders(root, mode, segments):
     for number in range(EVERY_FORK):  # what Python and torch start once and keep
         live_and_die(root, mode, number)

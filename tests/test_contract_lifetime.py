@@ -20,6 +20,7 @@ from children import LIMIT, Script
 from contract import (
     DATA_SETS,
     LOADERS,
+    OURS_IN_SHORT,
     SIZE,
     assert_in_threads,
     build,
@@ -140,11 +141,13 @@ def start(Loader, code, folder, pipe) -> Script:
     return Script(code, folder, pipe, warnings=[("ignore", "Warning")], session=True)
 
 
+@pytest.mark.parametrize("Loader", OURS_IN_SHORT)
 def test_a_process_may_end_in_mid_epoch(Loader, folder):
     with start(Loader, ENDS, folder, "") as process:
         assert process.communicate() == ("", "") and process.returncode == 0
 
 
+@pytest.mark.parametrize("Loader", OURS_IN_SHORT)
 def test_ctrl_c_at_the_terminal(Loader, folder, tmp_path):
     """It reaches the workers too; one KeyboardInterrupt comes of it, in the process that waits, and nothing is printed."""
     with never_read(tmp_path / "pipe") as pipe, start(Loader, IS_INTERRUPTED, folder, tmp_path / "pipe") as process:
@@ -224,6 +227,7 @@ def iterate(loaders, path):
     torch.save([list(loader) for loader in loaders], path)
 
 
+@pytest.mark.parametrize("Loader", OURS_IN_SHORT)
 def test_a_spawned_process(Loader, folder, tmp_path):
     """A loader that was used, and is sent to another process, gives the same batches there."""
     loaders = [build(Loader, data_set(kind, folder), batch_size=5) for kind in DATA_SETS]

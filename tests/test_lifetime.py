@@ -195,9 +195,9 @@ def in_a_process(code: str, root) -> subprocess.CompletedProcess[str]:
     "code",
     [
         "for batch in loader: pass",
-        "iterator = iter(loader); next(iterator)",
-        "iterator = iter(loader); next(iterator); sys.exit(0)",
-        "import builtins; builtins.keep = iterator = iter(loader)",
+        pytest.param("iterator = iter(loader); next(iterator)", marks=pytest.mark.slow),
+        pytest.param("iterator = iter(loader); next(iterator); sys.exit(0)", marks=pytest.mark.slow),
+        pytest.param("import builtins; builtins.keep = iterator = iter(loader)", marks=pytest.mark.slow),
         "data.samples = [(data.root + '/class0/zz.png', 0)] * 500; keep = [iter(loader) for _ in range(5)]",
         "import os; iterator = iter(loader); next(iterator); pid = os.fork(); os.waitpid(pid, 0) if pid else None",
     ],
