@@ -4,9 +4,9 @@
 PYBIND11_MODULE(_core, module) {
   using namespace fastload::bindings;
   module.doc() = "The native core of fastload: bytes to pixels to tensors. No torch inside.";
+  bind_random(module);
   bind_transforms(module);
   bind_target(module);
-  bind_random(module);
   bind_index(module);
   bind_image(module);
   bind_jpeg(module);

@@ -157,16 +157,22 @@ void bind_image(py::module_& module) {
   module.def("pad", &pad, py::arg("image"), py::arg("left"), py::arg("top"), py::arg("right"), py::arg("bottom"),
              py::arg("mode"), py::arg("fill"));
   module.def("flip", &flip, py::arg("image"), py::arg("horizontal"), py::arg("vertical"));
-  module.def("grayscale", [](const Bytes& array) {
-    const Image image(array);
-    image::to_grayscale(image.pixels());
-    return image.rgb();
-  });
-  module.def("cmyk_to_rgb", [](const Bytes& array) {
-    const Image image(array);
-    image::cmyk_to_rgbx(image.pixels());
-    return image.rgb();
-  });
+  module.def(
+      "grayscale",
+      [](const Bytes& array) {
+        const Image image(array);
+        image::to_grayscale(image.pixels());
+        return image.rgb();
+      },
+      py::arg("image"));
+  module.def(
+      "cmyk_to_rgb",
+      [](const Bytes& array) {
+        const Image image(array);
+        image::cmyk_to_rgbx(image.pixels());
+        return image.rgb();
+      },
+      py::arg("image"));
 }
 
 }  // namespace fastload::bindings

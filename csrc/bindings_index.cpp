@@ -24,10 +24,12 @@ void bind_index(py::module_& module) {
           },
           py::arg("path"), py::arg("target"))
       .def("shrink", &PathTable::shrink)
-      .def("__reduce_ex__",  // pickle's protocols 0 and 1 would construct pybind11's own base, which aborts
-           [](py::object self, int protocol) {
-             return py::module_::import("builtins").attr("object").attr("__reduce_ex__")(self, std::max(protocol, 2));
-           })
+      .def(
+          "__reduce_ex__",  // pickle's protocols 0 and 1 would construct pybind11's own base, which aborts
+          [](py::object self, int protocol) {
+            return py::module_::import("builtins").attr("object").attr("__reduce_ex__")(self, std::max(protocol, 2));
+          },
+          py::arg("protocol"))
       .def(py::pickle(
           [](const PathTable& table) {
             py::tuple parts(PathTable::kParts);

@@ -71,10 +71,11 @@ void bind_transform(py::module_& module) {
   };
   py::class_<Transform>(module, "Transform", "One geometric or grayscale transform with torchvision's parameters.")
       .def(py::init([](recipe::Kind kind) {
-        Transform t;
-        t.kind = kind;
-        return t;
-      }))
+             Transform t;
+             t.kind = kind;
+             return t;
+           }),
+           py::arg("kind"))
       .def_readonly("kind", &Transform::kind)
       .def_readwrite("v2", &Transform::v2)
       .def_readwrite("height", &Transform::height)
@@ -85,17 +86,23 @@ void bind_transform(py::module_& module) {
       .def_readwrite("padded", &Transform::padded)
       .def_readwrite("pad_if_needed", &Transform::pad_if_needed)
       .def_readwrite("pad_mode", &Transform::pad_mode)
-      .def("set_scale", pair(&Transform::scale))
-      .def("set_ratio", pair(&Transform::ratio))
-      .def("set_log_ratio",
-           [](Transform& t, float low, float high) {
-             t.log_ratio[0] = low;
-             t.log_ratio[1] = high;
-           })
-      .def("set_padding",
-           [](Transform& t, const std::array<int32_t, 4>& ltrb) { std::memcpy(t.padding, ltrb.data(), sizeof ltrb); })
-      .def("set_fill",
-           [](Transform& t, const std::array<uint8_t, 3>& rgb) { std::memcpy(t.fill, rgb.data(), sizeof rgb); });
+      .def("set_scale", pair(&Transform::scale), py::arg("scale"))
+      .def("set_ratio", pair(&Transform::ratio), py::arg("ratio"))
+      .def(
+          "set_log_ratio",
+          [](Transform& t, float low, float high) {
+            t.log_ratio[0] = low;
+            t.log_ratio[1] = high;
+          },
+          py::arg("low"), py::arg("high"))
+      .def(
+          "set_padding",
+          [](Transform& t, const std::array<int32_t, 4>& ltrb) { std::memcpy(t.padding, ltrb.data(), sizeof ltrb); },
+          py::arg("ltrb"))
+      .def(
+          "set_fill",
+          [](Transform& t, const std::array<uint8_t, 3>& rgb) { std::memcpy(t.fill, rgb.data(), sizeof rgb); },
+          py::arg("rgb"));
 }
 
 }  // namespace
