@@ -116,6 +116,7 @@ def test_an_arm_that_never_answers_is_ended(small):
     child.close()
 
 
+@pytest.mark.slow
 def test_no_speed_without_the_reference(small):
     from benchmarks.run import start
 

@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from children import run
+from children import run, run_script
 from images import write_folder
 
 SCRIPT = """
@@ -43,7 +43,7 @@ def command(*args, cwd=None):
 
 def test_an_unmodified_script_runs_with_our_loader(script):
     images = script.parent / "images"
-    plain = run(sys.executable, script, images, "--lr", "1")
+    plain = run_script(SCRIPT, images, "--lr", "1")
     ours = command("run", script, images, "--lr", "1")
     assert (plain.returncode, ours.returncode) == (7, 7)
     assert plain.stdout.startswith("torch.utils.data.dataloader __main__ ['--lr', '1']")

@@ -304,7 +304,7 @@ def root(tmp_path_factory):
 def examples(count: int) -> Any:
     """So many in the long form."""
     return settings(
-        max_examples=cases(count // 10, count),
+        max_examples=cases(count // 20, count),
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
     )
 

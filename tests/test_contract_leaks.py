@@ -149,7 +149,7 @@ def until_no_more_than(before: dict[str, int]) -> None:
         "native threads",
         "native samples in workers",
         pytest.param("stock", marks=pytest.mark.slow),
-        "torch's loader over our data set",
+        pytest.param("torch's loader over our data set", marks=pytest.mark.slow),
     ],
 )
 def test_nothing_is_left_of_many_loaders(root, mode, segments):

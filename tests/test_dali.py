@@ -9,7 +9,6 @@ import gc
 import io
 import os
 import pickle
-import sys
 import threading
 import time
 from concurrent.futures import wait
@@ -26,7 +25,7 @@ from torchvision.datasets import ImageFolder
 import fastload
 import fastload.assembly
 import fastload.sharing
-from children import LIMIT, run, run_script
+from children import LIMIT, run_script
 from fastload import GpuDecode, _core, dali, ragged
 from fastload.finish import bytes_target
 from fastload.transforms import read
@@ -751,7 +750,8 @@ def test_auto_without_a_gpu_is_the_cpu(root):
 
 def test_dali_and_triton_are_not_imported_before_they_are_used():
     code = "import sys, fastload; fastload.DataLoader; print([m for m in sys.modules if 'dali' in m or 'kernels' in m])"
-    done = run(sys.executable, "-c", code, check=True)
+    done = run_script(code)
+    assert done.returncode == 0, done.stderr
     assert "nvidia" not in done.stdout and "fastload.dali" in done.stdout and "fastload.kernels" not in done.stdout
 
 

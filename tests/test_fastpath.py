@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from torchvision.datasets import DatasetFolder, FakeData, ImageFolder
 from torchvision.datasets.folder import pil_loader
 
 import fastload
-from children import run
+from children import run_script
 from contract import Numbers
 from images import write_folder
 
@@ -389,7 +388,8 @@ if __name__ == "__main__":
 def test_a_training_script_prints_one_line_a_loader(root, tmp_path):
     script = tmp_path / "train.py"
     script.write_text(SCRIPT)
-    done = run(sys.executable, script, root, check=True)
+    done = run_script(f"exec(compile({SCRIPT!r}, {str(script)!r}, 'exec'))", root)
+    assert done.returncode == 0, done.stderr
     lines = [line for line in done.stderr.splitlines() if "FastloadWarning" in line]
     assert len(lines) == 1, done.stderr
     place = SCRIPT.splitlines().index("            for batch in loader:") + 1

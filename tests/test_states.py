@@ -18,6 +18,7 @@ from torch.utils.data.distributed import DistributedSampler
 from torchvision.datasets import ImageFolder
 
 import fastload
+from cases import cases
 from fastload.generators import GeneratorStates, torch_state_from_json
 from images import write_folder
 
@@ -349,7 +350,9 @@ def loaders(folder):
     return [(state_after(loader, batches), loader) for batches in (2, 0) for loader in kinds()]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=cases(50, 150), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(data=st.data())
 def test_whatever_a_state_says_it_is_refused_or_resumed(loaders, data):
     """Refused when it is loaded, with our error; or the epoch goes on and ends, as do the next."""
