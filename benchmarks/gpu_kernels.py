@@ -11,11 +11,12 @@ import PIL.Image
 import torch
 import torchvision.transforms as T
 
-from fastload import _core, ragged
-from fastload.coefficients import Coded, windows_on_gpu
-from fastload.destination import Staging
-from fastload.finish import Finish, bytes_target, finish_in_torch
-from fastload.transforms import Reading, read
+from fastload import _core
+from fastload.gpu import resize_images
+from fastload.gpu.coefficients_to_rgb import Coded, windows_on_gpu
+from fastload.gpu.device_copy import Staging
+from fastload.gpu.value_conversion import Finish, bytes_target, finish_in_torch
+from fastload.transforms.read_transforms import Reading, read
 
 BATCH, SIDE = 256, 224
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -95,12 +96,12 @@ def check_end(engine: _core.Engine, paths: list[str], images: dict[str, torch.Te
 
     batch, some, _ = made(engine, paths, reading, _core.Leave.bytes)
     taps = torch.empty(batch.deferred_taps, dtype=torch.int32, pin_memory=True)
-    left = ragged.Deferred(*batch.deferred(taps.numpy())[:2], taps, [])
-    addresses = np.array([images[paths[slot]].data_ptr() for slot in left.samples[:, ragged.SLOT]])
+    left = resize_images.Deferred(*batch.deferred(taps.numpy())[:2], taps, [])
+    addresses = np.array([images[paths[slot]].data_ptr() for slot in left.samples[:, resize_images.SLOT]])
     pixels = some.cuda()
 
     def resize() -> None:
-        ragged.resize_on_gpu(addresses, left, pixels)
+        resize_images.resize_on_gpu(addresses, left, pixels)
 
     wrong = check(f"{name}, of images", len(addresses), expected, pixels, resize)
     print(f"  {kernels_alone(resize)}", flush=True)
@@ -114,7 +115,7 @@ def check_end(engine: _core.Engine, paths: list[str], images: dict[str, torch.Te
 
     def decode() -> None:
         _windows, at = windows_on_gpu(coded, memory)
-        ragged.resize_on_gpu(at, coded.deferred, pixels)
+        resize_images.resize_on_gpu(at, coded.deferred, pixels)
 
     wrong += check(f"{name}, of coefficients", len(samples), expected, pixels, decode)
     print(f"  of {sum(used for _, used in slabs) / 1e6:.0f} MB: {kernels_alone(decode)}", flush=True)

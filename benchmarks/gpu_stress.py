@@ -26,7 +26,7 @@ import torch
 import torchvision.transforms as T
 
 import fastload
-from fastload import destination, sharing
+from fastload.gpu import decode_iterator, device_copy
 
 IMAGES, SIDE, MOST_KEPT = 4096, 96, 24
 TRANSFORM = T.Compose([T.Resize((SIDE, SIDE)), T.PILToTensor()])
@@ -61,28 +61,28 @@ def take_away(part: str) -> None:
             tensor.record_stream(torch.cuda.current_stream(self.device))
             return tensor
 
-        destination.Destination.hand_over = hand_over  # type: ignore[method-assign]
+        device_copy.Destination.hand_over = hand_over  # type: ignore[method-assign]
     elif part == "record":
 
         def hand_over(self: Any, tensor: torch.Tensor, event: Any) -> torch.Tensor:
             torch.cuda.current_stream(self.device).wait_event(event)
             return tensor
 
-        destination.Destination.hand_over = hand_over  # type: ignore[method-assign]
+        device_copy.Destination.hand_over = hand_over  # type: ignore[method-assign]
     elif part == "staging":
-        destination.Staging.give_after = lambda self, block, event: self.native.give(block)  # type: ignore[method-assign]
+        device_copy.Staging.give_after = lambda self, block, event: self.native.give(block)  # type: ignore[method-assign]
 
 
 def of_the_hardware(dataset: Any, weights: torch.Tensor, workers: int) -> torch.Tensor:
     """Checksums of what the hardware decoder gives, of a quiet epoch: its pixels are off by a level here and there."""
     expected = torch.empty(IMAGES, dtype=torch.int64, device="cuda")
-    decides = sharing.SharingIterator._is_for_decoder
-    sharing.SharingIterator._is_for_decoder = lambda self, images: True  # type: ignore[method-assign]
+    decides = decode_iterator.GpuDecodeIterator._is_for_decoder
+    decode_iterator.GpuDecodeIterator._is_for_decoder = lambda self, images: True  # type: ignore[method-assign]
     for images, indices in fastload.DataLoader(dataset, 64, num_workers=workers, device="cuda", decode="gpu"):
         torch.cuda.synchronize()
         expected[indices] = checksums(images, weights)
         torch.cuda.synchronize()
-    sharing.SharingIterator._is_for_decoder = decides  # type: ignore[method-assign]
+    decode_iterator.GpuDecodeIterator._is_for_decoder = decides  # type: ignore[method-assign]
     return expected
 
 
@@ -111,7 +111,7 @@ def run(
     while seen < batches:
         for images, indices in loader:
             if choice.random() < 0.2:  # what is copied from here on comes late
-                with loader._destination.on_stream():
+                with loader._on_device.destination.on_stream():
                     torch.cuda._sleep(choice.randrange(100_000, 10_000_000))
             way = choice.choice(list(ways))
             ways[way] += 1

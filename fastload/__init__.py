@@ -9,10 +9,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from fastload.choice import GpuDecode
-    from fastload.datasets.files import ImageFiles
-    from fastload.datasets.folder import ImageFolder
-    from fastload.errors import (
+    from fastload.datasets import ImageFiles, ImageFolder
+    from fastload.gpu import GpuDecode
+    from fastload.installation import install, uninstall
+    from fastload.loader import DataLoader, require_native
+    from fastload.reports import (
         DecodeError,
         FastloadError,
         FastloadWarning,
@@ -22,28 +23,25 @@ if TYPE_CHECKING:
         TooManyErrors,
         TransformError,
     )
-    from fastload.fastpath import require_native
-    from fastload.installation import install, uninstall
-    from fastload.loader import DataLoader
     from fastload.stateful import StatefulDataLoader
 
 # Where each name lives. A name is imported when it is first asked for, so that `fastload run` starts a script without torch.
 _HOMES = {
     "DataLoader": "loader",
-    "DecodeError": "errors",
-    "FastloadError": "errors",
-    "FastloadWarning": "errors",
-    "GpuDecode": "choice",
-    "ImageFiles": "datasets.files",
-    "ImageFolder": "datasets.folder",
-    "NotNativeError": "errors",
-    "ReadError": "errors",
-    "SampleError": "errors",
+    "DecodeError": "reports",
+    "FastloadError": "reports",
+    "FastloadWarning": "reports",
+    "GpuDecode": "gpu",
+    "ImageFiles": "datasets",
+    "ImageFolder": "datasets",
+    "NotNativeError": "reports",
+    "ReadError": "reports",
+    "SampleError": "reports",
     "StatefulDataLoader": "stateful",
-    "TooManyErrors": "errors",
-    "TransformError": "errors",
+    "TooManyErrors": "reports",
+    "TransformError": "reports",
     "install": "installation",
-    "require_native": "fastpath",
+    "require_native": "loader",
     "uninstall": "installation",
 }
 

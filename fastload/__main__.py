@@ -1,6 +1,6 @@
 """``python -m fastload``."""
 
-from fastload.cli import main
+from fastload.commands import main
 
 if __name__ == "__main__":
     main(prog_name="fastload")

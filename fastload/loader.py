@@ -10,21 +10,32 @@ import torch
 import torch.utils.data
 from torch.utils.data import Dataset, Sampler
 
-from fastload.choice import GpuDecode, checked_decode, describe, sharing_of
-from fastload.cores import share_of_cores
-from fastload.destination import Destination, MovingIterator, Pinning, checked_device
-from fastload.device import DeviceIterator
-from fastload.engines import AtWork, engine_of
-from fastload.errors import SampleError
-from fastload.fastpath import reasons, warn_if_lost
-from fastload.memory import BatchMemory
-from fastload.modes import Way, choose, runs_thread_workers
-from fastload.native import NativeIterator
-from fastload.record import Record
-from fastload.sharing import NICENESS, SharingIterator
-from fastload.statistics import Statistics
-from fastload.tolerance import Tolerance, checked_max_errors
-from fastload.workers import iterate_in_workers
+from fastload.batches import (
+    LoaderSettings,
+    Mode,
+    ThreadIterator,
+    Way,
+    choose,
+    iterate_in_workers,
+    not_native_error,
+    reasons,
+    warn_if_lost,
+)
+from fastload.engine import AtWork, BatchMemory, engine_of, share_of_cores
+from fastload.gpu import (
+    NICENESS,
+    DecodeResources,
+    DeviceIterator,
+    DeviceResources,
+    GpuDecode,
+    GpuDecodeIterator,
+    MovingIterator,
+    Pinning,
+    checked_decode,
+    checked_device,
+)
+from fastload.reports import NotNativeError, SampleError, Statistics, Tolerance, checked_max_errors
+from fastload.resume import EpochRecord, Sampling
 
 _T_co = TypeVar("_T_co", covariant=True)
 
@@ -32,16 +43,17 @@ _RNGS = ("stock", "index")
 _POLICIES = ("raise", "skip", "replace")
 # torch grew these parameters one by one; older ones get those that they know.
 _TORCH_PARAMETERS = frozenset(inspect.signature(torch.utils.data.DataLoader.__init__).parameters)
-# Never part of a pickled or copied loader: threads, the memory that they fill, and what they have counted.
-_OF_THIS_PROCESS = {
-    "_native_engine": None,
-    "_batch_memory": None,
-    "_mode_seen": None,
-    "_destination": None,
-    "_sharing": None,
-    "_measured": None,
-    "_told": frozenset(),
-}
+
+
+def _of_this_process() -> dict[str, Any]:
+    """Never part of a pickled or copied loader: threads, the memory that they fill, and what they have counted."""
+    return {
+        "_native_engine": None,
+        "_batch_memory": None,
+        "_mode_seen": None,
+        "_on_device": DeviceResources(),
+        "_told": frozenset(),
+    }
 
 
 class DataLoader(torch.utils.data.DataLoader[_T_co]):
@@ -163,8 +175,8 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         self.memory_format = memory_format
         self.cache = cache
         self.cache_bytes = cache_bytes
-        self._record = Record(self._keeps_progress)
-        vars(self).update(_OF_THIS_PROCESS)
+        self._record = EpochRecord(self._keeps_progress)
+        vars(self).update(_of_this_process())
 
     def __iter__(self) -> Any:
         if getattr(self._iterator, "is_inherited", False):
@@ -176,33 +188,91 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         self._record.epoch += 1
         self._record.statistics = Statistics()
         self._record.tolerance = self._tolerance()
-        mode = self._mode_seen = choose(self, frozen=self.num_workers > 0)
-        warn_if_lost(self, mode)
-        resumed = self._take_state() if self._keeps_progress else None
+        settings = self._settings()
+        mode = self._mode_seen = choose(settings, frozen=self.num_workers > 0)
+        self._told = warn_if_lost(settings, mode, self._told)
+        resumed = None
+        if self._keeps_progress:
+            resumed, settings = self._take_state(), self._settings()  # a state brings a seed along
         if mode.way is Way.native and not mode.in_workers:
-            destination, threads = self._where(), self._thread_count()
-            sharing = None if destination is None else sharing_of(self, mode, destination, threads)
-            wanted = (threads, 0) if sharing is None else (sharing.threads, NICENESS)
-            engine = engine_of(self._native_engine, *wanted)
-            if engine is not self._native_engine:
-                self._native_engine, self._batch_memory = engine, BatchMemory()
-            parts = (self, mode, resumed, self._native_engine, self._batch_memory)
-            if destination is None:
-                return NativeIterator(*parts)
-            if sharing is None:
-                return DeviceIterator(*parts, destination=destination)
-            return SharingIterator(*parts, destination=destination, sharing=sharing)
+            return self._iterate_in_threads(settings, mode, resumed)
         if mode.way is Way.native:
-            return self._moving(iterate_in_workers(self, mode, resumed))
+            return self._moving(iterate_in_workers(settings, mode, resumed), settings.device)
         if self.dtype is not None or self.memory_format is not None or self.on_error != "raise":
             raise ValueError(f"dtype, memory_format and on_error need samples made natively, but: {mode.reason}")
         if self._keeps_progress:
-            if runs_thread_workers(self):
+            if settings.has_thread_workers:
                 raise ValueError("torch's thread workers keep no state; leave out worker_method='thread'")
-            return self._moving(iterate_in_workers(self, mode, resumed))
-        if self.device is None:
+            return self._moving(iterate_in_workers(settings, mode, resumed), settings.device)
+        if settings.device is None:
             return super()._get_iterator()
-        return self._moving(torch.utils.data.DataLoader._get_iterator(Pinning(self)))  # type: ignore[arg-type]
+        stock = torch.utils.data.DataLoader._get_iterator(Pinning(self, settings.device))  # type: ignore[arg-type]
+        return self._moving(stock, settings.device)
+
+    def _iterate_in_threads(self, settings: LoaderSettings, mode: Mode, resumed: dict[str, Any] | None) -> Any:
+        destination = decoding = None
+        if settings.device is not None:
+            destination = self._on_device.destination_on(settings.device)
+            decoding = self._on_device.decoding_for(settings, mode, self.decode, destination, self._load_otherwise)
+        threads, niceness = (settings.thread_count, 0) if decoding is None else (decoding.threads, NICENESS)
+        engine = engine_of(self._native_engine, threads, niceness)
+        if engine is not self._native_engine:
+            self._native_engine, self._batch_memory = engine, BatchMemory()
+        given = (settings, mode, resumed, engine, self._batch_memory, self._settings)
+        if destination is None:
+            return ThreadIterator(*given)
+        if decoding is None:
+            return DeviceIterator(*given, destination=destination)
+        return GpuDecodeIterator(*given, destination=destination, decoding=decoding)
+
+    def _settings(self) -> LoaderSettings:
+        """This loader as it is now, for all that is below it."""
+        sampler_size = getattr(self.batch_sampler, "batch_size", None)
+        return LoaderSettings(
+            torch_loader=self,
+            dataset=self.dataset,
+            num_workers=self.num_workers,
+            collate_fn=self.collate_fn,
+            worker_init_fn=self.worker_init_fn,
+            pin_memory=self.pin_memory,
+            drop_last=self.drop_last,
+            in_order=getattr(self, "in_order", True),
+            prefetch_factor=self.prefetch_factor,
+            batch_size=self.batch_size or (sampler_size if isinstance(sampler_size, int) else None),
+            in_batches=self._auto_collation,
+            has_thread_workers=self.num_workers > 0 and getattr(self, "worker_method", "") == "thread",
+            threads=self.threads,
+            thread_count=self._thread_count(),
+            rng=self.rng,
+            on_error=self.on_error,
+            dtype=self.dtype,
+            memory_format=self.memory_format,
+            device=None if self.device is None else checked_device(self.device),
+            sampling=Sampling.of(self, self.rng, self._index_seed),
+            record=self._record,
+        )
+
+    def _load_otherwise(
+        self, decode: str | GpuDecode, batch_sampler: Iterable[list[int]], before: DecodeResources | None
+    ) -> tuple[DataLoader[_T_co], DeviceResources]:
+        """The batches of other indices, decoded in another way; for a measurement that leaves this loader as it is."""
+        # Not a subclass, whose constructor may want other things.
+        other: DataLoader[_T_co] = DataLoader(
+            self.dataset,
+            batch_sampler=batch_sampler,
+            num_workers=self.num_workers,
+            prefetch_factor=self.prefetch_factor,
+            generator=torch.Generator("cpu").manual_seed(0),
+            threads=self.threads,
+            rng="index",
+            on_error="replace",
+            device=self.device,
+            decode=decode,
+            dtype=self.dtype,
+            memory_format=self.memory_format,
+        )
+        other._on_device.decoding = before
+        return other, other._on_device
 
     def _tolerance(self) -> Tolerance:
         """For a new epoch."""
@@ -211,17 +281,8 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         plain = type(self.batch_sampler) is torch.utils.data.BatchSampler
         return Tolerance(self.max_errors, len(self.sampler if plain else self.dataset))  # type: ignore[arg-type]
 
-    def _moving(self, iterator: Any) -> Any:
-        destination = self._where()
-        return iterator if destination is None else MovingIterator(iterator, destination)
-
-    def _where(self) -> Destination | None:
-        if self.device is None:
-            return None
-        device = checked_device(self.device)
-        if self._destination is None or not self._destination.serves(device):
-            self._destination = Destination(device)
-        return self._destination
+    def _moving(self, iterator: Any, device: torch.device | None) -> Any:
+        return iterator if device is None else MovingIterator(iterator, self._on_device.destination_on(device))
 
     def _take_state(self) -> dict[str, Any] | None:
         """What the next iterator goes on from."""
@@ -239,9 +300,11 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
 
     def explain(self) -> str:
         """Text that begins with ``native:`` or ``stock:``, then every reason why, and which transforms run where."""
-        mode = choose(self)
-        also = [f"  also: {reason}" for reason in reasons(self, mode)[1:]]
-        return "\n".join([mode.describe(self._thread_count()), *also, *describe(self, mode)])
+        settings = self._settings()
+        mode = choose(settings)
+        also = [f"  also: {reason}" for reason in reasons(settings, mode)[1:]]
+        decode = self._on_device.describe(settings, mode, self.decode)
+        return "\n".join([mode.describe(settings.thread_count), *also, *decode])
 
     def stats(self) -> dict[str, Any]:
         """Figures of the current or last epoch.
@@ -270,4 +333,23 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         return list(self._record.ledger.newest)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), **_OF_THIS_PROCESS, "_record": self._record.for_another_process()}
+        return {**vars(self), **_of_this_process(), "_record": self._record.for_another_process()}
+
+
+def require_native(loader: torch.utils.data.DataLoader[Any]) -> None:
+    """Raises :class:`NotNativeError` with every reason, unless native threads make the batches of ``loader``, as it is now.
+
+    Example:
+        >>> import fastload
+        >>> fastload.require_native(fastload.DataLoader([1, 2, 3]))
+        Traceback (most recent call last):
+            ...
+        fastload.reports.errors.NotNativeError: native threads do not make the batches of this loader: the ...
+    """
+    if not isinstance(loader, DataLoader):
+        name = f"{type(loader).__module__}.{type(loader).__qualname__}"
+        remedy = "import DataLoader from fastload, or call fastload.install() before it is made"
+        raise NotNativeError([f"{name} is no fastload.DataLoader ({remedy})"])
+    error = not_native_error(loader._settings())
+    if error is not None:
+        raise error

@@ -8,10 +8,9 @@ from typing import Any, TypeVar
 
 from torch.utils.data import IterDataPipe, MapDataPipe
 
+from fastload.batches import Way, after_the_end, choose
 from fastload.loader import DataLoader
-from fastload.resume import Sampling, state_of
-from fastload.served import after_the_end
-from fastload.states import check, in_the_middle
+from fastload.resume import check, in_the_middle, state_of
 
 _T_co = TypeVar("_T_co", covariant=True)
 
@@ -67,7 +66,7 @@ class StatefulDataLoader(DataLoader[_T_co]):
         """
         if self._loaded is not None:
             return copy.deepcopy(self._loaded)
-        return state_of(self, self._record.progress)
+        return state_of(self._settings().sampling, self._record)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """The next iterator goes on from ``state_dict``; later ones begin anew. An empty one means a whole epoch.
@@ -82,7 +81,7 @@ class StatefulDataLoader(DataLoader[_T_co]):
         if isinstance(self.dataset, (IterDataPipe, MapDataPipe)):
             raise NotImplementedError("DataPipes keep no state; use a data set")
         if state_dict is None or state_dict != {}:
-            check(state_dict, self, Sampling.of(self))
+            check(state_dict, self._settings().sampling, self._made_in_threads)
         self._iterator = None
         self._record.progress = None
         self._loaded = copy.deepcopy(state_dict) or None
@@ -97,8 +96,8 @@ class StatefulDataLoader(DataLoader[_T_co]):
         state = self._loaded
         if state is None:
             return None
-        sampling = Sampling.of(self)
-        check(state, self, sampling)  # the loader may have been changed since
+        sampling = self._settings().sampling
+        check(state, sampling, self._made_in_threads)  # the loader may have been changed since
         self._loaded_seed = state["seed"]
         self._record.epoch = state["epoch"] + state["_iterator_finished"]
         if in_the_middle(state):
@@ -110,6 +109,10 @@ class StatefulDataLoader(DataLoader[_T_co]):
         if self.num_workers == 0:
             after_the_end(self.dataset, state["workers"]["0"])
         return state if self.persistent_workers else None
+
+    def _made_in_threads(self) -> bool:
+        mode = choose(self._settings())
+        return mode.way is Way.native and not mode.in_workers
 
     @property
     def _index_seed(self) -> int:

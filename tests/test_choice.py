@@ -16,10 +16,11 @@ from torch.utils.data import Subset
 from torchvision.datasets import ImageFolder
 
 import fastload
-from fastload import GpuDecode, dali
+from fastload import GpuDecode
+from fastload.gpu import dali_library
 from images import write_folder
 
-pytestmark = pytest.mark.skipif(bool(dali.why_missing()), reason=dali.why_missing())
+pytestmark = pytest.mark.skipif(bool(dali_library.why_missing()), reason=dali_library.why_missing())
 TRAIN = v1.Compose([v1.RandomResizedCrop(32), v1.RandomHorizontalFlip(), v1.ToTensor()])
 AUTO = {"device": "cpu", "decode": GpuDecode("auto", backend="cpu", threads=1)}
 
@@ -31,8 +32,8 @@ def root(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
-    monkeypatch.setattr("fastload.choice._TIMED_SECONDS", 0.02)
-    monkeypatch.setattr("fastload.choice._WARM_SECONDS", 0.02)
+    monkeypatch.setattr("fastload.gpu.decode_measurement._TIMED_SECONDS", 0.02)
+    monkeypatch.setattr("fastload.gpu.decode_measurement._WARM_SECONDS", 0.02)
 
 
 def assert_same(ours, theirs):

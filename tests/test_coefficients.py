@@ -13,8 +13,9 @@ from interpreted import check_equal
 from jpeg_forms import noise, pillow_jpeg, pillow_pixels, segments, write_jpeg
 
 from cases import cases
-from fastload import _core, ragged
-from fastload.coefficients import Coded, windows_in_torch
+from fastload import _core
+from fastload.gpu import resize_images
+from fastload.gpu.coefficients_to_rgb import Coded, windows_in_torch
 from images import picture
 
 DQT = 0xDB
@@ -31,11 +32,11 @@ def coded(data: bytes, window: tuple[int, int, int, int]) -> tuple[Coded, torch.
         rows[0, plane] = (0, at, x, y, columns, height, *size)
         at += 2 * 64 * (1 + columns * height)
     sample = np.zeros((1, 8), np.int32)
-    sample[0, [ragged.WIDTH, ragged.HEIGHT]] = window[2:]
+    sample[0, [resize_images.WIDTH, resize_images.HEIGHT]] = window[2:]
     if len(planes) == 3:
         factors = [segment_factor(data, component) for component in (0, 1)]
-        sample[0, ragged.SAMPLING] = 10 * (factors[0][0] // factors[1][0]) + factors[0][1] // factors[1][1]
-    left = ragged.Deferred(sample, np.zeros((1, 2, 6), np.int32), torch.empty(0, dtype=torch.int32), [])
+        sample[0, resize_images.SAMPLING] = 10 * (factors[0][0] // factors[1][0]) + factors[0][1] // factors[1][1]
+    left = resize_images.Deferred(sample, np.zeros((1, 2, 6), np.int32), torch.empty(0, dtype=torch.int32), [])
     return Coded(left, np.array([window[:2]]), rows), torch.from_numpy(numbers).view(torch.uint8)
 
 
@@ -183,7 +184,8 @@ def test_the_kernels_equal_their_definitions():
     """In Triton's interpreter, on the CPU."""
     script = """
         import numpy as np, PIL.Image, torch
-        from fastload.coefficients import windows_in_torch, windows_on_gpu
+        from fastload.gpu.coefficients_to_rgb import windows_in_torch
+        from fastload.gpu.coefficients_to_rgb import windows_on_gpu
         from jpeg_forms import noise, pillow_jpeg
         from test_coefficients import coded
         for width, height, subsampling, window in (

@@ -9,7 +9,7 @@ import torch
 import torchvision.transforms as v1
 
 import fastload
-from fastload.cores import share_of_cores, usable_cores
+from fastload.engine.cpu_share import share_of_cores, usable_cores
 from images import write_folder
 
 CORES = 16
@@ -119,14 +119,14 @@ def test_a_mount_point_with_a_space(tmp_path):
     ("ranks", "share"), [("4", 4), ("3", 5), ("100", 1), ("0", CORES), ("", CORES), ("many", CORES), ("²", CORES)]
 )
 def test_ranks_divide_what_is_usable(ranks, share, monkeypatch):
-    monkeypatch.setattr("fastload.cores.usable_cores", lambda: CORES)
+    monkeypatch.setattr("fastload.engine.cpu_share.usable_cores", lambda: CORES)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", ranks)
     assert share_of_cores() == share
 
 
 def test_a_loader_takes_its_share(tmp_path, monkeypatch):
     """Without ``num_workers`` and ``threads``; where either is given, it counts."""
-    monkeypatch.setattr("fastload.cores.usable_cores", lambda: 12)
+    monkeypatch.setattr("fastload.engine.cpu_share.usable_cores", lambda: 12)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     transform = v1.Compose([v1.Resize((8, 8)), v1.ToTensor()])
     dataset = fastload.ImageFolder(write_folder(tmp_path, classes=1, images=4), transform)

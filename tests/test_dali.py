@@ -23,19 +23,20 @@ from interpreted import check_equal
 from torchvision.datasets import ImageFolder
 
 import fastload
-import fastload.assembly
-import fastload.sharing
+import fastload.gpu.decode_iterator
+import fastload.gpu.decode_pipeline
 from children import LIMIT, run_script
-from fastload import GpuDecode, _core, dali, ragged
-from fastload.finish import bytes_target
-from fastload.transforms import read
+from fastload import GpuDecode, _core
+from fastload.gpu import dali_decoder, dali_library, dali_pipeline, decode_resources, resize_images
+from fastload.gpu.value_conversion import bytes_target
+from fastload.transforms.read_transforms import read
 from images import jpeg_bytes, picture, write_folder
 from waiting import until
 
 NORMALIZE = v1.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 TRAIN = v1.Compose([v1.RandomResizedCrop(32), v1.RandomHorizontalFlip(), v1.ToTensor(), NORMALIZE])
 EVALUATE = v1.Compose([v1.Resize(40), v1.CenterCrop(32), v1.ToTensor(), NORMALIZE])
-needs_dali = pytest.mark.skipif(bool(dali.why_missing()), reason=dali.why_missing())
+needs_dali = pytest.mark.skipif(bool(dali_library.why_missing()), reason=dali_library.why_missing())
 
 
 def gpu(how="gpu", **options):
@@ -55,7 +56,7 @@ def root(tmp_path_factory):
 @pytest.fixture
 def to_dali(monkeypatch):
     """All batches go there."""
-    monkeypatch.setattr(fastload.sharing.SharingIterator, "_is_for_decoder", lambda self, images: True)
+    monkeypatch.setattr(fastload.gpu.decode_iterator.GpuDecodeIterator, "_is_for_decoder", lambda self, images: True)
 
 
 def epochs(dataset, count=2, seed=3, **options):
@@ -107,7 +108,7 @@ def _deferred(transforms, encoded, seed=1):
         made.append(out)
     taps = torch.empty(batch.deferred_taps, dtype=torch.int32)
     samples, passes, left = batch.deferred(taps.numpy())
-    return made[0], ragged.Deferred(samples, passes, taps, left)
+    return made[0], resize_images.Deferred(samples, passes, taps, left)
 
 
 @pytest.mark.parametrize("plan", PLANS)
@@ -117,11 +118,11 @@ def test_the_resize_of_decoded_images_is_pillows(plan):
     assert len(left.encoded) == 8 and left.encoded[3].tobytes() == encoded[3]
     images = [torch.from_numpy(np.array(PIL.Image.open(io.BytesIO(data)).convert("RGB"))) for data in encoded]
     out = torch.zeros(expected.shape, dtype=torch.uint8)
-    ragged.resize(images, left, out)
+    resize_images.resize(images, left, out)
     assert np.array_equal(out.numpy(), expected)
     some = np.array([6, 1, 4])
     part = torch.zeros(expected.shape, dtype=torch.uint8)
-    ragged.resize([images[i] for i in some], left.only(some), part)
+    resize_images.resize([images[i] for i in some], left.only(some), part)
     assert np.array_equal(part[some].numpy(), expected[some]) and not part[0].any()
 
 
@@ -130,14 +131,14 @@ def test_the_resampling_kernel_equals_its_definition():
     """In Triton's interpreter, on the CPU."""
     script = """
         import numpy as np, torch
-        from fastload import ragged
+        from fastload.gpu import resize_images
         from test_dali import PLANS, _deferred, jpeg_bytes, io, PIL
         for name in ("random_resized_crop", "vertical_first", "random_crop"):
             encoded = [jpeg_bytes(i, 40 + 13 * i, 50 - 20 * i, progressive=False, subsampling=0) for i in range(2)]
             expected, left = _deferred(PLANS[name], encoded)
             images = [torch.from_numpy(np.array(PIL.Image.open(io.BytesIO(data)).convert("RGB"))) for data in encoded]
             out = torch.zeros(expected.shape, dtype=torch.uint8)
-            assert ragged.resize_on_gpu(np.array([image.data_ptr() for image in images]), left, out)
+            assert resize_images.resize_on_gpu(np.array([image.data_ptr() for image in images]), left, out)
             assert np.array_equal(out.numpy(), expected) and expected.any(), name
         print("equal")
     """
@@ -159,7 +160,7 @@ WHO = {
 @pytest.mark.parametrize("options", [{}, {"memory_format": torch.channels_last, "dtype": torch.bfloat16}], ids=str)
 def test_batches_are_those_of_the_cpu(root, monkeypatch, who, workers, transform, options):
     key, is_for_decoder = WHO[who]
-    monkeypatch.setattr(fastload.sharing.SharingIterator, "_is_for_decoder", is_for_decoder)
+    monkeypatch.setattr(fastload.gpu.decode_iterator.GpuDecodeIterator, "_is_for_decoder", is_for_decoder)
     dataset = ImageFolder(root, transform)
     if who == "in turn" and workers == 0:
         pytest.skip("nothing is sent ahead")
@@ -210,14 +211,14 @@ def test_hybrid_leaves_the_gpu_alone_while_enough_batches_are_waiting(root, how)
 @needs_dali
 def test_without_kernels_threads_decode_whole_images(root, monkeypatch):
     """As on a GPU without Triton: there is nobody to finish coefficients."""
-    made = fastload.sharing.Sharing.__init__
+    made = fastload.gpu.decode_resources.DecodeResources.__init__
 
     def init(self, *given, **named):
         made(self, *given, **named)
         self.rest = _core.Leave.nothing
 
-    monkeypatch.setattr(fastload.sharing.Sharing, "__init__", init)
-    monkeypatch.setattr("fastload.sharing._SECONDS_A_THREAD", 1e-9)
+    monkeypatch.setattr(fastload.gpu.decode_resources.DecodeResources, "__init__", init)
+    monkeypatch.setattr("fastload.gpu.decode_resources._SECONDS_A_THREAD", 1e-9)
     dataset = ImageFolder(root, TRAIN)
     theirs, _ = epochs(dataset, num_workers=2)
     for how in ("gpu", "hybrid"):
@@ -234,7 +235,7 @@ def test_without_kernels_threads_decode_whole_images(root, monkeypatch):
 @needs_dali
 def test_windows_too_large_for_a_slab_are_decoded_whole(tmp_path, monkeypatch):
     """A slab holds the coefficients of 2.8 million pixels in 4:4:4."""
-    monkeypatch.setattr(fastload.sharing.SharingIterator, "_is_for_decoder", lambda self, images: False)
+    monkeypatch.setattr(fastload.gpu.decode_iterator.GpuDecodeIterator, "_is_for_decoder", lambda self, images: False)
     folder = tmp_path / "a"
     folder.mkdir()
     picture(0, 300, 200).resize((2000, 1500)).save(folder / "large.jpg", quality=80, subsampling=0)
@@ -258,13 +259,13 @@ def test_dali_gets_files_of_one_sampling_at_a_time(tmp_path, monkeypatch, to_dal
             image.save(folder / f"{number:02}.jpg", subsampling=number % 4)
     seen = []
 
-    def feed(self, part, feed=dali.Pipeline._feed):
+    def feed(self, part, feed=dali_pipeline.Pipeline._feed):
         files = [PIL.Image.open(io.BytesIO(data.tobytes())) for data in part.encoded]
         assert [file.size for file in files] == [tuple(size) for size in part.sizes]
         seen.append({tuple(layer[1:3] for layer in file.layer) for file in files})
         feed(self, part)
 
-    monkeypatch.setattr(dali.Pipeline, "_feed", feed)
+    monkeypatch.setattr(dali_pipeline.Pipeline, "_feed", feed)
     dataset = ImageFolder(tmp_path, TRAIN)
     ours, loader = epochs(dataset, count=1, num_workers=2, decode=gpu())
     assert_same(ours, epochs(dataset, count=1, num_workers=2)[0])
@@ -277,7 +278,12 @@ def test_dali_gets_files_of_one_sampling_at_a_time(tmp_path, monkeypatch, to_dal
 @needs_dali
 def test_dali_gets_files_of_several_batches_at_a_time(root, monkeypatch, to_dali):
     made, parts, submitted, all_are_there = [], [], [], threading.Event()
-    make, feed, run, submit = dali.Pipeline._make, dali.Pipeline._feed, dali.Pipeline._run, dali.Decoder.submit
+    make, feed, run, submit = (
+        dali_pipeline.Pipeline._make,
+        dali_pipeline.Pipeline._feed,
+        dali_pipeline.Pipeline._run,
+        dali_decoder.Decoder.submit,
+    )
 
     def count(self, *given):
         request = submit(self, *given)
@@ -286,24 +292,26 @@ def test_dali_gets_files_of_several_batches_at_a_time(root, monkeypatch, to_dali
             all_are_there.set()
         return request
 
-    monkeypatch.setattr(dali.Decoder, "submit", count)
-    monkeypatch.setattr(dali.Pipeline, "_run", lambda self: all_are_there.wait(LIMIT) and run(self))
-    monkeypatch.setattr(dali.Pipeline, "_make", lambda self: made.append(self) or make(self))
-    monkeypatch.setattr(dali.Pipeline, "_feed", lambda self, part: parts.append(len(part.encoded)) or feed(self, part))
-    monkeypatch.setattr(dali, "MOST_FILES", 9)
-    monkeypatch.setattr(dali, "_PIPELINES", 1)
+    monkeypatch.setattr(dali_decoder.Decoder, "submit", count)
+    monkeypatch.setattr(dali_pipeline.Pipeline, "_run", lambda self: all_are_there.wait(LIMIT) and run(self))
+    monkeypatch.setattr(dali_pipeline.Pipeline, "_make", lambda self: made.append(self) or make(self))
+    monkeypatch.setattr(
+        dali_pipeline.Pipeline, "_feed", lambda self, part: parts.append(len(part.encoded)) or feed(self, part)
+    )
+    monkeypatch.setattr(dali_pipeline, "MOST_FILES", 9)
+    monkeypatch.setattr(dali_decoder, "_PIPELINES", 1)
     dataset = ImageFolder(root, TRAIN)
     ours, loader = epochs(dataset, num_workers=2, prefetch_factor=4, decode=gpu())
     assert_same(ours, epochs(dataset, num_workers=2, prefetch_factor=4)[0])
     assert sum(parts) == 2 * loader.stats()["decoders"]["gpu"] and max(parts) == 9  # of batches of six
-    pipelines = loader._sharing.decoder._pipelines
+    pipelines = loader._on_device.decoding.decoder._pipelines
     assert len(pipelines) == 2 and set(made) == {one for some in pipelines.values() for one in some}
 
 
 @needs_dali
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_second_pipeline_where_there_are_files_enough(monkeypatch, fails):
-    made, make = [], dali.Pipeline._make
+    made, make = [], dali_pipeline.Pipeline._make
 
     def make_one(self):
         made.append(self)
@@ -311,15 +319,15 @@ def test_a_second_pipeline_where_there_are_files_enough(monkeypatch, fails):
             raise RuntimeError("no memory for two")
         return make(self)
 
-    monkeypatch.setattr(dali.Pipeline, "_make", make_one)
-    monkeypatch.setattr(dali, "MOST_FILES", 3)
+    monkeypatch.setattr(dali_pipeline.Pipeline, "_make", make_one)
+    monkeypatch.setattr(dali_pipeline, "MOST_FILES", 3)
     encoded = [np.frombuffer(jpeg_bytes(i, 40 + i, 30, progressive=False, subsampling=0), np.uint8) for i in range(9)]
     sizes = np.array([[40 + i, 30] for i in range(9)], np.int32)
-    fed, go_on, feed = [], threading.Event(), dali.Pipeline._feed
+    fed, go_on, feed = [], threading.Event(), dali_pipeline.Pipeline._feed
     monkeypatch.setattr(
-        dali.Pipeline, "_feed", lambda self, part: fed.append(self) or (go_on.wait(LIMIT) and feed(self, part))
+        dali_pipeline.Pipeline, "_feed", lambda self, part: fed.append(self) or (go_on.wait(LIMIT) and feed(self, part))
     )
-    decoder = dali.Decoder(device_id=None, threads=1, hw_decoder_load=1.0)
+    decoder = dali_decoder.Decoder(device_id=None, threads=1, hw_decoder_load=1.0)
 
     assert not decoder.is_starting and not decoder.is_ready
     decoder.prepare(np.array([11, 11]))
@@ -339,7 +347,7 @@ def test_a_second_pipeline_where_there_are_files_enough(monkeypatch, fails):
 
 @needs_dali
 def test_a_batch_of_more_files_than_dali_gets_at_a_time(root, monkeypatch, to_dali):
-    monkeypatch.setattr(dali, "MOST_FILES", 4)
+    monkeypatch.setattr(dali_pipeline, "MOST_FILES", 4)
     dataset = ImageFolder(root, TRAIN)
     ours, loader = epochs(dataset, num_workers=2, batch_size=19, decode=gpu())
     assert_same(ours, epochs(dataset, num_workers=2, batch_size=19)[0])
@@ -348,19 +356,19 @@ def test_a_batch_of_more_files_than_dali_gets_at_a_time(root, monkeypatch, to_da
 
 def until_ready(loader):
     """DALI is prepared while the first epoch runs."""
-    until(lambda: loader._sharing.decoder.is_ready, "DALI")
+    until(lambda: loader._on_device.decoding.decoder.is_ready, "DALI")
 
 
 @needs_dali
 @pytest.mark.parametrize("slow", ["dali", "threads"])
 def test_the_faster_decoder_gets_more(root, monkeypatch, slow):
     if slow == "dali":
-        collect = dali.Pipeline._collect_one
-        monkeypatch.setattr(dali.Pipeline, "_collect_one", lambda self: time.sleep(0.05) or collect(self))
+        collect = dali_pipeline.Pipeline._collect_one
+        monkeypatch.setattr(dali_pipeline.Pipeline, "_collect_one", lambda self: time.sleep(0.05) or collect(self))
     else:
-        monkeypatch.setattr("fastload.sharing._SECONDS_A_THREAD", 10.0)
+        monkeypatch.setattr("fastload.gpu.decode_resources._SECONDS_A_THREAD", 10.0)
     # The threads' is what it is taken for: on a busy machine it may be any.
-    monkeypatch.setattr(fastload.sharing.SharingIterator, "_note_pace", lambda self, job: None)
+    monkeypatch.setattr(fastload.gpu.decode_iterator.GpuDecodeIterator, "_note_pace", lambda self, job: None)
     dataset = ImageFolder(root, TRAIN)
     options = {"num_workers": 4, "prefetch_factor": 4, "batch_size": 2}
     ours, loader = epochs(dataset, count=1, decode=gpu("hybrid"), **options)
@@ -376,13 +384,13 @@ def test_the_faster_decoder_gets_more(root, monkeypatch, slow):
 @needs_dali
 @pytest.mark.parametrize("how", ["gpu", "hybrid"])
 def test_threads_do_all_until_dali_is_there(root, monkeypatch, how):
-    go_on, make = threading.Event(), dali.Pipeline._make
-    monkeypatch.setattr(dali.Pipeline, "_make", lambda self: go_on.wait(LIMIT) and make(self))
-    monkeypatch.setattr("fastload.sharing._SECONDS_A_THREAD", 10.0)
-    monkeypatch.setattr(fastload.sharing.SharingIterator, "_note_pace", lambda self, job: None)
+    go_on, make = threading.Event(), dali_pipeline.Pipeline._make
+    monkeypatch.setattr(dali_pipeline.Pipeline, "_make", lambda self: go_on.wait(LIMIT) and make(self))
+    monkeypatch.setattr("fastload.gpu.decode_resources._SECONDS_A_THREAD", 10.0)
+    monkeypatch.setattr(fastload.gpu.decode_iterator.GpuDecodeIterator, "_note_pace", lambda self, job: None)
     dataset = ImageFolder(root, TRAIN)
     ours, loader = epochs(dataset, count=1, decode=gpu(how), num_workers=2)
-    assert loader.stats()["decoders"]["gpu"] == 0 and loader._sharing.decoder.is_starting
+    assert loader.stats()["decoders"]["gpu"] == 0 and loader._on_device.decoding.decoder.is_starting
     go_on.set()
     until_ready(loader)
     assert_same([*ours, *loader], epochs(dataset, num_workers=2)[0])
@@ -394,26 +402,26 @@ def test_dali_that_cannot_start_is_an_error(root, monkeypatch):
     def fail(self):
         raise RuntimeError("no memory")
 
-    monkeypatch.setattr(dali.Pipeline, "_make", fail)
+    monkeypatch.setattr(dali_pipeline.Pipeline, "_make", fail)
     with pytest.raises(RuntimeError, match="NVIDIA DALI does not work here: no memory"):
         epochs(ImageFolder(root, TRAIN), count=1000, num_workers=2, decode=gpu())
 
 
 @needs_dali
 def test_decoded_images_that_wait_are_bounded(root, monkeypatch, to_dali):
-    monkeypatch.setattr("fastload.assembly._MOST_PIXELS", 1)
-    seen, hand_over = [], fastload.assembly.Assembly._hand_over
+    monkeypatch.setattr("fastload.gpu.decode_pipeline._MOST_PIXELS", 1)
+    seen, hand_over = [], fastload.gpu.decode_pipeline.DecodePipeline._hand_over
 
     def watch(self, job, run):
         hand_over(self, job, run)
         seen.append(self._pixels - (job.left.pixels if job.left else 0))
 
-    monkeypatch.setattr(fastload.assembly.Assembly, "_hand_over", watch)
+    monkeypatch.setattr(fastload.gpu.decode_pipeline.DecodePipeline, "_hand_over", watch)
     dataset = ImageFolder(root, TRAIN)
     ours, loader = epochs(dataset, num_workers=4, decode=gpu())
     assert_same(ours, epochs(dataset, num_workers=4)[0])
     assert len(seen) == len(ours) and not any(seen)
-    assert loader._sharing.assembly._pixels == 0
+    assert loader._on_device.decoding.pipeline._pixels == 0
 
 
 @needs_dali
@@ -422,7 +430,7 @@ def test_an_error_while_pixels_are_made_reaches_the_consumer(root, monkeypatch, 
     def fail(self, job, pixels):
         raise RuntimeError("no such kernel")
 
-    monkeypatch.setattr(fastload.assembly.Assembly, "_decode", fail)
+    monkeypatch.setattr(fastload.gpu.decode_pipeline.DecodePipeline, "_decode", fail)
     with pytest.raises(RuntimeError, match="no such kernel"):
         epochs(ImageFolder(root, TRAIN), num_workers=workers, decode=gpu("hybrid"))
 
@@ -434,17 +442,19 @@ def test_a_program_ends_while_batches_are_under_way(root):
         import sys, threading, time, torchvision.transforms as T
         from torchvision.datasets import ImageFolder
         import fastload
-        from fastload import GpuDecode, dali, sharing
-        collect = dali.Pipeline._collect_one
+        from fastload import GpuDecode
+        from fastload.gpu import dali_pipeline
+        from fastload.gpu import decode_iterator
+        collect = dali_pipeline.Pipeline._collect_one
         collected = []
-        dali.Pipeline._collect_one = lambda self: time.sleep(0.5) or collected.append(self) or collect(self)
-        sharing.SharingIterator._is_for_decoder = lambda self, images: True
+        dali_pipeline.Pipeline._collect_one = lambda self: time.sleep(0.5) or collected.append(self) or collect(self)
+        decode_iterator.GpuDecodeIterator._is_for_decoder = lambda self, images: True
         dataset = ImageFolder(sys.argv[1], T.Compose([T.RandomResizedCrop(32), T.ToTensor()]))
         loader = fastload.DataLoader(
             dataset, 1, num_workers=8, prefetch_factor=32, device="cpu", decode=GpuDecode("gpu", backend="cpu"),
             sampler=list(range(len(dataset))) * 20,
         )
-        dali.MOST_FILES = 1
+        dali_pipeline.MOST_FILES = 1
         iterator = iter(loader)
         next(iterator)
         from nvidia.dali import Pipeline
@@ -462,8 +472,8 @@ def test_a_program_ends_while_batches_are_under_way(root):
 
 @needs_dali
 def test_a_decoder_that_never_answers_is_a_timeout(root, monkeypatch, to_dali):
-    go_on, collect = threading.Event(), dali.Pipeline._collect_one
-    monkeypatch.setattr(dali.Pipeline, "_collect_one", lambda self: go_on.wait(LIMIT) and collect(self))
+    go_on, collect = threading.Event(), dali_pipeline.Pipeline._collect_one
+    monkeypatch.setattr(dali_pipeline.Pipeline, "_collect_one", lambda self: go_on.wait(LIMIT) and collect(self))
     with pytest.raises(RuntimeError, match=r"timed out after 0\.3 seconds"):
         epochs(ImageFolder(root, TRAIN), num_workers=2, decode=gpu(), timeout=0.3)
     go_on.set()
@@ -472,15 +482,15 @@ def test_a_decoder_that_never_answers_is_a_timeout(root, monkeypatch, to_dali):
 @needs_dali
 def test_a_pipeline_that_could_not_be_made_is_made_again(monkeypatch):
     encoded = [np.frombuffer(jpeg_bytes(1, 40, 30, progressive=False, subsampling=0), np.uint8)]
-    make, failures = dali.Pipeline._make, [RuntimeError("no memory")]
+    make, failures = dali_pipeline.Pipeline._make, [RuntimeError("no memory")]
 
     def make_at_last(self):
         if failures:
             raise failures.pop()
         return make(self)
 
-    monkeypatch.setattr(dali.Pipeline, "_make", make_at_last)
-    decoder = dali.Decoder(device_id=None, threads=1, hw_decoder_load=1.0)
+    monkeypatch.setattr(dali_pipeline.Pipeline, "_make", make_at_last)
+    decoder = dali_decoder.Decoder(device_id=None, threads=1, hw_decoder_load=1.0)
     given = encoded, np.array([[40, 30]], np.int32), np.array([11])
     with pytest.raises(RuntimeError, match="NVIDIA DALI does not work here: no memory"):
         decoder.submit(*given).wait(LIMIT)
@@ -492,15 +502,15 @@ def test_a_pipeline_that_could_not_be_made_is_made_again(monkeypatch):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_batch_that_cannot_be_handed_over_leaves_its_room(root, monkeypatch, to_dali, workers):
     """It fails, as where there is no memory to be pinned; the next epoch has all batches."""
-    submit, failures = dali.Decoder.submit, [MemoryError("pinned")]
+    submit, failures = dali_decoder.Decoder.submit, [MemoryError("pinned")]
 
     def submit_at_last(self, *given):
         if failures:
             raise failures.pop()
         return submit(self, *given)
 
-    monkeypatch.setattr(dali.Decoder, "submit", submit_at_last)
-    monkeypatch.setattr(fastload.assembly, "_MOST_PIXELS", 1)  # one batch at a time
+    monkeypatch.setattr(dali_decoder.Decoder, "submit", submit_at_last)
+    monkeypatch.setattr(fastload.gpu.decode_pipeline, "_MOST_PIXELS", 1)  # one batch at a time
     dataset = ImageFolder(root, TRAIN)
     loader = fastload.DataLoader(dataset, 6, shuffle=True, num_workers=workers, device="cpu", decode=gpu())
     with pytest.raises(MemoryError, match="pinned"):
@@ -515,14 +525,14 @@ def test_a_request_that_nobody_holds_is_not_decoded(monkeypatch):
     sizes = np.array([[40 + i, 30] for i in range(9)], np.int32)
     fed, first_is_fed, go_on = [], threading.Event(), threading.Event()
 
-    def feed(self, part, feed=dali.Pipeline._feed):
+    def feed(self, part, feed=dali_pipeline.Pipeline._feed):
         fed.append(part.sizes)
         first_is_fed.set()
         assert go_on.wait(LIMIT)
         feed(self, part)
 
-    monkeypatch.setattr(dali.Pipeline, "_feed", feed)
-    decoder = dali.Decoder(device_id=None, threads=1, hw_decoder_load=1.0)
+    monkeypatch.setattr(dali_pipeline.Pipeline, "_feed", feed)
+    decoder = dali_decoder.Decoder(device_id=None, threads=1, hw_decoder_load=1.0)
     first = decoder.submit(encoded[:3], sizes[:3], np.full(3, 11))
     assert first_is_fed.wait(LIMIT)
     dropped = decoder.submit(encoded[3:6], sizes[3:6], np.full(3, 11))
@@ -562,7 +572,7 @@ def test_a_pipeline_that_cannot_be_made_is_an_error(root, monkeypatch, to_dali):
     def fail(self):
         raise RuntimeError("no such GPU")
 
-    monkeypatch.setattr(dali.Pipeline, "_make", fail)
+    monkeypatch.setattr(dali_pipeline.Pipeline, "_make", fail)
     with pytest.raises(RuntimeError, match="NVIDIA DALI does not work here: no such GPU"):
         epochs(ImageFolder(root, TRAIN), num_workers=2, decode=gpu())
 
@@ -615,7 +625,7 @@ def test_a_broken_file_fails_alone(root, tmp_path, policy, workers):
     assert ours[1:] == theirs[1:] and len(ours[2]) == 2 and bool(ours[1]) == (policy == "raise")
 
 
-class Refusing(dali.Decoder):
+class Refusing(dali_decoder.Decoder):
     """DALI, but for files of one size, which it is made to refuse as it refuses broken ones."""
 
     refused_size = 0
@@ -628,7 +638,7 @@ class Refusing(dali.Decoder):
 @needs_dali
 def test_what_dali_refuses_is_decoded_by_the_cpu_and_reported(root, monkeypatch, to_dali):
     dataset = ImageFolder(root, TRAIN)
-    monkeypatch.setattr(dali, "Decoder", Refusing)
+    monkeypatch.setattr(decode_resources, "Decoder", Refusing)
     index = next(i for i, (path, _) in enumerate(dataset.samples) if path.endswith("class0/002.jpg"))
     path = dataset.samples[index][0]
     monkeypatch.setattr(Refusing, "refused_size", Path(path).stat().st_size)
@@ -637,7 +647,7 @@ def test_what_dali_refuses_is_decoded_by_the_cpu_and_reported(root, monkeypatch,
     assert loader.errors == []
     decoders = loader.stats()["decoders"]
     assert 1 <= decoders["reasons"]["refused"] <= len(dataset) // 2  # its part of one sampling
-    assert set(loader._sharing.assembly.refused) == {index}
+    assert set(loader._on_device.decoding.pipeline.refused) == {index}
     torch.manual_seed(3)
     fresh = fastload.DataLoader(dataset, 6, shuffle=True, device="cpu", decode=gpu(), num_workers=2)
     list(fresh)
@@ -647,11 +657,11 @@ def test_what_dali_refuses_is_decoded_by_the_cpu_and_reported(root, monkeypatch,
 
 @needs_dali
 def test_every_file_refused(root, monkeypatch, to_dali):
-    class RefusesAll(dali.Decoder):
+    class RefusesAll(dali_decoder.Decoder):
         def submit(self, encoded, *given):
             return super().submit([np.frombuffer(b"\xff\xd8\xff\xe0broken", np.uint8)] * len(encoded), *given)
 
-    monkeypatch.setattr(dali, "Decoder", RefusesAll)
+    monkeypatch.setattr(decode_resources, "Decoder", RefusesAll)
     dataset = ImageFolder(root, EVALUATE)
     ours, loader = epochs(dataset, count=1, num_workers=2, decode=gpu())
     assert_same(ours, epochs(dataset, count=1, num_workers=2)[0])
@@ -669,25 +679,25 @@ def test_a_last_batch_and_batches_of_many_sizes(root):
 
 @needs_dali
 def test_auto_measures_once_and_says_what_it_found(root, monkeypatch):
-    monkeypatch.setattr("fastload.choice._TIMED_SECONDS", 0.05)
-    monkeypatch.setattr("fastload.choice._WARM_SECONDS", 0.05)
+    monkeypatch.setattr("fastload.gpu.decode_measurement._TIMED_SECONDS", 0.05)
+    monkeypatch.setattr("fastload.gpu.decode_measurement._WARM_SECONDS", 0.05)
     dataset = ImageFolder(root, TRAIN)
     torch.manual_seed(3)
     loader = fastload.DataLoader(dataset, 6, shuffle=True, num_workers=2, device="cpu", decode=gpu("auto", threads=1))
     assert "to be chosen by a short measurement" in loader.explain()
-    made, decoder = [], dali.Decoder
+    made, decoder = [], dali_decoder.Decoder
 
     def make(*given):
         made.append(decoder(*given))
         return made[-1]
 
-    monkeypatch.setattr(dali, "Decoder", make)
+    monkeypatch.setattr(decode_resources, "Decoder", make)
     ours = [*loader, *loader]
     assert_same(ours, epochs(dataset, num_workers=2)[0])
-    assert len(made) == 1 and (loader._sharing is None or loader._sharing.decoder is made[0])
+    assert len(made) == 1 and (loader._on_device.decoding is None or loader._on_device.decoding.decoder is made[0])
     line = loader.explain().splitlines()[-1]
     assert line.startswith("  decode: ") and all(how in line for how in ("cpu", "gpu", "hybrid", "images/s"))
-    assert pickle.loads(pickle.dumps(loader))._measured is None
+    assert pickle.loads(pickle.dumps(loader))._on_device.rates is None
 
 
 @needs_dali
@@ -752,7 +762,8 @@ def test_dali_and_triton_are_not_imported_before_they_are_used():
     code = "import sys, fastload; fastload.DataLoader; print([m for m in sys.modules if 'dali' in m or 'kernels' in m])"
     done = run_script(code)
     assert done.returncode == 0, done.stderr
-    assert "nvidia" not in done.stdout and "fastload.dali" in done.stdout and "fastload.kernels" not in done.stdout
+    assert "nvidia" not in done.stdout
+    assert "fastload.gpu.dali_decoder" in done.stdout and "fastload.gpu.triton_kernels" not in done.stdout
 
 
 @needs_dali

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from children import LIMIT
-from fastload import dali
+from fastload.gpu import dali_decoder, dali_library, dali_pipeline
 from images import jpeg_bytes
 
-pytestmark = pytest.mark.skipif(dali.why_missing() != "", reason="DALI is not installed")
+pytestmark = pytest.mark.skipif(dali_library.why_missing() != "", reason="DALI is not installed")
 
 
 def files(count: int):
@@ -19,9 +19,9 @@ def files(count: int):
 
 @pytest.mark.parametrize("method", ["_feed", "_next_part"])
 def test_what_fails_outside_of_dali_fails_its_files(monkeypatch, method):
-    decoder = dali.Decoder(None, 1, 0.0)
+    decoder = dali_decoder.Decoder(None, 1, 0.0)
     with monkeypatch.context() as broken:
-        broken.setattr(dali.Pipeline, method, lambda *given: 1 / 0)
+        broken.setattr(dali_pipeline.Pipeline, method, lambda *given: 1 / 0)
         request = decoder.submit(*files(3))
         assert request.wait(LIMIT)
         assert {part.error for part, _, _ in request.parts} == {"division by zero"}
@@ -31,7 +31,7 @@ def test_what_fails_outside_of_dali_fails_its_files(monkeypatch, method):
 
 
 def test_culprits_are_not_waited_for_when_all_ends():
-    pipeline = dali.Pipeline(11, None, 1, 0.0, dali.Pace(1e-4))
+    pipeline = dali_pipeline.Pipeline(11, None, 1, 0.0, dali_pipeline.Pace(1e-4))
     encoded, sizes, _ = files(2)
     pipeline._thread.run.end()
-    assert pipeline.culprits(dali.Part(11, encoded, [tuple(size) for size in sizes.tolist()])) == []
+    assert pipeline.culprits(dali_pipeline.Part(11, encoded, [tuple(size) for size in sizes.tolist()])) == []

@@ -11,7 +11,7 @@ import torchvision.transforms as v1
 
 import fastload
 from children import run_script
-from fastload.datasets.table import SampleTable
+from fastload.datasets.sample_table import SampleTable
 from images import write_folder
 
 

@@ -15,8 +15,8 @@ from torch.utils.data import Dataset
 from torchvision.datasets import ImageFolder
 
 import fastload
-from fastload.finish import Finish
-from fastload.transforms import read
+from fastload.gpu.value_conversion import Finish
+from fastload.transforms.read_transforms import read
 from images import write_folder
 
 NORMALIZE = v1.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -161,7 +161,7 @@ def test_containers_keep_their_kind():
             self.note = "kept"
 
     data = Own([("a", torch.zeros(1)), ("b", (torch.ones(1), range(2), b"raw", None))])
-    moved = fastload.destination.map_tensors(data, lambda tensor: tensor + 1)
+    moved = fastload.gpu.device_copy.map_tensors(data, lambda tensor: tensor + 1)
     assert type(moved) is Own and moved.note == "kept" and moved["a"].item() == 1
     assert moved["b"][0].item() == 2 and moved["b"][1:] == ([0, 1], b"raw", None)
     assert data["a"].item() == 0
@@ -223,8 +223,8 @@ def test_the_kernel_equals_its_definition():
     """In Triton's interpreter, on the CPU; on a GPU the tests above run the compiled one."""
     script = """
         import torch
-        from fastload import kernels
-        from fastload.finish import finish_in_torch
+        from fastload.gpu import triton_kernels
+        from fastload.gpu.value_conversion import finish_in_torch
         torch.manual_seed(0)
         for channels in (1, 3):
             for dtype in (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.uint8):
@@ -234,7 +234,7 @@ def test_the_kernel_equals_its_definition():
                     for memory_format in (torch.contiguous_format, torch.channels_last):
                         shape = (4 if take is None else 3, channels, 33, 37)
                         made, expected = (torch.zeros(shape, dtype=dtype).to(memory_format=memory_format) for _ in "ab")
-                        kernels.finish(pixels, table, made, take)
+                        triton_kernels.finish(pixels, table, made, take)
                         finish_in_torch(pixels, table, expected, take)
                         assert torch.equal(made, expected) and expected.any(), (channels, dtype)
         print("equal")

@@ -18,7 +18,7 @@ from test_parity import RECIPES
 from torch.utils.data import Subset, default_collate
 
 import fastload
-import fastload.items
+import fastload.engine.dataset_items
 from children import LIMIT
 from images import picture, write_folder
 
@@ -124,7 +124,7 @@ class ThreadsSeen(torch.utils.data.Dataset):
     def __getitem__(self, index):
         before = len(os.listdir("/proc/self/task"))
         self.dataset.__getitems__([0, 1, 2])
-        return fastload.cores.share_of_cores(), len(os.listdir("/proc/self/task")) - before
+        return fastload.engine.cpu_share.share_of_cores(), len(os.listdir("/proc/self/task")) - before
 
 
 @pytest.mark.parametrize("num_workers", [1, 2, 3])
@@ -141,9 +141,9 @@ def test_workers_share_the_cores(root, num_workers, monkeypatch):
 def test_ranks_of_one_machine_share_them_too(root, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
-    assert fastload.cores.share_of_cores() == 2
+    assert fastload.engine.cpu_share.share_of_cores() == 2
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "100")
-    assert fastload.cores.share_of_cores() == 1
+    assert fastload.engine.cpu_share.share_of_cores() == 1
 
 
 def test_a_subclass_with_items_of_its_own_is_asked_for_them(root):

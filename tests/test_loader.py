@@ -18,7 +18,7 @@ from torchvision.datasets.folder import pil_loader
 
 import fastload
 from contract import has_accelerator
-from fastload.native import _in_memory_order
+from fastload.batches.thread_iterator import _in_memory_order
 from images import write_folder
 
 TRANSFORM = v1.Compose([v1.RandomResizedCrop(32), v1.RandomHorizontalFlip(), v1.ToTensor()])

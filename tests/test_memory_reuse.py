@@ -19,8 +19,8 @@ import torchvision.transforms as T
 from torch.utils.data import DataLoader as StockLoader
 
 from fastload import DataLoader, ImageFiles, _core
-from fastload.destination import Staging
-from fastload.memory import BatchMemory
+from fastload.engine.batch_memory import BatchMemory
+from fastload.gpu.device_copy import Staging
 
 SIDE = 8
 

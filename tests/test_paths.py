@@ -19,7 +19,7 @@ from torchvision.datasets.folder import default_loader
 
 import fastload
 from fastload import DataLoader, FastloadError, ImageFiles, ImageFolder, ReadError
-from fastload.datasets.table import SampleTable
+from fastload.datasets.sample_table import SampleTable
 from images import jpeg_bytes
 
 TRANSFORM = T.Compose([T.Resize((16, 16)), T.ToTensor()])

@@ -243,7 +243,7 @@ def test_the_interpreters_own_options(options, tmp_path):
 @pytest.mark.parametrize("option", ["-E", "-I", "-S"])
 def test_options_that_leave_no_way_in_are_refused(option, tmp_path):
     (tmp_path / "train.py").write_text("print('ran')\n")
-    main = f"import sys; sys.path += {sys.path!r}; from fastload.cli import main; main(['run', 'train.py'])"
+    main = f"import sys; sys.path += {sys.path!r}; from fastload.commands import main; main(['run', 'train.py'])"
     ended = subprocess.run(
         [sys.executable, option, "-c", main], cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT
     )

@@ -19,7 +19,7 @@ from torchvision.datasets import ImageFolder
 
 import fastload
 from cases import cases
-from fastload.generators import GeneratorStates, torch_state_from_json
+from fastload.engine.random_generators import GeneratorStates, torch_state_from_json
 from images import write_folder
 
 NATIVE = v1.Compose([v1.RandomResizedCrop(8), v1.RandomHorizontalFlip(), v1.ToTensor()])

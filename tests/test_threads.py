@@ -16,8 +16,8 @@ from torchvision.datasets import ImageFolder
 import fastload
 from children import LIMIT, run
 from fastload import _core
-from fastload.generators import generator_of_thread_worker
-from fastload.transforms import read
+from fastload.engine.random_generators import generator_of_thread_worker
+from fastload.transforms.read_transforms import read
 from images import jpeg_bytes, picture, write_folder
 
 THREADS = 6

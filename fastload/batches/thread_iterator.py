@@ -1,0 +1,323 @@
+"""Batches from native threads, in the order, with the random numbers and with the errors of torch's loader."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data.dataloader import _BaseDataLoaderIter, default_collate
+from torchvision import tv_tensors
+
+from fastload import _core
+from fastload.batches.forked_iterators import OfOneProcess
+from fastload.batches.loader_settings import LoaderSettings
+from fastload.batches.native_or_stock import Mode, Way, choose
+from fastload.batches.pending_batch import PendingBatch
+from fastload.batches.worker_iterator import fetch_in_caller
+from fastload.engine import (
+    AtWork,
+    BatchMemory,
+    BatchSamples,
+    drawing,
+    engine_of,
+    pixel_limit,
+    stand_in_indices,
+    torch_state_from_json,
+    torch_state_to_json,
+)
+from fastload.reports import FastloadError, SampleError, Statistics
+from fastload.resume import KeepsProgress
+from fastload.transforms import gives_tv_tensors
+
+
+class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
+    """torch's iterator protocol over the engine.
+
+    Draws from torch's generators exactly what torch's own iterators draw. With workers, batch k belongs to emulated worker
+    ``k % num_workers``, whose generator is seeded and consumed as the process's would be; without, the caller's generator is
+    used and nothing is read ahead. Threads that share an iterator get its batches one after the other.
+    """
+
+    _workers: list[Any] = []  # there are no processes
+
+    def __init__(
+        self,
+        settings: LoaderSettings,
+        mode: Mode,
+        resumed: dict[str, Any] | None,
+        engine: _core.Engine,
+        memory: BatchMemory,
+        settings_now: Callable[[], LoaderSettings],
+    ) -> None:
+        self._one_at_a_time = threading.RLock()
+        self._made_here()
+        # Without workers changes to the loader count at once. With them it may hold this iterator, so it is not held.
+        self._settings_now = settings_now if settings.num_workers == 0 else None
+        self._engine = engine
+        with AtWork():
+            self._begin_epochs(settings, mode, resumed, memory)
+
+    def _begin_epochs(
+        self, settings: LoaderSettings, mode: Mode, resumed: dict[str, Any] | None, memory: BatchMemory
+    ) -> None:
+        loader = settings.torch_loader
+        self._begin(settings.record, settings.sampling, resumed)
+        super().__init__(loader)
+        if self._num_workers == 0 and self._timeout != 0:
+            raise AssertionError("_SingleProcessDataLoaderIter requires timeout == 0")
+        if self._num_workers > 0:
+            assert settings.prefetch_factor is not None
+            if settings.prefetch_factor <= 0:
+                raise AssertionError("prefetch_factor must be greater than 0 for MultiProcessingDataLoaderIter")
+            loader.check_worker_number_rationality()
+        self._on_error = settings.on_error
+        self._length = len(settings.dataset)
+        self._seed = settings.seed if settings.rng == "index" else self._base_seed
+        self._wanted_dtype = settings.dtype
+        self._channels_last = settings.memory_format == torch.channels_last
+        self._ahead = (settings.prefetch_factor or 0) * self._num_workers
+        self._memory: Any = memory if BatchMemory.serves(pinned=self._pin_memory) else None
+        self._adopt(mode)
+        self._jobs: deque[PendingBatch] = deque()
+        self._orders: list[_core.DrawOrder] | None = None
+        if settings.rng == "stock":
+            self._orders = [self._order_of(worker) for worker in range(self._num_workers)]
+        if self._num_workers > 0:
+            self._reset(loader, first_iter=True)
+        self._begun()
+
+    def _adopt(self, mode: Mode) -> None:
+        assert mode.located is not None and mode.reading is not None and mode.reading.size is not None
+        self._mode = mode
+        self._find, self._reading, self._size = mode.located.find, mode.reading, mode.reading.size
+        self._has_targets = mode.located.file_datasets[0].has_targets
+        self._dtype = self._wanted_dtype or mode.reading.pixelwise.table.dtype
+        self._target = mode.reading.pixelwise.target("hwc" if self._channels_last else "chw", self._dtype)
+
+    def _reset(self, loader: Any, first_iter: bool = False) -> None:
+        with self._one_at_a_time:
+            self._begin_anew(loader, first_iter)
+
+    def _begin_anew(self, loader: Any, first_iter: bool) -> None:
+        # As worker processes do, finish what was asked for: the emulated generators have moved on by just that much.
+        while self._jobs:
+            self._wait_for(self._jobs[0].batch.wait)
+            self._left_behind(self._jobs.popleft())
+        super()._reset(loader, first_iter)
+        if not first_iter:
+            self._record.statistics = Statistics()
+        self._sent = self._received = self._progress.next_worker if self._progress is not None else 0
+        for _ in range(self._ahead):
+            self._send_next()
+
+    def _order_of(self, worker: int) -> _core.DrawOrder:
+        """The generator that this worker's process would have."""
+        kept = self._progress.workers.get(worker) if self._progress is not None else None
+        if kept is None:
+            return _core.DrawOrder(_core.Mt19937((self._base_seed + worker) & 0xFFFFFFFF))
+        return _core.DrawOrder(_core.Mt19937.from_torch(torch_state_from_json(kept()).numpy()))
+
+    def _send_next(self) -> None:
+        try:
+            indices = self._next_index()
+        except StopIteration:
+            return
+        order = self._orders[self._sent % self._num_workers] if self._orders is not None else None
+        self._sent += 1
+        self._jobs.append(self._send_ahead(indices, order))
+
+    def _send_ahead(self, indices: Sequence[Any], order: _core.DrawOrder | None) -> PendingBatch:
+        """Of a batch that is not asked for yet."""
+        return self._send(indices, order)
+
+    def _send(self, indices: Sequence[Any], order: _core.DrawOrder | None) -> PendingBatch:
+        samples = BatchSamples(self._find, indices, self._length)
+        height, width = self._size
+        images = torch.empty(
+            (len(samples.indices), self._target.channels, height, width),
+            dtype=self._dtype,
+            memory_format=torch.channels_last if self._channels_last else torch.contiguous_format,
+            device="cpu" if self._memory is None else "meta",
+            pin_memory=self._pin_memory,
+        )
+        leave = self._leave(len(samples.indices))
+        batch = self._engine.submit(
+            samples.sources,
+            [index % 2**64 for index in samples.indices],
+            recipe=self._reading.recipe,
+            target=self._target,
+            size=(height, width),
+            out=_in_memory_order(images) if self._memory is None else self._memory.native,
+            order=order,
+            seed=self._seed % 2**64,
+            epoch=self._record.epoch,
+            stop_at_failure=self._on_error == "raise",
+            max_pixels=pixel_limit(),
+            load=samples.load,
+            leave=leave,
+        )
+        return PendingBatch(samples, images, batch, leave)
+
+    def _leave(self, images: int) -> _core.Leave:
+        """What the next batch, of so many, leaves to somebody else."""
+        return _core.Leave.nothing
+
+    def __next__(self) -> Any:
+        if self.is_inherited:
+            self._go_on_here()
+        with AtWork(), self._one_at_a_time:
+            return super().__next__()
+
+    def _go_on_here(self) -> None:
+        """In a forked process: without workers nothing is under way between two batches."""
+        if self._num_workers > 0:
+            self._refuse_if_inherited()
+        self._one_at_a_time = threading.RLock()
+        self._engine = engine_of(None, self._engine.threads, self._engine.niceness)
+        if self._memory is not None:
+            self._memory = BatchMemory()
+        self._made_here()
+
+    def _next_data(self) -> Any:
+        if self._memory is not None:
+            self._memory.reclaim(remember=self._ahead + 3)
+        return self._next_from_workers() if self._num_workers else self._next_without_workers()
+
+    def _next_from_workers(self) -> Any:
+        if not self._jobs:
+            raise StopIteration
+        waited = self._complete(self._jobs[0])
+        job = self._jobs.popleft()
+        self._left_behind(job)
+        self._send_next()
+        data = self._deliver(job, waited)
+        self._look_ahead()
+        return data
+
+    def _look_ahead(self) -> None:
+        """Begins what can be begun with batches that were not asked for yet."""
+
+    def _left_behind(self, job: PendingBatch) -> None:
+        """Notes where the worker's generator is after this batch."""
+        worker = self._received % self._num_workers
+        self._received += 1
+        self._taken(worker)
+        if self._progress is not None and self._orders is not None and job.samples.indices:
+            after = job.batch.generator_after
+            self._progress.workers[worker] = lambda: _as_json(after)
+
+    def _next_without_workers(self) -> Any:
+        indices = self._next_index()
+        self._taken()
+        if self._settings_now is not None and not self._mode.holds():  # the transforms were changed
+            settings = self._settings_now()
+            mode = choose(settings)
+            if mode.way is not Way.native or mode.in_workers:
+                return self._moved(fetch_in_caller(settings, mode, indices, pin_memory=self._pin_memory))
+            self._adopt(mode)
+        if self._orders is None:
+            job = self._send(indices, None)
+            return self._deliver(job, self._complete(job))
+        with drawing() as drawn:
+            order = _core.DrawOrder(drawn.native)
+            job = self._send(indices, order)
+            waited = self._complete(job)
+            drawn.keep(order.generator())
+        return self._deliver(job, waited)
+
+    def _wait_for(self, event: Callable[[float], bool]) -> float:
+        """The seconds that it took; torch's error where they are too many."""
+        began = time.perf_counter()
+        if not event(self._timeout if self._timeout > 0 else -1.0):
+            raise RuntimeError(f"DataLoader timed out after {self._timeout} seconds")
+        return time.perf_counter() - began
+
+    def _complete(self, job: PendingBatch) -> float:
+        """Waits for all images of the batch, whoever decodes them; the seconds."""
+        return self._wait_for(job.batch.wait)
+
+    def _deliver(self, job: PendingBatch, waited: float) -> Any:
+        """The collated batch, or the error that the policy wants raised."""
+        failures = job.samples.failures(job.batch, self._reading)
+        targets = job.samples.targets
+        self._record.statistics.add(job.batch, len(targets) - len(failures), waited)
+        errors = [
+            SampleError(failures[slot].index, failures[slot].path, failures[slot].reason) for slot in sorted(failures)
+        ]
+        self._record.note(errors, failures, len(targets))
+        if failures:
+            if self._on_error == "raise":
+                raise failures[min(failures)]
+            kept = [slot for slot in range(len(targets)) if slot not in failures]
+            if not kept:
+                image, target = self._stand_in(failures)
+                count = len(targets) if self._on_error == "replace" else 1
+                images, targets = image.repeat(count, 1, 1, 1), [target] * count
+            else:
+                take = kept
+                if self._on_error == "replace":
+                    take = [next((other for other in kept if other >= slot), kept[0]) for slot in range(len(targets))]
+                images = self._images(job, take)
+                targets = [targets[slot] for slot in take]
+            if self._channels_last:
+                images = images.contiguous(memory_format=torch.channels_last)
+            if self._pin_memory and not images.is_pinned():
+                images = images.pin_memory()
+        else:
+            images = self._images(job)
+        if not targets:
+            default_collate([])  # torch's error for an empty batch
+        if self._num_workers == 0 and gives_tv_tensors() and self._reading.pixelwise.kind is tv_tensors.Image:
+            images = tv_tensors.Image(images)
+        if not self._has_targets:
+            return images
+        # With workers the consumer's modes, such as a default device, have no say.
+        with torch._C.DisableTorchFunction() if self._num_workers else nullcontext():
+            collated = default_collate(tuple(targets))  # as torch has it after transposing: text stays a tuple
+        if self._pin_memory:
+            collated = torch.utils.data._utils.pin_memory.pin_memory(collated)
+        return [images, self._moved(collated)]
+
+    def _images(self, job: PendingBatch, take: list[int] | None = None) -> torch.Tensor:
+        """The images of these slots, None: of all, where the consumer wants them."""
+        images = self._finished(job)
+        return images if take is None else images[take]
+
+    def _moved(self, data: Any) -> Any:
+        """What was made on the CPU, where the consumer wants it."""
+        return data
+
+    def _stand_in(self, failures: dict[int, FastloadError]) -> tuple[torch.Tensor, Any]:
+        """The next readable sample: no batch is ever empty, or ranks would take different numbers of steps."""
+        for index in stand_in_indices(list(failures.values()), self._length):
+            job = self._send([index], None)
+            self._complete(job)
+            if not job.samples.failures(job.batch, self._reading):
+                return self._images(job), job.samples.targets[0]
+        raise failures[min(failures)]
+
+    def _shutdown_workers(self) -> None:
+        """Nothing further is made; what torch's iterators do on being dropped, and what some callers ask for."""
+        self._jobs.clear()
+
+    def _finished(self, job: PendingBatch) -> torch.Tensor:
+        if self._memory is None or job.images.numel() == 0:
+            return job.images
+        return self._memory.lend(job.batch.take_block(), job.images.shape, self._dtype, job.images.stride())
+
+
+def _in_memory_order(images: torch.Tensor) -> np.ndarray:
+    """Its bytes, flat: uint8. Where sides are 1, strides say little about the order."""
+    return images.as_strided((images.numel(),), (1,)).view(torch.uint8).numpy()
+
+
+def _as_json(generator: _core.Mt19937) -> str:
+    state = torch.Generator("cpu").get_state()
+    generator.export_torch(state.numpy())
+    return torch_state_to_json(state)

@@ -1,0 +1,20 @@
+"""The command ``fastload``: one file a command."""
+
+from __future__ import annotations
+
+import click
+
+from fastload.commands.run import run
+from fastload.version import __version__
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="fastload")
+def main() -> None:
+    """Image batches for PyTorch, several times faster.
+
+    Exit status: 0 success, 1 a problem was found, 2 wrong use.
+    """
+
+
+main.add_command(run)

@@ -1,0 +1,86 @@
+"""Which file an index of a data set means: looks through Subset and ConcatDataset down to the data set that names files."""
+
+from __future__ import annotations
+
+import bisect
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import is_
+
+from torch.utils.data import ConcatDataset, Dataset, Subset
+
+from fastload.engine import FileDataset, file_dataset_of, items_of_files, why_items_differ
+from fastload.reports import NotNative
+from fastload.transforms import reach
+
+Find = Callable[[int], tuple[FileDataset, int]]
+# What gives an item, as it is when this is imported.
+_PLAIN = reach((Subset, "__getitem__"), (Subset, "__getitems__"), (ConcatDataset, "__getitem__"))
+
+
+@dataclass(frozen=True)
+class Located:
+    """A tree of data sets: those that name files, and the way from an index to one of them and its own index."""
+
+    file_datasets: list[FileDataset]
+    find: Find
+    tree: list[tuple[Callable[[], tuple], tuple]]
+
+    def holds(self) -> bool:
+        """Whether it is still made of the same data sets, and these are opened as before."""
+        for now, then in self.tree:
+            parts = now()
+            if len(parts) != len(then) or not all(map(is_, parts, then)):
+                return False
+        return (
+            _PLAIN.holds()
+            and items_of_files().holds()
+            and all(reach(loader).holds() for loader in {files.dataset.loader for files in self.file_datasets})
+        )
+
+
+def locate(dataset: Dataset, *, frozen: bool = False) -> Located:
+    """Raises NotNative, with the reason, for data sets whose samples this package cannot make itself.
+
+    ``frozen``: which files there are, and which of them a subset names, stays as it is now, as in a worker's copy of a data set.
+    """
+    if why := _PLAIN.what_changed() or items_of_files().what_changed():
+        raise NotNative(why)
+    if "__getitems__" in getattr(dataset, "__dict__", {}):
+        raise NotNative("the data set has a __getitems__ of its own")
+    if type(dataset) is Subset:
+        tree = _tree(lambda: (type(dataset), dataset.dataset, vars(dataset).get("__getitems__")))
+        inner = locate(dataset.dataset, frozen=frozen)
+        if not frozen:
+            return Located(inner.file_datasets, lambda index: inner.find(dataset.indices[index]), inner.tree + tree)
+        indices = copy.copy(dataset.indices)
+        return Located(inner.file_datasets, lambda index: inner.find(indices[index]), inner.tree + tree)
+    if type(dataset) is ConcatDataset:
+        return _locate_concat(dataset, [locate(part, frozen=frozen) for part in dataset.datasets])
+    if why := why_items_differ(type(dataset)):
+        raise NotNative(why)
+    files = file_dataset_of(dataset, frozen=frozen)
+    return Located([files], lambda index: (files, index), _tree(files.rests_on))
+
+
+def _tree(now: Callable[[], tuple]) -> list[tuple[Callable[[], tuple], tuple]]:
+    return [(now, now())]
+
+
+def _locate_concat(dataset: ConcatDataset, parts: list[Located]) -> Located:
+    ends = dataset.cumulative_sizes
+
+    def find(index: int) -> tuple[FileDataset, int]:
+        if index < 0:
+            if -index > len(dataset):
+                raise ValueError("absolute value of index should not exceed dataset length")
+            index += len(dataset)
+        part = bisect.bisect_right(ends, index)
+        return parts[part].find(index - (ends[part - 1] if part else 0))
+
+    tree = _tree(
+        lambda: (type(dataset), vars(dataset).get("__getitems__"), *dataset.datasets, *dataset.cumulative_sizes)
+    )
+    tree += [look for part in parts for look in part.tree]
+    return Located([files for part in parts for files in part.file_datasets], find, tree)

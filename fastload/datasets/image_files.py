@@ -1,0 +1,68 @@
+"""Images named one by one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from torch.utils.data import Dataset
+from torchvision.datasets.folder import default_loader
+
+from fastload.datasets.batched_getitems import GivesLists
+from fastload.datasets.sample_table import SampleTable
+from fastload.engine import names_files
+
+
+class ImageFiles(GivesLists, Dataset):
+    """Images by path.
+
+    Args:
+        paths: any iterable of paths; one that ``open`` would not take is a sample that cannot be read.
+        targets: as many integers, or None; then an item is the image alone.
+        transform: torchvision transform of the RGB image.
+        target_transform: of the target.
+
+    Items are ``(image, target)``, or ``image`` without targets. ``samples`` is a sequence of ``(path, target)``; the target is
+    -1 where there are none.
+    """
+
+    def __init__(
+        self,
+        paths: Iterable[str | bytes | os.PathLike[Any]],
+        targets: Iterable[int] | None = None,
+        transform: Callable[[Any], Any] | None = None,
+        target_transform: Callable[[Any], Any] | None = None,
+    ) -> None:
+        if targets is None:
+            self.samples = SampleTable((path, -1) for path in paths)
+        else:
+            self.samples = SampleTable((path, int(target)) for path, target in zip(paths, targets, strict=True))
+        self.has_targets = targets is not None
+        self.transform = transform
+        self.target_transform = target_transform
+        self.loader = default_loader
+
+    @property
+    def targets(self) -> list[int] | None:
+        """The targets as a list, or None."""
+        return [target for _, target in self.samples] if self.has_targets else None
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Any:
+        path, target = self.samples[index]
+        image = self.loader(path)
+        if self.transform is not None:
+            image = self.transform(image)
+        if not self.has_targets:
+            return image
+        if self.target_transform is not None:
+            target = self.target_transform(target)
+        return image, target
+
+    _plain_getitem = __getitem__
+
+
+names_files(ImageFiles)

@@ -1,0 +1,45 @@
+"""The engine's Python side: its threads, its memory, the samples that it is asked for."""
+
+from fastload.engine.background_threads import BackgroundThread, Cancellation, end_first
+from fastload.engine.batch_memory import BatchMemory, pins
+from fastload.engine.batch_samples import BatchSamples, pixel_limit, stand_in_indices
+from fastload.engine.cpu_share import share_of_cores
+from fastload.engine.dataset_items import ItemLists, Items
+from fastload.engine.file_dataset import FileDataset, file_dataset_of, items_of_files, names_files, why_items_differ
+from fastload.engine.random_generators import (
+    GeneratorStates,
+    as_they_were,
+    drawing,
+    torch_state_from_json,
+    torch_state_to_json,
+)
+from fastload.engine.sample_paths import name_of, opens
+from fastload.engine.thread_pools import AtWork, engine_of
+
+__all__ = [
+    "AtWork",
+    "BackgroundThread",
+    "BatchMemory",
+    "BatchSamples",
+    "Cancellation",
+    "FileDataset",
+    "GeneratorStates",
+    "ItemLists",
+    "Items",
+    "as_they_were",
+    "drawing",
+    "end_first",
+    "engine_of",
+    "file_dataset_of",
+    "items_of_files",
+    "name_of",
+    "names_files",
+    "opens",
+    "pins",
+    "pixel_limit",
+    "share_of_cores",
+    "stand_in_indices",
+    "torch_state_from_json",
+    "torch_state_to_json",
+    "why_items_differ",
+]

@@ -1,0 +1,114 @@
+"""The samples of one batch as the engine takes them, and what is known about those that it could not make."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import torch
+
+from fastload import _core
+from fastload.engine.file_dataset import FileDataset
+from fastload.engine.sample_paths import name_of
+from fastload.reports import FastloadError, kind_of, sample_error
+from fastload.transforms import Reading
+
+# Pillow raises above twice its limit and warns above it; from the limit on it is asked.
+_NO_PIXEL_LIMIT = 0
+# How far "skip" and "replace" look for a sample that can stand in for a batch without a readable one.
+_STAND_INS_TRIED = 1000
+
+
+def pixel_limit() -> int:
+    """Pillow's limit as it is now; larger images are left to Pillow, which warns or refuses."""
+    return PIL.Image.MAX_IMAGE_PIXELS or _NO_PIXEL_LIMIT
+
+
+def stand_in_indices(failures: list[FastloadError], length: int) -> Iterator[int]:
+    """Where to look for a stand-in: on from the last that failed, for a while."""
+    last = max(error.index for error in failures)
+    for step in range(1, min(length, _STAND_INS_TRIED + 1)):
+        yield (last + step) % length
+
+
+class BatchSamples:
+    """The samples of one batch, and Pillow's word on those that the engine cannot make.
+
+    Attributes:
+        indices: as the sampler gave them, counted from the start of the data set.
+        paths, targets: of each, paths as text; None where the index is none.
+    """
+
+    def __init__(self, find: Callable[[int], tuple[FileDataset, int]], indices: Sequence[Any], length: int) -> None:
+        self.indices: list[int] = []
+        self.paths: list[str | None] = []
+        self.sources: list[str | bytes] = []  # in the engine's form
+        self.targets: list[Any] = []
+        self._causes: dict[int, Exception] = {}
+        self._loads: list[Any] = []
+        self._given: list[Any] = []  # paths, as the plain loader takes them
+        for given in indices:
+            # A bad index fails when its turn comes, like any bad sample: no bytes here, and load() raises.
+            index, path, target = -1, None, None
+            try:
+                index = operator.index(given)
+                files, within = find(index)
+                path, target = files.sample(within)
+                load = files.load
+                index += length if index < 0 else 0
+            except Exception as error:
+                load = _raiser(error)
+            self.indices.append(index)
+            name = name_of(path)
+            self.paths.append(name)
+            self.sources.append(b"" if name is None else name)  # no bytes: load() is asked
+            self.targets.append(target)
+            self._loads.append(load)
+            self._given.append(path)
+
+    def load(self, slot: int, why: str) -> np.ndarray | None:
+        """Pillow's RGB pixels, uint8 [height, width, 3], or None and a cause. Called on the engine's threads."""
+        try:
+            return np.asarray(self._loads[slot](self._given[slot]))
+        except Exception as error:
+            self._causes[slot] = error
+            return None
+
+    def failures(self, batch: _core.Batch, reading: Reading) -> dict[int, FastloadError]:
+        """The error of each slot that failed in a batch that is done."""
+        failed: dict[int, FastloadError] = {}
+        failures = batch.failures
+        if failures and all(code == "cancelled" for _, code, _ in failures):
+            raise RuntimeError("this batch was cancelled: its engine was stopped")
+        for slot, code, message in failures:
+            if code == "cancelled":
+                continue
+            cause: Exception | str = self._causes.get(slot, message)
+            if code == "transform":
+                cause = self._transform_error(slot, reading) or message
+            failed[slot] = sample_error(kind_of(code), self.indices[slot], self.paths[slot], cause)
+        return failed
+
+    def _transform_error(self, slot: int, reading: Reading) -> Exception | None:
+        """torchvision's own error for an image that a transform refuses; no random number is used up."""
+        pixels = self.load(slot, "transform")
+        if pixels is None:
+            return self._causes.get(slot)
+        image = PIL.Image.fromarray(pixels)
+        with torch.random.fork_rng(devices=[]):
+            try:
+                for transform in reading.native:
+                    image = transform(image)
+            except Exception as error:
+                return error
+        return None
+
+
+def _raiser(error: Exception) -> Any:
+    def load(path: str | None) -> Any:
+        raise error
+
+    return load

@@ -1,0 +1,207 @@
+"""Items of data sets, ``(image, target)`` and the like, made in the process that asks for them.
+
+One after the other where Python code runs in between; a list at a time on a few threads where none does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import torch
+import torch.utils.data
+from torchvision import tv_tensors
+
+from fastload import _core
+from fastload.engine.batch_memory import BatchMemory
+from fastload.engine.batch_samples import BatchSamples, pixel_limit
+from fastload.engine.cpu_share import share_of_cores
+from fastload.engine.file_dataset import FileDataset, file_dataset_of
+from fastload.engine.random_generators import drawing
+from fastload.engine.sample_paths import source_of
+from fastload.engine.thread_pools import AtWork, engine_of, leave_if_all_ends
+from fastload.reports import NotNative
+from fastload.transforms import Reading, read, why_modes_not_native
+
+# Batches of items that their collate_fn may still hold when the next ones are made.
+_LISTS_IN_USE = 3
+
+
+class Items:
+    """Makes items one by one on the calling thread, whichever, drawing from torch's generator as torchvision would."""
+
+    def __init__(self) -> None:
+        self._reader = _core.Reader()
+        self._recipes: dict[int, tuple[Any, Reading, _core.Target]] = {}
+        self._sure: set[int] = set()  # of these nothing can have changed since they were looked at
+
+    def begin(self) -> None:
+        """Before each list of items: anything may have happened since the last one."""
+        self._sure.clear()
+
+    def item(self, files: FileDataset, within: int, words: tuple[int, int, int] | None = None) -> Any:
+        """Item ``within`` of such a data set. With ``words`` (seed, epoch, index) the native draws depend on these alone."""
+        leave_if_all_ends()
+        dataset = files.dataset
+        path, target = files.sample(within)
+        reading, form = self.recipe(dataset.transform)
+        array = self._read(source_of(path), reading, form, words)
+        if array is None:
+            return dataset[within]  # Pillow knows, or raises; the generator is as it was
+        sample = _as_torchvision_has_it(array, reading, path)
+        if reading.tail or dataset.target_transform is not None:
+            self._sure.clear()  # Python code may change anything
+        for step in reading.steps_after(dataset.transform) if reading.tail else ():
+            sample = step(sample)
+        if not files.has_targets:
+            return sample
+        if dataset.target_transform is not None:
+            target = dataset.target_transform(target)
+        return sample, target
+
+    def _read(
+        self, source: str | bytes, reading: Reading, form: _core.Target, words: tuple[int, int, int] | None
+    ) -> np.ndarray | None:
+        """None: it cannot be made natively, and nothing was drawn."""
+        opened = self._reader.open(source, pixel_limit())
+        if opened is None:
+            return None
+        if words is not None:
+            return opened.read(form) if opened.draw_indexed(reading.recipe, *words) else None
+        if not reading.recipe.draws:
+            return opened.read(form) if opened.draw(reading.recipe, _core.Mt19937(0)) else None
+        with drawing() as drawn:  # only now: to open it may take for ever
+            if not opened.draw(reading.recipe, drawn.native):
+                return None
+            drawn.keep(drawn.native)
+        array = opened.read(form)
+        if array is None:
+            drawn.undo()
+        return array
+
+    def recipe(self, transform: Any) -> tuple[Reading, _core.Target]:
+        """The transform as read, and the form of a sample in torchvision's memory order."""
+        known = self._recipes.get(id(transform))
+        if known is None or (id(transform) not in self._sure and not known[1].watch.holds()):
+            reading = read(transform)
+            form = reading.pixelwise.target("hwc" if reading.pixelwise.interleaved else "chw")
+            known = self._recipes[id(transform)] = (
+                transform,
+                reading,
+                form,
+            )  # holds the transform: its id stays its own
+        self._sure.add(id(transform))
+        return known[1], known[2]
+
+
+class ItemLists:
+    """Makes lists of items of one data set; what ``__getitems__`` of this package's data sets does.
+
+    Inside one of torch's worker processes the threads are the worker's share of the cores, so that workers times threads never
+    exceeds them. Never part of a pickle.
+    """
+
+    def __init__(self) -> None:
+        self._items = Items()
+        self._engines: dict[int | None, _core.Engine] = {}  # by torch's thread worker; None: everybody else's
+        self._memory = BatchMemory()
+        self._pid = os.getpid()
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether it was made in the process that this one was forked from, where its threads are."""
+        return self._pid != os.getpid()
+
+    def items(self, dataset: Any, indices: Iterable[Any]) -> list[Any]:
+        """``[dataset[i] for i in indices]``, with the same items, errors and random numbers."""
+        with AtWork():
+            return self._items_of(dataset, indices)
+
+    def _items_of(self, dataset: Any, indices: Iterable[Any]) -> list[Any]:
+        indices = list(indices)  # a sampler may give a tensor, or what can only be walked through
+        try:
+            files = file_dataset_of(dataset)
+        except NotNative:
+            return [dataset[index] for index in indices]
+        if why_modes_not_native():
+            return [dataset[index] for index in indices]
+        self._items.begin()
+        reading, form = self._items.recipe(dataset.transform)
+        in_python = reading.tail or (files.has_targets and dataset.target_transform is not None)
+        if in_python or not reading.is_tensor or reading.size is None or not indices:
+            return [self._items.item(files, index) for index in indices]
+        return self._from_threads(files, indices, reading, form)
+
+    def _from_threads(self, files: FileDataset, indices: list[Any], reading: Reading, form: _core.Target) -> list[Any]:
+        assert reading.size is not None
+        self._memory.reclaim(remember=_LISTS_IN_USE)
+        samples = BatchSamples(lambda index: (files, index), indices, len(files.dataset))
+        if reading.recipe.draws:
+            with drawing() as drawn:
+                batch = self._made(samples, reading, form, drawn.native)
+                drawn.keep(batch.generator_after)
+        else:
+            batch = self._made(samples, reading, form, _core.Mt19937(0))
+        failures = samples.failures(batch, reading)
+        if failures:
+            raise failures[min(failures)]
+        pixelwise = reading.pixelwise
+        channels, (height, width) = pixelwise.table.shape[0], reading.size
+        shape = torch.Size((len(indices), channels, height, width))
+        stride = (channels * height * width, height * width, width, 1)
+        if pixelwise.interleaved:
+            stride = (channels * height * width, 1, channels * width, channels)
+        images = self._memory.lend(batch.take_block(), shape, pixelwise.table.dtype, stride)
+        made = [_of_kind(image, pixelwise.kind) for image in images]
+        return list(zip(made, samples.targets, strict=True)) if files.has_targets else made
+
+    def _made(
+        self, samples: BatchSamples, reading: Reading, form: _core.Target, generator: _core.Mt19937
+    ) -> _core.Batch:
+        batch = self._engine().submit(
+            samples.sources,
+            [index % 2**64 for index in samples.indices],
+            recipe=reading.recipe,
+            target=form,
+            size=reading.size,
+            out=self._memory.native,
+            order=_core.DrawOrder(generator),
+            seed=0,
+            epoch=0,
+            stop_at_failure=True,
+            max_pixels=pixel_limit(),
+            load=samples.load,
+        )
+        batch.wait()
+        return batch
+
+    def _engine(self) -> _core.Engine:
+        worker = torch.utils.data.get_worker_info()
+        whose = worker.id if worker is not None and getattr(worker, "worker_method", "") == "thread" else None
+        engine = self._engines.get(whose)
+        if engine is None or engine.is_forked_copy:
+            engine = self._engines[whose] = engine_of(None, share_of_cores())
+        return engine
+
+
+def _as_torchvision_has_it(array: np.ndarray, reading: Reading, path: str) -> Any:
+    """The very object that the first transform of the tail would have been given."""
+    pixelwise = reading.pixelwise
+    if not reading.is_tensor:
+        image = PIL.Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+        with PIL.Image.open(path) as opened:
+            image.info = dict(opened.info)
+        return image
+    tensor = torch.from_numpy(array)
+    if pixelwise.table.dtype == torch.bfloat16:
+        tensor = tensor.view(torch.bfloat16)
+    if pixelwise.interleaved:
+        tensor = tensor.permute(2, 0, 1)
+    return _of_kind(tensor, pixelwise.kind)
+
+
+def _of_kind(tensor: torch.Tensor, kind: type) -> torch.Tensor:
+    return tensor if kind is torch.Tensor else tv_tensors.wrap(tensor, like=tv_tensors.Image(tensor[:, :1, :1]))

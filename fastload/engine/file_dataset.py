@@ -1,0 +1,91 @@
+"""Data sets that name files: what makes one, and what the engine needs of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torchvision
+from torchvision.datasets import DatasetFolder
+from torchvision.datasets.folder import default_loader, pil_loader
+
+from fastload.reports import NotNative
+from fastload.transforms import Reach, reach, together
+
+for _loader in (default_loader, pil_loader):
+    reach(_loader)  # as it is when this is imported
+# What gives the items of data sets that name files; most have no __getitems__.
+_PLAIN: dict[str, set[Any]] = {"__getitem__": set(), "__getitems__": {None}}
+_places: set[tuple[type, str]] = set()
+
+
+def names_files(kind: type) -> None:
+    """To be called for each class of data sets whose items are the ``loader``'s images of the paths in ``samples``, transformed, as
+    DatasetFolder has them."""
+    for name, plain in _PLAIN.items():
+        method = getattr(kind, name, None)
+        if method is not None:
+            plain.add(method)
+            _places.add((kind, name))
+            reach((kind, name))  # as it is now
+
+
+names_files(DatasetFolder)
+
+
+def why_items_differ(kind: type) -> str:
+    """Why a class of data sets may give other items than those of its files; empty if it does not."""
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    if getattr(kind, "__getitem__", None) not in _PLAIN["__getitem__"]:
+        return f"the data set {name} is no ImageFolder, DatasetFolder, ImageFiles, Subset or ConcatDataset of them"
+    if getattr(kind, "__getitems__", None) not in _PLAIN["__getitems__"]:
+        return f"the data set {name} defines __getitems__"
+    return ""
+
+
+def items_of_files() -> Reach:
+    """What gives the items of all such classes."""
+    return together(frozenset(_places))
+
+
+@dataclass(frozen=True)
+class FileDataset:
+    """A data set that names files: ``samples[i]`` is ``(path, target)``.
+
+    Attributes:
+        frozen: the samples as they were; None: they are read live, since users filter and replace them.
+    """
+
+    dataset: Any
+    has_targets: bool
+    frozen: Sequence[tuple[str, Any]] | None = None
+
+    def rests_on(self) -> tuple[Any, ...]:
+        """What makes the data set one, to be compared by identity."""
+        dataset = self.dataset
+        return type(dataset), dataset.loader, getattr(dataset, "has_targets", True), vars(dataset).get("__getitems__")
+
+    def sample(self, index: int) -> tuple[str, Any]:
+        """Path and target."""
+        path, target = (self.dataset.samples if self.frozen is None else self.frozen)[index]
+        return path, target
+
+    def load(self, path: str) -> Any:
+        """The RGB image as the plain loader would have it."""
+        return self.dataset.loader(path)
+
+
+def file_dataset_of(dataset: Any, *, frozen: bool = False) -> FileDataset:
+    """The data set, if its files are opened as torchvision opens them; raises NotNative if not."""
+    name = f"{type(dataset).__module__}.{type(dataset).__qualname__}"
+    if dataset.loader not in (default_loader, pil_loader):
+        raise NotNative(f"the data set {name} has a loader of its own")
+    if dataset.loader is default_loader and torchvision.get_image_backend() != "PIL":
+        raise NotNative(f"torchvision's image backend is {torchvision.get_image_backend()}")
+    if why := reach(dataset.loader).what_changed():
+        raise NotNative(why)
+    samples = None
+    if frozen:
+        samples = list(dataset.samples) if isinstance(dataset.samples, list) else dataset.samples
+    return FileDataset(dataset, getattr(dataset, "has_targets", True), samples)

@@ -1,0 +1,22 @@
+"""Batches on a device, and decoding there."""
+
+from fastload.gpu.decode_choice import DeviceResources
+from fastload.gpu.decode_iterator import GpuDecodeIterator
+from fastload.gpu.decode_options import GpuDecode, checked_decode
+from fastload.gpu.decode_resources import NICENESS, DecodeResources
+from fastload.gpu.device_copy import Destination, MovingIterator, Pinning, checked_device
+from fastload.gpu.device_iterator import DeviceIterator
+
+__all__ = [
+    "NICENESS",
+    "DecodeResources",
+    "Destination",
+    "DeviceIterator",
+    "DeviceResources",
+    "GpuDecode",
+    "GpuDecodeIterator",
+    "MovingIterator",
+    "Pinning",
+    "checked_decode",
+    "checked_device",
+]

@@ -1,0 +1,35 @@
+"""What went wrong and what it cost: errors, and statistics of an epoch."""
+
+from fastload.reports.error_ledger import Ledger, Tolerance, checked_max_errors
+from fastload.reports.errors import (
+    DecodeError,
+    FastloadError,
+    FastloadWarning,
+    NotNative,
+    NotNativeError,
+    ReadError,
+    SampleError,
+    TooManyErrors,
+    TransformError,
+    kind_of,
+    sample_error,
+)
+from fastload.reports.statistics import Statistics
+
+__all__ = [
+    "DecodeError",
+    "FastloadError",
+    "FastloadWarning",
+    "Ledger",
+    "NotNative",
+    "NotNativeError",
+    "ReadError",
+    "SampleError",
+    "Statistics",
+    "Tolerance",
+    "TooManyErrors",
+    "TransformError",
+    "checked_max_errors",
+    "kind_of",
+    "sample_error",
+]
