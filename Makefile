@@ -13,9 +13,9 @@ PYTEST := $(BIN)/python -m pytest -q -n $(shell n=$$(nproc); echo $$((n < 8 ? n 
 PHOTOS ?=
 CORE := $(shell find csrc tests/cpp -name '*.cpp' -o -name '*.h') CMakeLists.txt packaging/libjpeg.cmake
 
-VERSIONS_SHORT := $(wildcard tests/test_transform*.py tests/test_parity.py tests/test_libjpeg.py tests/test_loader.py \
-	tests/test_contract_attributes.py tests/test_contract_collation.py tests/test_contract_iteration.py)
-VERSIONS_LONG := $(filter-out $(VERSIONS_SHORT),$(wildcard tests/test_contract_*.py tests/test_jpeg.py tests/test_resample.py))
+VERSIONS_SHORT := $(wildcard tests/transforms/test_transform*.py tests/batches/test_parity.py tests/core/test_libjpeg.py tests/test_loader.py \
+	tests/contract/test_contract_attributes.py tests/contract/test_contract_collation.py tests/contract/test_contract_iteration.py)
+VERSIONS_LONG := $(filter-out $(VERSIONS_SHORT),$(wildcard tests/contract/test_contract_*.py tests/core/test_jpeg.py tests/core/test_resample.py))
 
 .PHONY: demo test test-all test-gate test-oldest test-newest test-versions test-clients install lint asan tsan check-arm clean
 .DEFAULT_GOAL := test

@@ -22,6 +22,7 @@ import fastload
 
 LIMIT = 500  # seconds, of everything that a test waits for: it only guards
 TESTS = Path(__file__).resolve().parent
+FOLDERS = [TESTS, *sorted(folder for folder in TESTS.iterdir() if any(folder.glob("test_*.py")))]
 PACKAGES = Path(fastload.__file__).resolve().parents[1]
 
 
@@ -35,7 +36,7 @@ def temporary() -> str:
 
 def environment(**more: str) -> dict[str, str]:
     """This process's, which conftest.py has cleaned, with our packages, one locale and temporary files of the run's own."""
-    path = [str(PACKAGES), str(TESTS), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    path = [str(PACKAGES), *map(str, FOLDERS), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     return {
         **os.environ,
         "LC_ALL": "C.UTF-8",

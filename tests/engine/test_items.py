@@ -14,13 +14,13 @@ import torch.utils.data
 import torchvision.datasets
 import torchvision.transforms as v1
 import torchvision.transforms.v2 as v2
-from test_parity import RECIPES
 from torch.utils.data import Subset, default_collate
 
 import fastload
 import fastload.engine.dataset_items
 from children import LIMIT
 from images import picture, write_folder
+from recipes import RECIPES
 
 TRANSFORM = v1.Compose([v1.RandomResizedCrop(32), v1.RandomHorizontalFlip(), v1.ToTensor()])
 TAIL = v1.Compose([*TRANSFORM.transforms, v1.RandomErasing(0.9, value="random")])
