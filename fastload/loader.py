@@ -35,7 +35,7 @@ from fastload.gpu import (
     checked_device,
 )
 from fastload.reports import NotNativeError, SampleError, Statistics, Tolerance, checked_max_errors
-from fastload.resume import EpochRecord, Sampling
+from fastload.resume import EpochLog, Sampling
 
 _T_co = TypeVar("_T_co", covariant=True)
 
@@ -175,7 +175,7 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         self.memory_format = memory_format
         self.cache = cache
         self.cache_bytes = cache_bytes
-        self._record = EpochRecord(self._keeps_progress)
+        self._record = EpochLog(self._keeps_progress)
         vars(self).update(_of_this_process())
 
     def __iter__(self) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.utils.data
 
-from fastload.resume import EpochRecord, Sampling
+from fastload.resume import EpochLog, Sampling
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class LoaderSettings:
     memory_format: torch.memory_format | None
     device: torch.device | None
     sampling: Sampling
-    record: EpochRecord
+    record: EpochLog
 
     @property
     def seed(self) -> int:

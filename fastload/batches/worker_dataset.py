@@ -16,7 +16,7 @@ import torch
 from torch.utils.data import Dataset, IterableDataset
 
 from fastload import _core
-from fastload.batches.worker_batch import ReadableItems
+from fastload.batches.worker_messages import ReadableItems
 from fastload.batches.worker_state import (
     CountedStream,
     WorkerState,

@@ -18,12 +18,12 @@ from torch.utils.data.dataloader import _DatasetKind, _MultiProcessingDataLoader
 from fastload.batches.forked_iterators import OfOneProcess
 from fastload.batches.loader_settings import LoaderSettings
 from fastload.batches.native_or_stock import Mode, Way
-from fastload.batches.worker_batch import Indices, WorkerBatch
+from fastload.batches.worker_collate import Collate, Initialise
 from fastload.batches.worker_dataset import DatasetInWorker, NativeSamples, StreamInWorker
-from fastload.batches.worker_functions import Collate, Initialise
+from fastload.batches.worker_messages import Indices, WorkerBatch
 from fastload.batches.worker_state import WorkerState, as_json
 from fastload.engine import pins
-from fastload.resume import EpochRecord, KeepsProgress, Progress, in_the_middle, outliving
+from fastload.resume import EpochLog, KeepsProgress, Progress, in_the_middle, outliving
 
 
 class _LoaderView:
@@ -157,7 +157,7 @@ def _view_of(settings: LoaderSettings, mode: Mode, state: WorkerState) -> _Loade
     return _LoaderView(settings, dataset, carries=state.keeps or settings.on_error != "raise")
 
 
-def _unpacked(data: Any, record: EpochRecord) -> Any:
+def _unpacked(data: Any, record: EpochLog) -> Any:
     if not isinstance(data, WorkerBatch):
         return data
     record.note(*data.failed)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from fastload.gpu import resize_images
-from fastload.gpu.value_conversion import kernels
+from fastload.gpu.bytes_to_values import kernels
 
 # Columns of Coded.planes: csrc/bindings_engine.cpp.
 SLAB, OFFSET, X, Y, COLUMNS, ROWS, WIDTH, HEIGHT = range(8)

@@ -23,8 +23,8 @@ from fastload.gpu import resize_images
 from fastload.gpu.coefficients_to_rgb import Coded, windows_in_torch, windows_on_gpu
 from fastload.gpu.dali_decoder import Decoder
 from fastload.gpu.dali_files import SAMPLINGS, Part
-from fastload.gpu.deferred_files import DeferredFiles
 from fastload.gpu.device_copy import Destination
+from fastload.gpu.files_for_dali import DeferredFiles
 
 # Of images that DALI has, or has decoded for batches whose pixels are not made yet: 1.6 GB of a GPU's memory, and one batch more.
 _MOST_PIXELS = 1 << 29

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from fastload.batches import Mode, PendingBatch, ThreadIterator
+from fastload.gpu.bytes_to_values import Finish, bytes_target
 from fastload.gpu.device_copy import Destination, map_tensors
-from fastload.gpu.value_conversion import Finish, bytes_target
 
 # Batches whose copies are begun before they are asked for, if their images are there. One hides the copy behind the consumer's
 # work; the second is for a consumer that took long.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fastload.gpu.value_conversion import kernels
+from fastload.gpu.bytes_to_values import kernels
 
 # Fixed point of the weights: csrc/image/taps.h.
 PRECISION_BITS = 22

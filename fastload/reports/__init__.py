@@ -1,6 +1,5 @@
 """What went wrong and what it cost: errors, and statistics of an epoch."""
 
-from fastload.reports.error_ledger import Ledger, Tolerance, checked_max_errors
 from fastload.reports.errors import (
     DecodeError,
     FastloadError,
@@ -14,6 +13,7 @@ from fastload.reports.errors import (
     kind_of,
     sample_error,
 )
+from fastload.reports.failed_samples import Ledger, Tolerance, checked_max_errors
 from fastload.reports.statistics import Statistics
 
 __all__ = [

@@ -11,8 +11,8 @@ from torch.utils.data.dataloader import _InfiniteConstantSampler
 from torch.utils.data.distributed import DistributedSampler
 
 from fastload.engine import GeneratorStates, as_they_were
+from fastload.resume.epoch_log import EpochLog
 from fastload.resume.epoch_progress import Progress
-from fastload.resume.epoch_record import EpochRecord
 from fastload.resume.sampling import Sampling
 from fastload.resume.state_checks import in_the_middle
 
@@ -40,7 +40,7 @@ class KeepsProgress:
     Does nothing where ``record.keeps_progress`` is false.
     """
 
-    def _begin(self, record: EpochRecord, sampling: Sampling, resumed: dict[str, Any] | None) -> None:
+    def _begin(self, record: EpochLog, sampling: Sampling, resumed: dict[str, Any] | None) -> None:
         """To be called before torch's constructor, with the state to go on from if there is one."""
         self._record, self._sampling = record, sampling
         self._resumed = resumed

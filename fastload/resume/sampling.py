@@ -15,7 +15,7 @@ from torch.utils.data.dataloader import _InfiniteConstantSampler
 from torch.utils.data.distributed import DistributedSampler
 
 from fastload.engine import GeneratorStates, as_they_were
-from fastload.resume.stateful_objects import keeps_state
+from fastload.resume.stateful_protocol import keeps_state
 
 
 @dataclass(frozen=True)

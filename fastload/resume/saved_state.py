@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 from fastload.engine import GeneratorStates
+from fastload.resume.epoch_log import EpochLog
 from fastload.resume.epoch_progress import Progress
-from fastload.resume.epoch_record import EpochRecord
 from fastload.resume.sampling import Sampling
 from fastload.resume.state_checks import FORMAT, FORMAT_KEY
 
 
-def state_of(sampling: Sampling, record: EpochRecord) -> dict[str, Any]:
+def state_of(sampling: Sampling, record: EpochLog) -> dict[str, Any]:
     """A fresh dictionary of plain Python values; JSON can hold it if it can hold the states of data set and sampler."""
     progress = record.progress or Progress(record.epoch + 1)
     epoch = getattr(sampling.sampler, "epoch", None)

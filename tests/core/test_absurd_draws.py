@@ -164,7 +164,7 @@ def test_sizes_beyond_any_memory_fail_and_nothing_else(paths, family, name):
         "huge padding": lambda: f.RandomCrop(2**23, padding=2**23, pad_if_needed=True),
     }[name]()
     from fastload import _core
-    from fastload.transforms.read_transforms import read
+    from fastload.transforms.split_transforms import read
 
     reading = read(pipeline(f, transform))
     if not reading.is_tensor:  # left to torchvision

@@ -15,7 +15,7 @@ from PIL import Image
 
 from children import LIMIT
 from fastload import _core
-from fastload.transforms.read_transforms import read
+from fastload.transforms.split_transforms import read
 from images import jpeg_bytes
 from waiting import until
 

@@ -15,7 +15,7 @@ import torchvision.transforms as T
 from children import LIMIT
 from fastload import DataLoader, ImageFiles, ReadError, _core
 from fastload.engine.batch_samples import BatchSamples
-from fastload.transforms.read_transforms import read
+from fastload.transforms.split_transforms import read
 from images import jpeg_bytes
 
 CHANGED = "the file changed while it was read"

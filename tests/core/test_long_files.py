@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader as StockLoader
 
 from children import LIMIT, environment, run
 from fastload import DataLoader, ImageFiles, _core
-from fastload.transforms.read_transforms import read
+from fastload.transforms.split_transforms import read
 from images import jpeg_bytes, picture
 
 MIB = 1 << 20

@@ -13,7 +13,7 @@ from PIL import Image
 
 from cases import cases
 from fastload import _core
-from fastload.transforms.read_transforms import read
+from fastload.transforms.split_transforms import read
 
 VARIANTS = _core.simd_variants()
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cases import cases
 from fastload import _core
-from fastload.transforms.read_transforms import read
+from fastload.transforms.split_transforms import read
 
 
 @given(st.integers(0, 2**63 - 1), st.integers(0, 2000))

@@ -17,7 +17,7 @@ import fastload
 from children import LIMIT, run
 from fastload import _core
 from fastload.engine.random_generators import generator_of_thread_worker
-from fastload.transforms.read_transforms import read
+from fastload.transforms.split_transforms import read
 from images import jpeg_bytes, picture, write_folder
 
 THREADS = 6

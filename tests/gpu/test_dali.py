@@ -1,6 +1,7 @@
 """GPU decode, driven by DALI's CPU backend: its pixels are Pillow's, so every batch must equal the CPU's exactly.
 
-All that is particular to a GPU (streams, the compiled kernels, the hardware's own pixels) is in test_device.py and gpu_stress.py.
+All that is particular to a GPU (streams, the compiled kernels, the hardware's own pixels) is in test_device.py and in
+benchmarks/gpu/stress.py.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ import fastload.gpu.decode_pipeline
 from children import LIMIT, run_script
 from fastload import GpuDecode, _core
 from fastload.gpu import dali_decoder, dali_library, dali_pipeline, decode_resources, resize_images
-from fastload.gpu.value_conversion import bytes_target
-from fastload.transforms.read_transforms import read
+from fastload.gpu.bytes_to_values import bytes_target
+from fastload.transforms.split_transforms import read
 from images import jpeg_bytes, picture, write_folder
 from waiting import until
 

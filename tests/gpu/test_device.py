@@ -15,8 +15,8 @@ from torch.utils.data import Dataset
 from torchvision.datasets import ImageFolder
 
 import fastload
-from fastload.gpu.value_conversion import Finish
-from fastload.transforms.read_transforms import read
+from fastload.gpu.bytes_to_values import Finish
+from fastload.transforms.split_transforms import read
 from images import write_folder
 
 NORMALIZE = v1.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -224,7 +224,7 @@ def test_the_kernel_equals_its_definition():
     script = """
         import torch
         from fastload.gpu import triton_kernels
-        from fastload.gpu.value_conversion import finish_in_torch
+        from fastload.gpu.bytes_to_values import finish_in_torch
         torch.manual_seed(0)
         for channels in (1, 3):
             for dtype in (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.uint8):

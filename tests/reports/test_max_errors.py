@@ -10,8 +10,8 @@ import torchvision.transforms as v1
 from torchvision.datasets import ImageFolder
 
 import fastload
-from fastload.reports.error_ledger import Ledger
 from fastload.reports.errors import SampleError
+from fastload.reports.failed_samples import Ledger
 from images import write_folder
 
 NATIVE = v1.Compose([v1.Resize((8, 8)), v1.ToTensor()])

@@ -18,7 +18,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import _presets as presets
 
 import fastload
-from fastload.transforms.read_transforms import read
+from fastload.transforms.split_transforms import read
 from images import write_folder
 
 # torchvision warns of antialias=False once a process.

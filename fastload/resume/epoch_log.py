@@ -11,7 +11,7 @@ from fastload.resume.epoch_progress import Progress
 
 
 @dataclass
-class EpochRecord:
+class EpochLog:
     """Of one loader, in one process. Iterators hold this and never the loader, which may hold them: dropping it ends them.
 
     Attributes:
@@ -30,9 +30,9 @@ class EpochRecord:
     statistics: Statistics = field(default_factory=Statistics)
     progress: Progress | None = None
 
-    def for_another_process(self) -> EpochRecord:
+    def for_another_process(self) -> EpochLog:
         """What of it goes along with a pickle or a copy of the loader."""
-        return EpochRecord(self.keeps_progress, copy.deepcopy(self.ledger), epoch=self.epoch)
+        return EpochLog(self.keeps_progress, copy.deepcopy(self.ledger), epoch=self.epoch)
 
     def note(self, errors: Collection[SampleError], slots: Collection[int], count: int) -> None:
         """A batch of ``count`` samples has arrived, of which those in ``slots`` failed.

@@ -1,4 +1,4 @@
-"""What an index of ImageNet's size costs: ``python -m benchmarks.index_memory``."""
+"""What an index of ImageNet's size costs: ``python -m benchmarks.datasets.index_memory``."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from torch._utils import ExceptionWrapper
 from torch.utils.data import get_worker_info
 from torch.utils.data._utils import worker as torch_worker
 
-from fastload.batches.worker_batch import ReadableItems, WorkerBatch
+from fastload.batches.worker_messages import ReadableItems, WorkerBatch
 from fastload.batches.worker_state import value_or_failure, worker_id
 
 

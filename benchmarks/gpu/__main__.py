@@ -52,7 +52,7 @@ class Child:
     def __init__(self, arm: str, given: dict[str, Any]) -> None:
         self.arm = arm
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.gpu_child", arm, json.dumps(given)],
+            [sys.executable, "-m", "benchmarks.gpu.child", arm, json.dumps(given)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if not given["verbose"] else None,

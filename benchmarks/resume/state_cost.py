@@ -1,4 +1,4 @@
-"""What a state costs: ``python -m benchmarks.resume --data DIR``.
+"""What a state costs: ``python -m benchmarks.resume.state_cost --data DIR``.
 
 Prints the median time of ``state_dict()``, the size of the state as JSON, and the time from ``load_state_dict()`` to the first
 batch near the end of a long epoch, beside that of a fresh epoch.

@@ -17,8 +17,8 @@ from fastload.reports import NotNative
 from fastload.transforms.change_watch import Watch
 from fastload.transforms.nested_transforms import flatten
 from fastload.transforms.pixel_values import Pixelwise, Transform
-from fastload.transforms.recipe_builder import RecipeBuilder
 from fastload.transforms.replaced_functions import kept_originals
+from fastload.transforms.transform_to_recipe import RecipeBuilder
 
 
 @dataclass

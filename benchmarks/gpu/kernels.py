@@ -1,4 +1,4 @@
-"""The kernels on a GPU against their definitions, and their speed: ``python -m benchmarks.gpu_kernels PHOTOS``."""
+"""The kernels on a GPU against their definitions, and their speed: ``python -m benchmarks.gpu.kernels PHOTOS``."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import torchvision.transforms as T
 
 from fastload import _core
 from fastload.gpu import resize_images
+from fastload.gpu.bytes_to_values import Finish, bytes_target, finish_in_torch
 from fastload.gpu.coefficients_to_rgb import Coded, windows_on_gpu
 from fastload.gpu.device_copy import Staging
-from fastload.gpu.value_conversion import Finish, bytes_target, finish_in_torch
-from fastload.transforms.read_transforms import Reading, read
+from fastload.transforms.split_transforms import Reading, read
 
 BATCH, SIDE = 256, 224
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

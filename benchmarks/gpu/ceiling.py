@@ -1,4 +1,4 @@
-"""What the hardware decoder alone can give: ``python -m benchmarks.gpu_ceiling PHOTOS``.
+"""What the hardware decoder alone can give: ``python -m benchmarks.gpu.ceiling PHOTOS``.
 
 DALI decodes whole files out of memory, with smooth chroma, each pipeline driven by a thread of its own; nothing is done with the
 images. One line a setting: files of one chroma sampling or all of both, pipelines of each, files at a time, batches that DALI

@@ -1,4 +1,4 @@
-"""One process a GPU: ``torchrun --nproc-per-node 2 -m benchmarks.gpu_ranks --data DIR``.
+"""One process a GPU: ``torchrun --nproc-per-node 2 -m benchmarks.gpu.ranks --data DIR``.
 
 Each rank loads its part of an ImageFolder on to its own GPU and checks that every batch is there, that no other GPU was touched,
 that all ranks together saw every image, and that training and validation loaders can be used in turn. Prints speeds.

@@ -1,4 +1,4 @@
-"""Are batches on a GPU safe to keep, to drop and to use elsewhere? ``python -m benchmarks.gpu_stress`` (20,000 batches).
+"""Are batches on a GPU safe to keep, to drop and to use elsewhere? ``python -m benchmarks.gpu.stress`` (20,000 batches).
 
 Every image has a checksum, taken on the CPU, and one of the hardware decoder's pixels. The consumer drops batches at once behind
 work that takes long, keeps them for a while, uses them on another stream, and fills freed memory with garbage; now and then the

@@ -18,7 +18,7 @@ from fastload.reports import NotNative
 from fastload.transforms import argument_forms
 from fastload.transforms.pixel_values import GRAY_BYTES, RGB_BYTES, Transform, table_of
 from fastload.transforms.replaced_functions import keep_originals, why_altered
-from fastload.transforms.torchvision_facts import uniform_is_fused, vertical_first
+from fastload.transforms.version_facts import uniform_is_fused, vertical_first
 
 
 class RecipeBuilder:

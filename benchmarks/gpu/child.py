@@ -1,4 +1,4 @@
-"""One arm of the GPU benchmark in a process of its own: ``python -m benchmarks.gpu_child ARM OPTIONS``.
+"""One arm of the GPU benchmark in a process of its own: ``python -m benchmarks.gpu.child ARM OPTIONS``.
 
 Answers each line on standard input (``check``, ``turn SECONDS``, ``train MODEL``) with a line of JSON. Each arm gives batches as a
 training wants them: float32 [batch, 3, 224, 224] normalised, targets int64, both on the GPU.
