@@ -17,7 +17,8 @@ import fastload
 from images import write_folder
 
 
-@pytest.fixture(params=["torchdata", "fastload"])
+# torchdata's own has its turn in `make test-all`.
+@pytest.fixture(params=[pytest.param("torchdata", marks=pytest.mark.slow), "fastload"])
 def Loader(request):
     return {
         "torchdata": torchdata.stateful_dataloader.StatefulDataLoader,

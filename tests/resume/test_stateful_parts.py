@@ -22,7 +22,8 @@ LOADERS = {
 }
 
 
-@pytest.fixture(params=LOADERS)
+# torchdata's own has its turn in `make test-all`.
+@pytest.fixture(params=[pytest.param("torchdata", marks=pytest.mark.slow), "fastload"])
 def Loader(request):
     return LOADERS[request.param]
 
