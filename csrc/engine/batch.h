@@ -6,7 +6,8 @@
 //   results        the threads': see Results; the batch's own lock where that names it
 //   output, slabs  memory: a lock of their own each
 //   failed, cancelled  raised by any thread, never lowered: atomic
-// Whoever holds the pool's lock may take the batch's; no other two are ever held together.
+// Whoever holds the pool's lock may take the batch's, and nobody who holds either waits for Python's. Output and slabs may: they take
+// memory while they hold theirs.
 //
 // Its phases: made; submitted, once it is the engine's; planned, when it is known which samples are deferred (at once where none can
 // be); done, when no sample runs any more. A batch that is done goes back to planned when samples are reclaimed.
