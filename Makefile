@@ -80,9 +80,12 @@ $(VENV)/.clients: requirements/test.txt pyproject.toml | $(VENV)/.installed
 		-r requirements/test.txt -e '.[clients]'
 	@touch $@
 
+# mypy reads the types of the torch that is installed, and those of the core from its stub: nothing is built for it.
 lint: $(VENV)/.requirements
 	@echo "== ruff"
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@echo "== mypy"
+	@$(BIN)/mypy
 
 # The core alone, with warnings as errors, under sanitizers; the stress driver runs for some seconds in each.
 asan: SANITIZER := address,undefined

@@ -50,7 +50,7 @@ def install() -> None:
         if below in _replaced:
             return
         below = getattr(below, "__wrapped__", None)
-    ours = _turning_into_ours(stock)
+    ours = _turning_into_ours(stock, stock.__init__)
     _replaced[ours] = stock.__init__
     stock.__init__ = ours  # type: ignore[method-assign]
 
@@ -80,12 +80,10 @@ def install_with_torch() -> None:
         if name in sys.modules:
             then()
         else:
-            sys.meta_path.insert(0, _Finder(name, then))  # type: ignore[arg-type]
+            sys.meta_path.insert(0, _Finder(name, then))
 
 
-def _turning_into_ours(stock: type) -> Callable[..., None]:
-    init: Callable[..., None] = stock.__init__  # type: ignore[misc]
-
+def _turning_into_ours(stock: type, init: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(init)
     def construct(self: Any, *args: Any, **kwargs: Any) -> None:
         if not _installed or type(self) is not stock:
@@ -95,7 +93,7 @@ def _turning_into_ours(stock: type) -> Callable[..., None]:
 
         self.__class__ = DataLoader
         self.__dict__["_torch_init"] = functools.partial(init, self)  # whoever wrapped this one has had its turn
-        self.__init__(*args, **kwargs)
+        self.__init__(*args, **kwargs)  # type: ignore[misc]  # it is of this class and no other
 
     return construct
 
@@ -112,7 +110,7 @@ class _Finder:
             return None
         import importlib.util
 
-        sys.meta_path.remove(self)  # type: ignore[arg-type]
+        sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.loader is not None:
             spec.loader = _Executing(spec.loader, self._then)  # type: ignore[assignment]
@@ -140,7 +138,7 @@ class _Executing:
 def _tell_children() -> None:
     # A process inherits its parent's configuration; spawned and forkserver ones unpickle it, after the script's imports.
     process = sys.modules[_PROCESSES]
-    process.current_process()._config["fastload"] = _Arriving()  # type: ignore[attr-defined]
+    process.current_process()._config["fastload"] = _Arriving()
 
 
 class _Arriving:

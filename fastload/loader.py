@@ -21,7 +21,7 @@ from fastload.batches import (
     reasons,
     warn_if_lost,
 )
-from fastload.engine import AtWork, BatchMemory, engine_of, share_of_cores
+from fastload.engine import AtWork, BatchMemory, Engine, engine_of, share_of_cores
 from fastload.gpu import (
     NICENESS,
     DecodeResources,
@@ -93,16 +93,22 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
     """
 
     _keeps_progress = False  # a StatefulDataLoader's iterators write down how far they are
+    # Of _of_this_process().
+    _native_engine: Engine | None
+    _batch_memory: BatchMemory | None
+    _mode_seen: Mode | None
+    _on_device: DeviceResources
+    _told: frozenset[str]
 
     def __init__(
         self,
         dataset: Dataset[_T_co],
         batch_size: int | None = 1,
         shuffle: bool | None = None,
-        sampler: Sampler | Iterable | None = None,
-        batch_sampler: Sampler[list] | Iterable[list] | None = None,
+        sampler: Sampler[Any] | Iterable[Any] | None = None,
+        batch_sampler: Sampler[list[Any]] | Iterable[list[Any]] | None = None,
         num_workers: int = 0,
-        collate_fn: Callable[[list], Any] | None = None,
+        collate_fn: Callable[[list[Any]], Any] | None = None,
         pin_memory: bool = False,
         drop_last: bool = False,
         timeout: float = 0,
@@ -216,7 +222,7 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
             decoding = self._on_device.decoding_for(settings, mode, self.decode, destination, self._load_otherwise)
         threads, niceness = (settings.thread_count, 0) if decoding is None else (decoding.threads, NICENESS)
         engine = engine_of(self._native_engine, threads, niceness)
-        if engine is not self._native_engine:
+        if engine is not self._native_engine or self._batch_memory is None:
             self._native_engine, self._batch_memory = engine, BatchMemory()
         given = (settings, mode, resumed, engine, self._batch_memory, self._settings)
         if destination is None:

@@ -91,8 +91,8 @@ def choose(settings: LoaderSettings, *, frozen: bool = False) -> Mode:
         useless = next((r for r in readings.values() if not r.native), None)
         if useless is not None:
             raise NotNative(f"no transform is native ({useless.tail_reason or 'there is none'})")
-    except NotNative as reason:
-        return Mode(Way.stock, reason=str(reason))
+    except NotNative as error:
+        return Mode(Way.stock, reason=str(error))
     reason, *further = [*_whys(settings, located.file_datasets, reading, len(readings))] or [""]
     if reason and settings.has_thread_workers:
         return Mode(Way.stock, reason=f"{reason}, and torch's workers are threads")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import Future
 from typing import Any
 
 import torch
@@ -20,8 +21,8 @@ class PendingBatch:
         self.images = images
         self.batch = batch
         self.leave = leave
-        self.handed: Any = None  # futures of an Assembly: the other decoder has the files
-        self.made: Any = None  # … and the pixels are there
+        self.handed: Future[None] | None = None  # its result is there when the other decoder has the files
+        self.made: Future[None] | None = None  # … and the pixels are there
         self.left: Any = None  # of files, once the other decoder has them
         self.pixels: torch.Tensor | None = None  # uint8, once they are on a device
         self.upload: Any = None  # for a device: what was begun before the batch was asked for

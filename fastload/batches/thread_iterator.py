@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data.dataloader import _BaseDataLoaderIter, default_collate
+from torch.utils.data._utils.collate import default_collate
+from torch.utils.data.dataloader import _BaseDataLoaderIter
 from torchvision import tv_tensors
 
 from fastload import _core

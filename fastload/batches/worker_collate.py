@@ -21,7 +21,7 @@ class Collate:
         self._dataset = dataset  # as it is served
 
     def __call__(self, items: Any) -> WorkerBatch:
-        failed = (items.failures, items.slots, items.count) if isinstance(items, ReadableItems) else ([], [], 0)
+        failed = (items.failures, items.slots, items.samples) if isinstance(items, ReadableItems) else ([], [], 0)
         state, batch = self._dataset.worker_state, items
         if not isinstance(items, ExceptionWrapper):
             plain = list(items) if isinstance(items, ReadableItems) else items
@@ -38,6 +38,7 @@ class Initialise:
 
     def __call__(self, worker: int) -> None:
         info = get_worker_info()
+        assert info is not None  # torch calls this in a worker
         torch_worker._worker_info = torch_worker.WorkerInfo(
             id=info.id, num_workers=info.num_workers, seed=info.seed, dataset=self._dataset.dataset
         )

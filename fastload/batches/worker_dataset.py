@@ -31,10 +31,10 @@ from fastload.reports import DecodeError, FastloadError, NotNative, ReadError, S
 from fastload.transforms import why_modes_not_native
 
 
-class DatasetInWorker(Dataset):
+class DatasetInWorker(Dataset[Any]):
     """A map-style data set as it is; other attributes are looked up there."""
 
-    def __init__(self, dataset: Dataset, state: WorkerState) -> None:
+    def __init__(self, dataset: Dataset[Any], state: WorkerState) -> None:
         self.dataset = dataset
         self.worker_state = state
 
@@ -66,7 +66,7 @@ class DatasetInWorker(Dataset):
 class NativeSamples(DatasetInWorker):
     """A data set whose items are those of ``dataset``, made natively where that is possible."""
 
-    def __init__(self, dataset: Dataset, state: WorkerState, rng: str, seed: int, on_error: str) -> None:
+    def __init__(self, dataset: Dataset[Any], state: WorkerState, rng: str, seed: int, on_error: str) -> None:
         super().__init__(dataset, state)
         self._rng = rng
         self._seed = seed
@@ -147,10 +147,10 @@ class NativeSamples(DatasetInWorker):
             return _named(index, path, lambda: items.item(files, within, words))
 
 
-class StreamInWorker(IterableDataset):
+class StreamInWorker(IterableDataset[Any]):
     """An iterable-style data set that counts what it gives; other attributes are looked up there."""
 
-    def __init__(self, dataset: IterableDataset, state: WorkerState) -> None:
+    def __init__(self, dataset: IterableDataset[Any], state: WorkerState) -> None:
         self.dataset = dataset
         self.worker_state = state
 

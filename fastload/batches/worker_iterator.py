@@ -45,13 +45,14 @@ class _Delivers(KeepsProgress):
 
     def _next_index(self) -> Any:
         indices = super()._next_index()
-        if self._sampling.rng == "index" and self._auto_collation:  # type: ignore[attr-defined]
+        if self._sampling.rng == "index" and self._auto_collation:
             return Indices(indices, self._record.epoch)
         return indices
 
     def _note_place(self, data: Any) -> None:
-        if self._progress is not None and isinstance(data, WorkerBatch) and data.state_after:
-            self._progress.workers[data.worker] = lambda: as_json(data.state_after)  # type: ignore[arg-type]
+        state = data.state_after if isinstance(data, WorkerBatch) else None
+        if self._progress is not None and state:
+            self._progress.workers[data.worker] = lambda: as_json(state)
 
 
 class _WorkersIterator(OfOneProcess, _Delivers, _MultiProcessingDataLoaderIter):

@@ -10,25 +10,25 @@ from torch._utils import ExceptionWrapper
 from fastload.reports import SampleError
 
 
-class Indices(list):
+class Indices(list[Any]):
     """The indices of a batch with the epoch that they are drawn for."""
 
     def __init__(self, indices: Any, epoch: int) -> None:
         super().__init__(indices)
         self.epoch = epoch
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[type[Indices], tuple[list[Any], int]]:
         return type(self), (list(self), self.epoch)
 
 
-class ReadableItems(list):
+class ReadableItems(list[Any]):
     """Items, and what became of the others."""
 
-    def __init__(self, items: list[Any], failures: list[SampleError], slots: list[int], count: int) -> None:
+    def __init__(self, items: list[Any], failures: list[SampleError], slots: list[int], samples: int) -> None:
         super().__init__(items)
         self.failures = failures
         self.slots = slots
-        self.count = count
+        self.samples = samples
 
 
 class WorkerBatch:

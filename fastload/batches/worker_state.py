@@ -72,7 +72,7 @@ def iterator_where_left(dataset: Any, kept: dict[str, Any]) -> Iterator[Any]:
         dataset.load_state_dict(kept["stream"])
     iterator = iter(dataset)
     if "iterator" in kept:
-        iterator.load_state_dict(kept["iterator"])  # type: ignore[attr-defined]
+        iterator.load_state_dict(kept["iterator"])
     elif "stream" not in kept and not kept.get("ended"):
         taken = kept.get("taken", 0)
         found = sum(1 for _ in itertools.islice(iterator, taken))

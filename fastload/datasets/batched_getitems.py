@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastload.engine import ItemLists
 
@@ -14,10 +14,14 @@ class GivesLists:
     _plain_getitem: Any  # what __getitem__ is unless a subclass has another one, which is then asked item by item
     _item_lists: ItemLists | None = None
 
+    if TYPE_CHECKING:  # the data set's own
+
+        def __getitem__(self, index: int) -> Any: ...
+
     def __getitems__(self, indices: Iterable[int]) -> list[Any]:
         """``[self[i] for i in indices]``: the same items, errors and random numbers, several times faster."""
-        if type(self).__getitem__ is not type(self)._plain_getitem:  # type: ignore[attr-defined]
-            return [self[index] for index in indices]  # type: ignore[index]
+        if type(self).__getitem__ is not type(self)._plain_getitem:
+            return [self[index] for index in indices]
         lists = self._item_lists
         if lists is None or lists.is_inherited:
             lists = self._item_lists = ItemLists()  # that two threads make one each does no harm

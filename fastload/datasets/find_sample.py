@@ -7,6 +7,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import is_
+from typing import Any
 
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
@@ -15,6 +16,9 @@ from fastload.reports import NotNative
 from fastload.transforms import reach
 
 Find = Callable[[int], tuple[FileDataset, int]]
+Look = tuple[
+    Callable[[], tuple[Any, ...]], tuple[Any, ...]
+]  # what a data set is made of, now and when it was looked at
 # What gives an item, as it is when this is imported.
 _PLAIN = reach((Subset, "__getitem__"), (Subset, "__getitems__"), (ConcatDataset, "__getitem__"))
 
@@ -25,7 +29,7 @@ class Located:
 
     file_datasets: list[FileDataset]
     find: Find
-    tree: list[tuple[Callable[[], tuple], tuple]]
+    tree: list[Look]
 
     def holds(self) -> bool:
         """Whether it is still made of the same data sets, and these are opened as before."""
@@ -40,7 +44,7 @@ class Located:
         )
 
 
-def locate(dataset: Dataset, *, frozen: bool = False) -> Located:
+def locate(dataset: Dataset[Any], *, frozen: bool = False) -> Located:
     """Raises NotNative, with the reason, for data sets whose samples this package cannot make itself.
 
     ``frozen``: which files there are, and which of them a subset names, stays as it is now, as in a worker's copy of a data set.
@@ -64,11 +68,11 @@ def locate(dataset: Dataset, *, frozen: bool = False) -> Located:
     return Located([files], lambda index: (files, index), _tree(files.rests_on))
 
 
-def _tree(now: Callable[[], tuple]) -> list[tuple[Callable[[], tuple], tuple]]:
+def _tree(now: Callable[[], tuple[Any, ...]]) -> list[Look]:
     return [(now, now())]
 
 
-def _locate_concat(dataset: ConcatDataset, parts: list[Located]) -> Located:
+def _locate_concat(dataset: ConcatDataset[Any], parts: list[Located]) -> Located:
     ends = dataset.cumulative_sizes
 
     def find(index: int) -> tuple[FileDataset, int]:

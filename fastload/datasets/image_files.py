@@ -14,7 +14,7 @@ from fastload.datasets.sample_table import SampleTable
 from fastload.engine import names_files
 
 
-class ImageFiles(GivesLists, Dataset):
+class ImageFiles(GivesLists, Dataset[Any]):
     """Images by path.
 
     Args:

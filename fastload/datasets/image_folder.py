@@ -23,7 +23,7 @@ class ImageFolder(GivesLists, torchvision.datasets.ImageFolder):
     _plain_getitem = torchvision.datasets.DatasetFolder.__getitem__
 
     @staticmethod
-    def make_dataset(  # type: ignore[override]
+    def make_dataset(
         directory: str,
         class_to_idx: dict[str, int],
         extensions: str | tuple[str, ...] | None = None,

@@ -1,5 +1,6 @@
 """The engine's Python side: its threads, its memory, the samples that it is asked for."""
 
+from fastload._core import Engine
 from fastload.engine.background_threads import BackgroundThread, Cancellation, end_first
 from fastload.engine.batch_memory import BatchMemory, pins
 from fastload.engine.batch_samples import BatchSamples, pixel_limit, stand_in_indices
@@ -22,6 +23,7 @@ __all__ = [
     "BatchMemory",
     "BatchSamples",
     "Cancellation",
+    "Engine",
     "FileDataset",
     "GeneratorStates",
     "ItemLists",

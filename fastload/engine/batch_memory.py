@@ -46,7 +46,7 @@ class BatchMemory:
             memory = torch.empty(nbytes, dtype=torch.uint8, device="cpu")
             blocks[block] = memory.untyped_storage(), memory.data_ptr(), nbytes
             # Not memory.numpy(): that would make the consumer's batch a tensor that cannot be resized.
-            return np.frombuffer((ctypes.c_uint8 * nbytes).from_address(memory.data_ptr()), np.uint8)
+            return np.frombuffer(memoryview((ctypes.c_uint8 * nbytes).from_address(memory.data_ptr())), np.uint8)
 
         # `grow` holds the dictionary, not this object: the engine's side must not hold its own owner.
         self.native = _core.BatchMemory(grow)
@@ -89,7 +89,9 @@ class BatchMemory:
         self._lent = still[-remember:]
 
     def _is_held(self, block: int) -> bool:
-        return _references(self._blocks, block) != self._alone or _use_count(self._blocks[block][0]._cdata) > 1
+        if _references(self._blocks, block) != self._alone or _use_count is None:
+            return True
+        return _use_count(self._blocks[block][0]._cdata) > 1
 
     def _is_as_it_was(self, block: int) -> bool:
         """Whether the engine's address is still this memory's, and nobody can come back to it: in torch's loader the storage would

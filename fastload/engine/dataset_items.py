@@ -161,6 +161,7 @@ class ItemLists:
     def _made(
         self, samples: BatchSamples, reading: Reading, form: _core.Target, generator: _core.Mt19937
     ) -> _core.Batch:
+        assert reading.size is not None
         batch = self._engine().submit(
             samples.sources,
             [index % 2**64 for index in samples.indices],

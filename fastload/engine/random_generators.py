@@ -31,7 +31,7 @@ class GeneratorStates:
     def now(cls, own: Sequence[torch.Generator] = ()) -> GeneratorStates:
         """As they are; ``own`` are the generators that belong to a loader."""
         shared = torch.get_rng_state(), random.getstate(), np.random.get_state(legacy=False)
-        return cls(shared, [generator.get_state() for generator in own])  # type: ignore[arg-type]
+        return cls(shared, [generator.get_state() for generator in own])
 
     def restore(self, own: Sequence[torch.Generator] = ()) -> None:
         """Puts the shared ones back, and as many of ``own`` as were read."""

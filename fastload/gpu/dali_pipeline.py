@@ -90,7 +90,8 @@ class Pipeline:
 
     def culprits(self, part: Part) -> list[tuple[int, str]]:
         """See ``Decoder.culprits``: by halves."""
-        found, ranges = [], [range(len(part.encoded))]
+        found: list[tuple[int, str]] = []
+        ranges = [range(len(part.encoded))]
         while ranges:
             some = ranges.pop()
             again = Part(part.sampling, part.encoded[some.start : some.stop], part.sizes[some.start : some.stop])

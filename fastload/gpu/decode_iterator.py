@@ -98,12 +98,13 @@ class GpuDecodeIterator(DeviceIterator):
         return job
 
     def _complete(self, job: PendingBatch) -> float:
-        if job.made is None:
+        made = job.made
+        if made is None:
             waited = self._wait_for(job.batch.wait)
             self._decoding.pipeline.do(job, self._engine)
         else:
-            waited = self._wait_for(lambda timeout: bool(wait([job.made], None if timeout < 0 else timeout).done))
-            job.made.result()
+            waited = self._wait_for(lambda timeout: bool(wait([made], None if timeout < 0 else timeout).done))
+            made.result()
         if job.leave != _core.Leave.bytes:
             self._note_pace(job)
         return waited

@@ -53,9 +53,8 @@ def measure(settings: LoaderSettings, decode: GpuDecode, load: Load) -> tuple[De
     ``load`` must draw from a generator of its own alone, and leave the loader's samplers alone.
     """
     rates: dict[str, float] = {}
-    ways: dict[str, Any] = {"cpu": "cpu"}
-    for how in ("gpu", "hybrid"):
-        ways[how] = replace(decode, how=how)
+    on_gpu = {how: replace(decode, how=how) for how in ("gpu", "hybrid")}
+    ways: dict[str, str | GpuDecode] = {"cpu": "cpu", **on_gpu}
     decoding = None
     for how, way in ways.items():
         try:
@@ -69,7 +68,7 @@ def measure(settings: LoaderSettings, decode: GpuDecode, load: Load) -> tuple[De
     best = max(rates, key=lambda how: rates[how])
     if best == "cpu":
         return DecodeRates(rates, None), None
-    return DecodeRates(rates, ways[best]), decoding
+    return DecodeRates(rates, on_gpu[best]), decoding
 
 
 class _Batches:

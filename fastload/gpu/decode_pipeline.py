@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import Any
 
 import numpy as np
 import torch
@@ -47,7 +46,7 @@ class DecodePipeline:
         self._destination = destination
         self._pixels = 0  # see _MOST_PIXELS
         self._room = threading.Condition()
-        self._held: deque[tuple[torch.cuda.Event, Any]] = deque()
+        self._held: deque[tuple[torch.cuda.Event, list[Part]]] = deque()
         self._handing = BackgroundThread("fastload-files")
         self._making = BackgroundThread("fastload-pixels")
 

@@ -43,7 +43,7 @@ class DecodeResources:
         dali_threads = decode.threads or (_THREADS_BESIDE_HARDWARE if hardware_alone else threads)
         load = 1.0 if decode.hw_decoder_load is None else decode.hw_decoder_load
         if before is not None and before.decoder.serves(device_id, dali_threads, load):
-            self.decoder = before.decoder
+            self.decoder: Decoder = before.decoder
         else:
             self.decoder = Decoder(device_id, dali_threads, load)
         self.pipeline = DecodePipeline(self.decoder, destination)

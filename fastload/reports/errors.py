@@ -67,7 +67,7 @@ class NotNativeError(ValueError):
 class SampleError(NamedTuple):
     """One line of the ledger ``loader.errors``."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # which a tuple has as a method
     path: str | None
     reason: str
 
@@ -97,7 +97,7 @@ def kind_of(code: str) -> type[FastloadError]:
 
 # The types that opening and decoding an image raise. An error that crosses from a worker process must be of a class that can be
 # imported by name, so the classes that are both are made here once and for all.
-_FOREIGN = (
+_FOREIGN: tuple[type[Exception], ...] = (
     OSError,
     FileNotFoundError,
     PermissionError,
@@ -121,7 +121,7 @@ def _join(kind: type[FastloadError], foreign: type[Exception]) -> type[FastloadE
     )
 
 
-_JOINED = {
+_JOINED: dict[tuple[type, type], type[FastloadError]] = {
     (kind, foreign): _join(kind, foreign) for kind in (ReadError, DecodeError, TransformError) for foreign in _FOREIGN
 }
 globals().update({joined.__name__: joined for joined in _JOINED.values()})

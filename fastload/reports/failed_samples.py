@@ -13,7 +13,7 @@ _KINDS_KEPT = 100
 _KIND_LENGTH = 80
 
 
-def checked_max_errors(max_errors: object, on_error: str) -> None:
+def checked_max_errors(max_errors: float | None, on_error: str) -> None:
     """Raises ValueError where the option makes no sense."""
     if max_errors is None:
         return

@@ -9,6 +9,11 @@ from typing import Any
 from fastload.engine import GeneratorStates
 
 
+def always(value: Any) -> Callable[[], Any]:
+    """A function that gives it."""
+    return lambda: value
+
+
 class Progress:
     """What is known of one epoch: kept up to date by its iterator, read by ``state_dict()``.
 
@@ -48,5 +53,5 @@ class Progress:
         progress.batches, progress.samples = state["_sampler_iter_yielded"], state["samples"]
         progress.yielded, progress.next_worker = state["_num_yielded"], state["next_worker"]
         progress.sampler_state = state["sampler_state"]
-        progress.workers = {int(worker): lambda kept=kept: kept for worker, kept in state["workers"].items()}
+        progress.workers = {int(worker): always(kept) for worker, kept in state["workers"].items()}
         return progress

@@ -100,7 +100,7 @@ class Sampling:
 
     def batches_of(self, samples: Iterator[Any]) -> Iterator[Any]:
         """As the plain batch sampler has them."""
-        return iter(BatchSampler(samples, self.batch_sampler.batch_size, self.batch_sampler.drop_last))  # type: ignore[arg-type]
+        return iter(BatchSampler(samples, self.batch_sampler.batch_size, self.batch_sampler.drop_last))
 
     def rest_of_epoch(self, state: dict[str, Any]) -> tuple[Iterator[Any], Any]:
         """What has still to come, and the iterator that may keep a state. Leaves the loader's generators as they are then."""
@@ -141,7 +141,7 @@ class Sampling:
         if "iterator" in kept:
             if not keeps_state(samples):
                 raise ValueError("the state holds that of a sampler's iterator, but here the iterator keeps none")
-            samples.load_state_dict(kept["iterator"])  # type: ignore[attr-defined]
+            samples.load_state_dict(kept["iterator"])
         return batches, samples
 
     def _rest_of_samples(self, state: dict[str, Any]) -> Any:
@@ -149,7 +149,7 @@ class Sampling:
         if not isinstance(sampler, DistributedSampler) or (ranks == state["num_replicas"] and given % ranks == 0):
             return _after(iter(sampler), given // ranks, "samples")
         # Another number of ranks: what all of them together have still to give is dealt out anew.
-        whole = DistributedSampler(sampler.dataset, 1, 0, sampler.shuffle, sampler.seed)
+        whole: DistributedSampler[Any] = DistributedSampler(sampler.dataset, 1, 0, sampler.shuffle, sampler.seed)
         whole.set_epoch(sampler.epoch)
         rest = list(whole)[given:]
         missing = -len(rest) % ranks

@@ -51,9 +51,9 @@ class Watch:
         self._modes = torch_modes.now()
         self._seen = {id(thing): thing for thing in apart}  # held, so that an id stays its own
         self._kinds: list[tuple[Any, type]] = []
-        self._dicts: list[tuple[dict, list, list]] = []
+        self._dicts: list[tuple[dict[Any, Any], list[Any], list[Any]]] = []
         self._empty: list[Any] = []
-        self._lists: list[tuple[list, list]] = []
+        self._lists: list[tuple[list[Any], list[Any]]] = []
         self._others: list[tuple[Any, Any]] = []
         for root in roots:
             self._add(root)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torchvision.transforms as v1
@@ -17,7 +17,7 @@ from fastload.transforms.replaced_functions import keep_originals, why_altered
 def flatten(transform: Transform) -> Iterator[Transform]:
     """Its parts, down to those that have none; one that is not what it was when this was imported is a part itself."""
     if type(transform) in _CONTAINERS and not why_altered(transform):
-        inner = transform if isinstance(transform, torch.nn.Sequential) else transform.transforms
+        inner = transform if isinstance(transform, torch.nn.Sequential) else cast(v1.Compose, transform).transforms
         for step in inner:
             yield from flatten(step)
     elif type(transform) in _PRESETS and not why_altered(transform):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import inspect
 import itertools
 import os
 import sys
@@ -280,7 +281,7 @@ def _is_of_library(value: Any) -> bool:
 
 
 _LIBRARIES = (
-    *(os.path.dirname(module.__file__) + os.sep for module in (torch, torchvision, PIL, np)),
+    *(os.path.dirname(inspect.getfile(module)) + os.sep for module in (torch, torchvision, PIL, np)),
     os.path.dirname(os.path.dirname(__file__)) + os.sep,
 )
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib") + os.sep  # which decorates
@@ -297,8 +298,8 @@ def _is_its_modules_own(function: FunctionType) -> bool:
     if _home(function) not in (*_FOLLOWED, "torch"):
         return False
     own = [f for f in vars(sys.modules[function.__module__]).values() if isinstance(f, FunctionType)]
-    own = [f.__code__.co_filename for f in own if f.__module__ == function.__module__]
-    return own.count(function.__code__.co_filename) * 2 > len(own)
+    files = [f.__code__.co_filename for f in own if f.__module__ == function.__module__]
+    return files.count(function.__code__.co_filename) * 2 > len(files)
 
 
 def _jpeg_plugins() -> tuple[Any, ...]:
@@ -335,7 +336,7 @@ def why_altered(transform: Any) -> str:
     """Why a transform does not do what its type does, or the type not what torchvision made it do; empty if it does."""
     if any(getattr(transform, name, None) for name in ("_forward_hooks", "_forward_pre_hooks")):
         return "hooks hang on it"
-    kind = type(transform)
+    kind: type = type(transform)
     if kind not in _kept:
         return ""
     replaced = next((name for name in vars(transform) if hasattr(kind, name)), None)
