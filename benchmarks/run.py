@@ -72,12 +72,18 @@ def _why_no_speed(answer: dict[str, Any], claims_equality: bool, name: str, expe
 
 
 def measure(children: dict[str, Child], runs: int, ceiling: Ceiling | None) -> tuple[list[dict[str, Any]], list[float]]:
-    """Epochs in turn; one row of medians an arm, and the ceiling's figures."""
+    """Epochs in turn; one row of medians an arm, and the ceiling's figures. An arm that ends on the way is taken out."""
     epochs: dict[str, list[dict[str, Any]]] = {name: [] for name in children}
     limits: list[float] = []
     for _ in range(runs):
-        for name, child in children.items():
-            epochs[name].append(child.ask("epoch"))
+        for name, child in list(children.items()):
+            answer = child.ask("epoch")
+            if "unavailable" in answer:
+                print(f"{name}: {answer['unavailable']}", file=sys.stderr)
+                child.close()
+                del children[name]
+                continue
+            epochs[name].append(answer)
         if ceiling is not None:
             limits.append(ceiling.images_per_second())
     rows = []

@@ -15,12 +15,12 @@ import torch.utils.data
 import torchvision.transforms as v1
 import torchvision.transforms.v2 as v2
 from torch.utils.data import ConcatDataset, Dataset, Subset
-from torchvision.datasets import ImageFolder
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from fastload.batches.loader_settings import LoaderSettings
 from fastload.batches.native_or_stock import Mode, Way, choose, whys_of_options
-from fastload.datasets import ImageFiles, locate
+from fastload.datasets import locate
+from fastload.engine import is_of_images
 from fastload.reports import FastloadWarning, NotNative, NotNativeError
 from fastload.transforms import Reading, read
 
@@ -96,7 +96,7 @@ def reasons(settings: LoaderSettings, mode: Mode) -> list[str]:
                 readings += [read(files.dataset.transform) for files in locate(dataset).file_datasets]
             except NotNative as reason:
                 found.append(str(reason))
-                if isinstance(dataset, (ImageFolder, ImageFiles)):
+                if is_of_images(dataset):
                     readings.append(read(dataset.transform))
         found += [f"no transform is native ({r.tail_reason or 'there is none'})" for r in readings if not r.native]
         found += whys_of_options(settings)
@@ -128,7 +128,7 @@ def _parts(dataset: Any) -> Iterator[Any]:
 
 def concerns_images(dataset: Any, depth: int = _DEPTH) -> bool:
     """Whether a data set is one of image files, holds one, or has a list that names image files."""
-    if isinstance(dataset, (ImageFolder, ImageFiles)):
+    if is_of_images(dataset):
         return True
     held = getattr(dataset, "__dict__", {}).values()
     inner = [part for value in held for part in (value[:100] if type(value) in (list, tuple) else [value])]

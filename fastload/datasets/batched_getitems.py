@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from fastload.engine import ItemLists
+from fastload.engine import ItemLists, gives_its_files
 
 
 class GivesLists:
     """Mixed into data sets that name files. In each worker process of a stock loader it decodes on that worker's share of cores."""
 
-    _plain_getitem: Any  # what __getitem__ is unless a subclass has another one, which is then asked item by item
     _item_lists: ItemLists | None = None
 
     if TYPE_CHECKING:  # the data set's own
@@ -20,7 +19,7 @@ class GivesLists:
 
     def __getitems__(self, indices: Iterable[int]) -> list[Any]:
         """``[self[i] for i in indices]``: the same items, errors and random numbers, several times faster."""
-        if type(self).__getitem__ is not type(self)._plain_getitem:
+        if not gives_its_files(type(self)):  # a subclass with a __getitem__ of its own
             return [self[index] for index in indices]
         lists = self._item_lists
         if lists is None or lists.is_inherited:

@@ -62,7 +62,5 @@ class ImageFiles(GivesLists, Dataset[Any]):
             target = self.target_transform(target)
         return image, target
 
-    _plain_getitem = __getitem__
-
 
 names_files(ImageFiles)

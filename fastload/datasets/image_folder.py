@@ -20,8 +20,6 @@ class ImageFolder(GivesLists, torchvision.datasets.ImageFolder):
     that takes tens of bytes a sample instead of hundreds. Assigning a list to ``samples`` works as with torchvision's.
     """
 
-    _plain_getitem = torchvision.datasets.DatasetFolder.__getitem__
-
     @staticmethod
     def make_dataset(
         directory: str,

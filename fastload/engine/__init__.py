@@ -6,7 +6,15 @@ from fastload.engine.batch_memory import BatchMemory, pins
 from fastload.engine.batch_samples import BatchSamples, pixel_limit, stand_in_indices
 from fastload.engine.cpu_share import share_of_cores
 from fastload.engine.dataset_items import ItemLists, Items
-from fastload.engine.file_dataset import FileDataset, file_dataset_of, items_of_files, names_files, why_items_differ
+from fastload.engine.file_dataset import (
+    FileDataset,
+    file_dataset_of,
+    gives_its_files,
+    is_of_images,
+    items_of_files,
+    names_files,
+    why_items_differ,
+)
 from fastload.engine.random_generators import (
     GeneratorStates,
     as_they_were,
@@ -33,6 +41,8 @@ __all__ = [
     "end_first",
     "engine_of",
     "file_dataset_of",
+    "gives_its_files",
+    "is_of_images",
     "items_of_files",
     "name_of",
     "names_files",

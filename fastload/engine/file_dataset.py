@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torchvision
-from torchvision.datasets import DatasetFolder
+from torchvision.datasets import DatasetFolder, ImageFolder
 from torchvision.datasets.folder import default_loader, pil_loader
 
 from fastload.reports import NotNative
@@ -21,8 +21,8 @@ _places: set[tuple[type, str]] = set()
 
 
 def names_files(kind: type) -> None:
-    """To be called for each class of data sets whose items are the ``loader``'s images of the paths in ``samples``, transformed, as
-    DatasetFolder has them."""
+    """Says of a class of this package that its items are its ``loader``'s images of the paths in its ``samples``, transformed, as
+    DatasetFolder has them. A class without targets says so by ``has_targets``. To be called in the module that defines it."""
     for name, plain in _PLAIN.items():
         method = getattr(kind, name, None)
         if method is not None:
@@ -32,16 +32,27 @@ def names_files(kind: type) -> None:
 
 
 names_files(DatasetFolder)
+names_files(ImageFolder)
+
+
+def gives_its_files(kind: type) -> bool:
+    """Whether the ``__getitem__`` of a class is that of a class that names files."""
+    return getattr(kind, "__getitem__", None) in _PLAIN["__getitem__"]
 
 
 def why_items_differ(kind: type) -> str:
     """Why a class of data sets may give other items than those of its files; empty if it does not."""
     name = f"{kind.__module__}.{kind.__qualname__}"
-    if getattr(kind, "__getitem__", None) not in _PLAIN["__getitem__"]:
+    if not gives_its_files(kind):
         return f"the data set {name} is no ImageFolder, DatasetFolder, ImageFiles, Subset or ConcatDataset of them"
     if getattr(kind, "__getitems__", None) not in _PLAIN["__getitems__"]:
         return f"the data set {name} defines __getitems__"
     return ""
+
+
+def is_of_images(dataset: Any) -> bool:
+    """Whether a data set is of one of these classes, or of a subclass; a DatasetFolder alone may be of anything."""
+    return isinstance(dataset, tuple(kind for kind, _ in _places if kind is not DatasetFolder))
 
 
 def items_of_files() -> Reach:

@@ -20,7 +20,7 @@ import torch
 from fastload.gpu import resize_images
 from fastload.gpu.bytes_to_values import kernels
 
-# Columns of Coded.planes: csrc/bindings_engine.cpp.
+# Columns of Coded.planes: csrc/bindings_deferred.cpp.
 SLAB, OFFSET, X, Y, COLUMNS, ROWS, WIDTH, HEIGHT = range(8)
 SIDE, BLOCK = 8, 64
 _BYTES = 2  # of a coefficient

@@ -16,7 +16,7 @@ from fastload.gpu.bytes_to_values import kernels
 
 # Fixed point of the weights: csrc/image/taps.h.
 PRECISION_BITS = 22
-# Columns of Deferred.samples and Deferred.passes: csrc/bindings_engine.cpp.
+# Columns of Deferred.samples and Deferred.passes: csrc/bindings_deferred.cpp.
 SLOT, WIDTH, HEIGHT, X, Y, FLIP_HORIZONTAL, FLIP_VERTICAL, SAMPLING = range(8)
 VERTICAL, LINES, SPAN, OUTPUTS, TAPS, AT = range(6)
 # What a kernel's record holds, as int64: where pixels come from and go to, with bytes a row; the pass; the mirroring.
