@@ -142,7 +142,9 @@ def drawn() -> str:
             )
             if name.endswith("__init__") and wing:
                 own = ["all that is public in it"]
-            lines.append(f"| `{name.partition('.')[2] or name}.py` | {_first_line(files[name])} | {', '.join(own)} |")
+            lines.append(
+                f"| `{(name.partition('.')[2] or name).replace('.', '/')}.py` | {_first_line(files[name])} | {', '.join(own)} |"
+            )
         lines.append("")
     lines += [
         "### C++: floors, from the ground up",

@@ -254,9 +254,12 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
             dtype=self.dtype,
             memory_format=self.memory_format,
             device=None if self.device is None else checked_device(self.device),
-            sampling=Sampling.of(self, self.rng, self._index_seed),
+            sampling=self._sampling(),
             record=self._record,
         )
+
+    def _sampling(self) -> Sampling:
+        return Sampling.of(self, self.rng, self._index_seed)
 
     def _load_otherwise(
         self, decode: str | GpuDecode, batch_sampler: Iterable[list[int]], before: DecodeResources | None

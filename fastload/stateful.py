@@ -66,7 +66,7 @@ class StatefulDataLoader(DataLoader[_T_co]):
         """
         if self._loaded is not None:
             return copy.deepcopy(self._loaded)
-        return state_of(self._settings().sampling, self._record)
+        return state_of(self._sampling(), self._record)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """The next iterator goes on from ``state_dict``; later ones begin anew. An empty one means a whole epoch.
@@ -81,7 +81,7 @@ class StatefulDataLoader(DataLoader[_T_co]):
         if isinstance(self.dataset, (IterDataPipe, MapDataPipe)):
             raise NotImplementedError("DataPipes keep no state; use a data set")
         if state_dict is None or state_dict != {}:
-            check(state_dict, self._settings().sampling, self._made_in_threads)
+            check(state_dict, self._sampling(), self._made_in_threads)
         self._iterator = None
         self._record.progress = None
         self._loaded = copy.deepcopy(state_dict) or None
@@ -96,7 +96,7 @@ class StatefulDataLoader(DataLoader[_T_co]):
         state = self._loaded
         if state is None:
             return None
-        sampling = self._settings().sampling
+        sampling = self._sampling()
         check(state, sampling, self._made_in_threads)  # the loader may have been changed since
         self._loaded_seed = state["seed"]
         self._record.epoch = state["epoch"] + state["_iterator_finished"]

@@ -45,7 +45,8 @@ _REMEDIES = (
     ("collate_fn", "leave it out, and do what it does to the batch"),
     ("default_collate", "leave torch's default_collate_fn_map as it is"),
     ("worker_init_fn", "leave it out: no user code runs in native threads"),
-    ("runs in Python", "leave it out, put it last, or do it to the batch"),
+    ("after the conversion to a tensor", "put the conversion to a tensor behind it"),
+    ("runs in Python", "leave it out, do it to the batch, or put it behind all that is native"),
     ("no transform is native", "begin with torchvision's transforms, and with arguments that it documents"),
 )
 _PLACES_OF_OURS = tuple(

@@ -62,7 +62,7 @@ class Tolerance:
         if isinstance(limit, float) and self.failed > limit * self._samples:
             what = f"{self.failed} of the {self._samples} samples of an epoch failed"
         elif isinstance(limit, int) and longest >= limit:
-            what = f"{longest} samples in a row failed"
+            what = f"{longest} sample{'s' * (longest > 1)} in a row failed"
         else:
             return
         raise TooManyErrors.after(newest, f"{what}, and max_errors={limit}")

@@ -66,6 +66,11 @@ class Sampling:
         return f"{style}-style, {'batches' if self.in_batches else 'single samples'}"
 
     @property
+    def sampler_name(self) -> str:
+        """What kind of sampler gives the indices."""
+        return f"{type(self.sampler).__module__}.{type(self.sampler).__qualname__}"
+
+    @property
     def length(self) -> int | None:
         """Of a map-style data set that tells it."""
         if isinstance(self.dataset, IterableDataset):

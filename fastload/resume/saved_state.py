@@ -33,6 +33,7 @@ def state_of(sampling: Sampling, record: EpochLog) -> dict[str, Any]:
         "rng": sampling.rng,
         "seed": sampling.seed,
         "style": sampling.style,
+        "sampler": sampling.sampler_name,
         "length": sampling.length,
         "num_workers": sampling.num_workers,
         "num_replicas": sampling.replicas,

@@ -112,6 +112,8 @@ def _check_position(state: Mapping[str, Any], sampling: Sampling) -> None:
     length = sampling.length
     if state["length"] is not None and length is not None and state["length"] != length:
         _refuse(f"its data set has {state['length']} samples, this one has {length}")
+    if state["sampler"] != sampling.sampler_name:
+        _refuse(f"its samples came from a {state['sampler']}, here they come from a {sampling.sampler_name}")
     batches, samples = state["_sampler_iter_yielded"], state["samples"]
     if state["_num_yielded"] > batches:
         _refuse(f"_num_yielded={state['_num_yielded']} is more than _sampler_iter_yielded={batches}")
@@ -163,6 +165,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "rng": (lambda value: isinstance(value, str), "a text"),
     "seed": (lambda value: type(value) is int and 0 <= value < 2**64, "an int of 64 bits"),
     "style": (lambda value: isinstance(value, str), "a text"),
+    "sampler": (lambda value: isinstance(value, str), "a text"),
     "length": (_is_none_or(_is_count), "an int from 0, or None"),
     "num_workers": (lambda value: _is_count(value) and value < 2**20, "an int from 0"),
     "num_replicas": (lambda value: _is_count(value) and 0 < value < 2**31, "an int from 1"),

@@ -33,5 +33,5 @@ def test_what_fails_outside_of_dali_fails_its_files(monkeypatch, method):
 def test_culprits_are_not_waited_for_when_all_ends():
     pipeline = dali_pipeline.Pipeline(11, None, 1, 0.0, dali_pipeline.Pace(1e-4))
     encoded, sizes, _ = files(2)
-    pipeline._thread.run.end()
+    pipeline._thread.cancellation.cancel()
     assert pipeline.culprits(dali_pipeline.Part(11, encoded, [tuple(size) for size in sizes.tolist()])) == []

@@ -104,6 +104,7 @@ def test_another_version(version):
         ("next_worker", [-1, None, 2**64]),
         ("length", [-1, SIZE - 1, SIZE + 1, "12"]),
         ("style", [None, "iterable-style, batches", "map-style, single samples"]),
+        ("sampler", [None, "torch.utils.data.sampler.SequentialSampler"]),
         ("start", [{}, [], "", {"torch": ""}]),
         ("generators", [None, {}, [], "x"]),
         (
@@ -377,3 +378,12 @@ def test_whatever_a_state_says_it_is_refused_or_resumed(loaders, data):
         random.setstate(python)
         np.random.set_state(numpy)
     assert batches[0] <= batches[1] == len(list(loader))
+
+
+@pytest.mark.parametrize("shuffled", [True, False])
+def test_the_order_of_another_sampler_is_refused(shuffled):
+    first = fastload.StatefulDataLoader(range(20), batch_size=4, shuffle=shuffled)
+    next(iter(first))
+    second = fastload.StatefulDataLoader(range(20), batch_size=4, shuffle=not shuffled)
+    with pytest.raises(ValueError, match="its samples came from a torch.utils.data.sampler"):
+        second.load_state_dict(first.state_dict())
