@@ -385,5 +385,5 @@ def test_the_order_of_another_sampler_is_refused(shuffled):
     first = fastload.StatefulDataLoader(range(20), batch_size=4, shuffle=shuffled)
     next(iter(first))
     second = fastload.StatefulDataLoader(range(20), batch_size=4, shuffle=not shuffled)
-    with pytest.raises(ValueError, match="its samples came from a torch.utils.data.sampler"):
+    with pytest.raises(ValueError, match="its samples came from a torch"):
         second.load_state_dict(first.state_dict())
