@@ -244,6 +244,11 @@ def test_users_may_extend_default_collate(Loader, dataset, monkeypatch):
 # Pinning
 
 
+def about_pinning(warned: pytest.WarningsRecorder) -> list[str]:
+    """Newer Pythons warn of forks, too."""
+    return [str(warning.message) for warning in warned if "pin" in str(warning.message)]
+
+
 @warns_as_today
 @pytest.mark.skipif(has_accelerator(), reason="there is an accelerator")
 @pytest.mark.parametrize("num_workers", [0, 1])
@@ -254,7 +259,7 @@ def test_pinning_without_an_accelerator(Loader, dataset, num_workers):
     for _ in range(2):
         with pytest.warns(UserWarning, match="pin") as warned:
             batches = list(loader)
-        assert [str(warning.message) for warning in warned] == [text]
+        assert about_pinning(warned) == [text]
         assert indices(batches) == in_batches(range(SIZE), 6)
         assert not any(part.is_pinned() for batch in batches for part in batch)
     loader.pin_memory_device = "cuda"
@@ -264,7 +269,7 @@ def test_pinning_without_an_accelerator(Loader, dataset, num_workers):
         "pin_memory_device is deprecated, the current accelerator will be used as the device,"
         "ignore pin_memory_device='cuda'."
     )
-    assert [str(warning.message) for warning in warned] == [deprecated, text]
+    assert about_pinning(warned) == [deprecated, text]
     assert indices(iterator) == in_batches(range(SIZE), 6)
     loader.pin_memory = False
     list(loader)  # where nothing is to be pinned, nobody warns
