@@ -31,10 +31,10 @@ from fastload.reports import DecodeError, FastloadError, NotNative, ReadError, S
 from fastload.transforms import why_modes_not_native
 
 
-class DatasetInWorker(Dataset[Any]):
-    """A map-style data set as it is; other attributes are looked up there."""
+class _InWorker:
+    """What stands for a data set in a worker; other attributes are looked up there."""
 
-    def __init__(self, dataset: Dataset[Any], state: WorkerState) -> None:
+    def __init__(self, dataset: Any, state: WorkerState) -> None:
         self.dataset = dataset
         self.worker_state = state
 
@@ -43,8 +43,12 @@ class DatasetInWorker(Dataset[Any]):
             raise AttributeError(name)
         return getattr(self.__dict__["dataset"], name)
 
+
+class DatasetInWorker(_InWorker, Dataset[Any]):
+    """A map-style data set as it is."""
+
     def __len__(self) -> int:
-        return len(self.dataset)  # type: ignore[arg-type]
+        return len(self.dataset)
 
     def __getitem__(self, index: Any) -> Any:
         self.worker_state.begin(self.dataset)
@@ -59,7 +63,7 @@ class DatasetInWorker(Dataset[Any]):
 
     def _many(self, indices: Any) -> Any:
         if getattr(self.dataset, "__getitems__", None):
-            return self.dataset.__getitems__(indices)  # type: ignore[attr-defined]
+            return self.dataset.__getitems__(indices)
         return [self.dataset[index] for index in indices]
 
 
@@ -147,17 +151,8 @@ class NativeSamples(DatasetInWorker):
             return _named(index, path, lambda: items.item(files, within, words))
 
 
-class StreamInWorker(IterableDataset[Any]):
-    """An iterable-style data set that counts what it gives; other attributes are looked up there."""
-
-    def __init__(self, dataset: IterableDataset[Any], state: WorkerState) -> None:
-        self.dataset = dataset
-        self.worker_state = state
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return getattr(self.__dict__["dataset"], name)
+class StreamInWorker(_InWorker, IterableDataset[Any]):
+    """An iterable-style data set that counts what it gives."""
 
     def __iter__(self) -> Iterator[Any]:
         mine = self.worker_state.arrived()

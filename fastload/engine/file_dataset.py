@@ -16,7 +16,7 @@ from fastload.transforms import Reach, reach, together
 for _loader in (default_loader, pil_loader):
     reach(_loader)  # as it is when this is imported
 # What gives the items of data sets that name files; most have no __getitems__.
-_PLAIN: dict[str, set[Any]] = {"__getitem__": set(), "__getitems__": {None}}
+_PLAIN: dict[str, list[Any]] = {"__getitem__": [], "__getitems__": [None]}
 _places: set[tuple[type, str]] = set()
 
 
@@ -26,7 +26,7 @@ def names_files(kind: type) -> None:
     for name, plain in _PLAIN.items():
         method = getattr(kind, name, None)
         if method is not None:
-            plain.add(method)
+            plain.append(method)
             _places.add((kind, name))
             reach((kind, name))  # as it is now
 

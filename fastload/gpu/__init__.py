@@ -4,13 +4,12 @@ from fastload.gpu.decode_choice import DeviceResources
 from fastload.gpu.decode_iterator import GpuDecodeIterator
 from fastload.gpu.decode_options import GpuDecode, checked_decode
 from fastload.gpu.decode_resources import NICENESS, DecodeResources
-from fastload.gpu.device_copy import Destination, MovingIterator, Pinning, checked_device
+from fastload.gpu.device_copy import MovingIterator, Pinning, checked_device
 from fastload.gpu.device_iterator import DeviceIterator
 
 __all__ = [
     "NICENESS",
     "DecodeResources",
-    "Destination",
     "DeviceIterator",
     "DeviceResources",
     "GpuDecode",

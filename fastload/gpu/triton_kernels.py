@@ -1,6 +1,6 @@
 """fastload's Triton kernels. Importing this module imports Triton; everything else asks for it when there is a GPU to use.
 
-Each has a twin in plain torch that defines it: in ``finish``, ``ragged`` and ``coefficients``.
+Each has a twin in plain torch that defines it: in bytes_to_values.py, resize_images.py and coefficients_to_rgb.py.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def _resample(records, taps, numbers: tl.constexpr, block_rows: tl.constexpr, bl
 
 
 def resample(records: torch.Tensor, taps: torch.Tensor, rows: int, columns: int) -> None:
-    """One pass over each of n images: records int64 [n, 12] (see ``ragged.records``), of each at most rows x columns made."""
+    """One pass over each of n images: records int64 [n, 12] (``resize_images.records``), of each at most rows x columns made."""
     count, numbers = records.shape
     grid = (count, triton.cdiv(rows, _ROWS), triton.cdiv(columns, _COLUMNS))
     _resample[grid](records, taps, numbers=numbers, block_rows=_ROWS, block_columns=_COLUMNS, num_warps=4)
@@ -249,7 +249,7 @@ def _inverse_dct(records, numbers: tl.constexpr, blocks: tl.constexpr):
 
 
 def inverse_dct(records: torch.Tensor, most_blocks: int) -> None:
-    """Samples of planes: records int64 [n, 4] (``coefficients.PLANE_RECORD``), of each at most so many blocks."""
+    """Samples of planes: records int64 [n, 4] (``coefficients_to_rgb.PLANE_RECORD``), of each at most so many blocks."""
     count, numbers = records.shape
     grid = (count, triton.cdiv(most_blocks, _DCT_BLOCKS))
     _inverse_dct[grid](records, numbers=numbers, blocks=_DCT_BLOCKS, num_warps=2)
@@ -323,7 +323,7 @@ def _to_rgb(records, numbers: tl.constexpr, block_rows: tl.constexpr, block_colu
 
 
 def to_rgb(records: torch.Tensor, rows: int, columns: int) -> None:
-    """Pixels of windows: records int64 [n, 18] (``coefficients.WINDOW_RECORD``), of each at most rows x columns."""
+    """Pixels of windows: records int64 [n, 18] (``coefficients_to_rgb.WINDOW_RECORD``), of each at most rows x columns."""
     count, numbers = records.shape
     grid = (count, triton.cdiv(rows, _ROWS), triton.cdiv(columns, _COLUMNS))
     _to_rgb[grid](records, numbers=numbers, block_rows=_ROWS, block_columns=_COLUMNS, num_warps=4)
