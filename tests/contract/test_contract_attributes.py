@@ -9,23 +9,7 @@ import torch
 import torch.utils.data
 from torch.utils.data import BatchSampler, RandomSampler, SequentialSampler, default_collate, default_convert
 
-from contract import DATA_SETS, IN_ORDER, LOADERS, Stream, build, data_set, indices, write_images
-
-
-@pytest.fixture(params=LOADERS)
-def Loader(request):
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_images(tmp_path_factory.mktemp("images"))
-
-
-@pytest.fixture(params=DATA_SETS)
-def dataset(request, folder):
-    return data_set(request.param, folder)
-
+from contract import IN_ORDER, Stream, build, indices
 
 PUBLIC = {
     "batch_size": 1,

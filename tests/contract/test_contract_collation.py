@@ -18,8 +18,6 @@ from torchvision.transforms import Compose, RandomResizedCrop, Resize, ToTensor
 
 import fastload
 from contract import (
-    DATA_SETS,
-    LOADERS,
     SIZE,
     Numbers,
     build,
@@ -29,25 +27,9 @@ from contract import (
     in_batches,
     indices,
     warns_as_today,
-    write_images,
 )
 
 FIVES = in_batches(range(SIZE), 5)
-
-
-@pytest.fixture(params=LOADERS)
-def Loader(request):
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_images(tmp_path_factory.mktemp("images"))
-
-
-@pytest.fixture(params=DATA_SETS)
-def dataset(request, folder):
-    return data_set(request.param, folder)
 
 
 Point = namedtuple("Point", "x y")

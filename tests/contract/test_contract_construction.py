@@ -13,23 +13,7 @@ import pytest
 import torch
 import torch.utils.data
 
-from contract import DATA_SETS, IN_ORDER, LOADERS, Numbers, Stream, build, data_set, indices, write_images
-
-
-@pytest.fixture(params=LOADERS)
-def Loader(request):
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_images(tmp_path_factory.mktemp("images"))
-
-
-@pytest.fixture(params=DATA_SETS)
-def dataset(request, folder):
-    return data_set(request.param, folder)
-
+from contract import IN_ORDER, Numbers, Stream, build, data_set, indices
 
 # Signature
 

@@ -12,8 +12,6 @@ import pytest
 from torch.utils.data import IterableDataset
 
 from contract import (
-    DATA_SETS,
-    LOADERS,
     SIZE,
     build,
     build_with_code,
@@ -27,21 +25,6 @@ from contract import (
 
 PAIRS = in_batches(range(SIZE), 2)
 SIXES = in_batches(range(SIZE), 6)
-
-
-@pytest.fixture(params=LOADERS)
-def Loader(request):
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_images(tmp_path_factory.mktemp("images"))
-
-
-@pytest.fixture(params=DATA_SETS)
-def dataset(request, folder):
-    return data_set(request.param, folder)
 
 
 class FailsAt:

@@ -35,11 +35,6 @@ def Folder(request):
     return request.param
 
 
-@pytest.fixture(params=LOADERS)
-def Loader(request):
-    return request.param
-
-
 def write(path: Path, seed: int = 0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     picture(seed, 52, 50).save(path, "JPEG")

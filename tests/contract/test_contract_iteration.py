@@ -15,15 +15,12 @@ from torchvision.transforms import Compose
 from children import LIMIT
 from contract import (
     AUGMENT,
-    DATA_SETS,
-    LOADERS,
     OURS_IN_SHORT,
     SIZE,
     Numbers,
     Pulls,
     build,
     build_with_code,
-    data_set,
     in_batches,
     indices,
     made_by_caller,
@@ -34,26 +31,10 @@ from contract import (
     same,
     warns_as_today,
     without_chance,
-    write_images,
 )
 from waiting import never_read, when_asleep
 
 FIVES = in_batches(range(SIZE), 5)
-
-
-@pytest.fixture(params=LOADERS)
-def Loader(request):
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_images(tmp_path_factory.mktemp("images"))
-
-
-@pytest.fixture(params=DATA_SETS)
-def dataset(request, folder):
-    return data_set(request.param, folder)
 
 
 # Iterators

@@ -19,7 +19,6 @@ from torch.utils.data.datapipes.map import SequenceWrapper
 from children import LIMIT, Script
 from contract import (
     DATA_SETS,
-    LOADERS,
     OURS_IN_SHORT,
     SIZE,
     assert_in_threads,
@@ -30,27 +29,11 @@ from contract import (
     make_stuck,
     outcomes,
     same,
-    write_images,
 )
 from waiting import interrupted_in, never_read, until, until_asleep
 
 PAIRS = in_batches(range(SIZE), 2)
 SIXES = in_batches(range(SIZE), 6)
-
-
-@pytest.fixture(params=LOADERS)
-def Loader(request):
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_images(tmp_path_factory.mktemp("images"))
-
-
-@pytest.fixture(params=DATA_SETS)
-def dataset(request, folder):
-    return data_set(request.param, folder)
 
 
 def belongings() -> tuple[int, int, int]:

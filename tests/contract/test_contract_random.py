@@ -11,11 +11,8 @@ import torch.utils.data
 from torch.utils.data import DistributedSampler, RandomSampler
 
 from contract import (
-    DATA_SETS,
-    LOADERS,
     SIZE,
     build,
-    data_set,
     draw,
     in_batches,
     indices,
@@ -23,25 +20,9 @@ from contract import (
     made_by_workers,
     same,
     without_chance,
-    write_images,
 )
 
 FIVES = in_batches(range(SIZE), 5)
-
-
-@pytest.fixture(params=LOADERS)
-def Loader(request):
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_images(tmp_path_factory.mktemp("images"))
-
-
-@pytest.fixture(params=DATA_SETS)
-def dataset(request, folder):
-    return data_set(request.param, folder)
 
 
 def twin(generator: torch.Generator | None) -> torch.Generator:

@@ -15,38 +15,19 @@ from torchvision import tv_tensors
 from torchvision.datasets import ImageFolder
 
 from contract import (
-    DATA_SETS,
-    LOADERS,
     SIZE,
     Numbers,
     Stream,
     build,
     build_with_code,
-    data_set,
     in_batches,
     indices,
     made_by_workers,
     same,
     with_code,
-    write_images,
 )
 
 FIVES = in_batches(range(SIZE), 5)
-
-
-@pytest.fixture(params=LOADERS)
-def Loader(request):
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_images(tmp_path_factory.mktemp("images"))
-
-
-@pytest.fixture(params=DATA_SETS)
-def dataset(request, folder):
-    return data_set(request.param, folder)
 
 
 # What workers find
