@@ -15,7 +15,18 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "architecture.md"
 
 # From the ground up: a wing imports only from those before it. The one without a name is the public face, in `fastload` itself.
-WINGS = ("reports", "transforms", "engine", "datasets", "resume", "batches", "gpu", "", "commands")
+WINGS = (
+    "reports",
+    "transforms",
+    "engine",
+    "shards",
+    "datasets",
+    "resume",
+    "batches",
+    "gpu",
+    "",
+    "commands",
+)
 # The same for the core; the words that all rooms share lie in csrc itself, under all of them, and the bindings on top.
 FLOORS = ("words", "io", "index", "random", "image", "recipe", "jpeg", "engine", "bindings")
 

@@ -22,7 +22,16 @@ from fastload.engine.random_generators import (
     torch_state_from_json,
     torch_state_to_json,
 )
-from fastload.engine.sample_paths import name_of, opens
+from fastload.engine.sample_sources import (
+    ByteRange,
+    Encoded,
+    SampleSource,
+    engine_form_of,
+    file_of,
+    load_sample,
+    name_of,
+    opens,
+)
 from fastload.engine.thread_pools import AtWork, engine_of
 
 __all__ = [
@@ -30,20 +39,26 @@ __all__ = [
     "BackgroundThread",
     "BatchMemory",
     "BatchSamples",
+    "ByteRange",
     "Cancellation",
+    "Encoded",
     "Engine",
     "FileDataset",
     "GeneratorStates",
     "ItemLists",
     "Items",
+    "SampleSource",
     "as_they_were",
     "drawing",
     "end_first",
+    "engine_form_of",
     "engine_of",
     "file_dataset_of",
+    "file_of",
     "gives_its_files",
     "is_of_images",
     "items_of_files",
+    "load_sample",
     "name_of",
     "names_files",
     "opens",

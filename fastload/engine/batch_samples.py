@@ -12,7 +12,7 @@ import torch
 
 from fastload import _core
 from fastload.engine.file_dataset import FileDataset
-from fastload.engine.sample_paths import name_of
+from fastload.engine.sample_sources import engine_form_of, name_of
 from fastload.reports import FastloadError, kind_of, sample_error
 from fastload.transforms import Reading
 
@@ -39,13 +39,13 @@ class BatchSamples:
 
     Attributes:
         indices: as the sampler gave them, counted from the start of the data set.
-        paths, targets: of each, paths as text; None where the index is none.
+        paths, targets: of each, paths or other names as text; None where the index is none.
     """
 
     def __init__(self, find: Callable[[int], tuple[FileDataset, int]], indices: Sequence[Any], length: int) -> None:
         self.indices: list[int] = []
         self.paths: list[str | None] = []
-        self.sources: list[str | bytes] = []  # in the engine's form
+        self.sources: list[Any] = []  # in the engine's form
         self.targets: list[Any] = []
         self._causes: dict[int, Exception] = {}
         self._loads: list[Any] = []
@@ -53,18 +53,19 @@ class BatchSamples:
         for given in indices:
             # A bad index fails when its turn comes, like any bad sample: no bytes here, and load() raises.
             index, path, target = -1, None, None
+            form: Any = b""  # no bytes: load() is asked
             try:
                 index = operator.index(given)
                 files, within = find(index)
                 path, target = files.sample(within)
                 load = files.load
+                form = engine_form_of(path)
                 index += length if index < 0 else 0
             except Exception as error:
                 load = _raiser(error)
             self.indices.append(index)
-            name = name_of(path)
-            self.paths.append(name)
-            self.sources.append(b"" if name is None else name)  # no bytes: load() is asked
+            self.paths.append(name_of(path))
+            self.sources.append(form)
             self.targets.append(target)
             self._loads.append(load)
             self._given.append(path)

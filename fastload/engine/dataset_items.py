@@ -21,7 +21,7 @@ from fastload.engine.batch_samples import BatchSamples, pixel_limit
 from fastload.engine.cpu_share import share_of_cores
 from fastload.engine.file_dataset import FileDataset, file_dataset_of
 from fastload.engine.random_generators import drawing
-from fastload.engine.sample_paths import source_of
+from fastload.engine.sample_sources import engine_form_of, file_of
 from fastload.engine.thread_pools import AtWork, engine_of, leave_if_all_ends
 from fastload.reports import NotNative
 from fastload.transforms import Reading, read, why_modes_not_native
@@ -48,7 +48,7 @@ class Items:
         dataset = files.dataset
         path, target = files.sample(within)
         reading, form = self.recipe(dataset.transform)
-        array = self._read(source_of(path), reading, form, words)
+        array = self._read(engine_form_of(path), reading, form, words)
         if array is None:
             return dataset[within]  # Pillow knows, or raises; the generator is as it was
         sample = _as_torchvision_has_it(array, reading, path)
@@ -63,7 +63,7 @@ class Items:
         return sample, target
 
     def _read(
-        self, source: str | bytes, reading: Reading, form: _core.Target, words: tuple[int, int, int] | None
+        self, source: Any, reading: Reading, form: _core.Target, words: tuple[int, int, int] | None
     ) -> np.ndarray | None:
         """None: it cannot be made natively, and nothing was drawn."""
         opened = self._reader.open(source, pixel_limit())
@@ -188,12 +188,12 @@ class ItemLists:
         return engine
 
 
-def _as_torchvision_has_it(array: np.ndarray, reading: Reading, path: str) -> Any:
+def _as_torchvision_has_it(array: np.ndarray, reading: Reading, path: Any) -> Any:
     """The very object that the first transform of the tail would have been given."""
     pixelwise = reading.pixelwise
     if not reading.is_tensor:
         image = PIL.Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
-        with PIL.Image.open(path) as opened:
+        with PIL.Image.open(file_of(path)) as opened:
             image.info = dict(opened.info)
         return image
     tensor = torch.from_numpy(array)

@@ -10,10 +10,13 @@ import torchvision
 from torchvision.datasets import DatasetFolder, ImageFolder
 from torchvision.datasets.folder import default_loader, pil_loader
 
+from fastload.engine.sample_sources import load_sample
 from fastload.reports import NotNative
 from fastload.transforms import Reach, reach, together
 
-for _loader in (default_loader, pil_loader):
+# What a data set may have as its loader.
+_LOADERS = (default_loader, pil_loader, load_sample)
+for _loader in _LOADERS:
     reach(_loader)  # as it is when this is imported
 # What gives the items of data sets that name files; most have no __getitems__.
 _PLAIN: dict[str, list[Any]] = {"__getitem__": [], "__getitems__": [None]}
@@ -62,7 +65,7 @@ def items_of_files() -> Reach:
 
 @dataclass(frozen=True)
 class FileDataset:
-    """A data set that names files: ``samples[i]`` is ``(path, target)``.
+    """A data set that names files: ``samples[i]`` is ``(path, target)``, or a SampleSource in the path's place.
 
     Attributes:
         frozen: the samples as they were; None: they are read live, since users filter and replace them.
@@ -70,19 +73,19 @@ class FileDataset:
 
     dataset: Any
     has_targets: bool
-    frozen: Sequence[tuple[str, Any]] | None = None
+    frozen: Sequence[tuple[Any, Any]] | None = None
 
     def rests_on(self) -> tuple[Any, ...]:
         """What makes the data set one, to be compared by identity."""
         dataset = self.dataset
         return type(dataset), dataset.loader, getattr(dataset, "has_targets", True), vars(dataset).get("__getitems__")
 
-    def sample(self, index: int) -> tuple[str, Any]:
-        """Path and target."""
+    def sample(self, index: int) -> tuple[Any, Any]:
+        """Path, or SampleSource, and target."""
         path, target = (self.dataset.samples if self.frozen is None else self.frozen)[index]
         return path, target
 
-    def load(self, path: str) -> Any:
+    def load(self, path: Any) -> Any:
         """The RGB image as the plain loader would have it."""
         return self.dataset.loader(path)
 
@@ -90,7 +93,7 @@ class FileDataset:
 def file_dataset_of(dataset: Any, *, frozen: bool = False) -> FileDataset:
     """The data set, if its files are opened as torchvision opens them; raises NotNative if not."""
     name = f"{type(dataset).__module__}.{type(dataset).__qualname__}"
-    if dataset.loader not in (default_loader, pil_loader):
+    if dataset.loader not in _LOADERS:
         raise NotNative(f"the data set {name} has a loader of its own")
     if dataset.loader is default_loader and torchvision.get_image_backend() != "PIL":
         raise NotNative(f"torchvision's image backend is {torchvision.get_image_backend()}")

@@ -14,6 +14,7 @@ from fastload.reports.errors import (
     sample_error,
 )
 from fastload.reports.failed_samples import Ledger, Tolerance, checked_max_errors
+from fastload.reports.optional_libraries import needs
 from fastload.reports.statistics import Statistics
 
 __all__ = [
@@ -31,5 +32,6 @@ __all__ = [
     "TransformError",
     "checked_max_errors",
     "kind_of",
+    "needs",
     "sample_error",
 ]

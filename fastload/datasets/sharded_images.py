@@ -1,0 +1,105 @@
+"""Images that an index finds: what all data sets of shards have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from fastload.datasets.batched_getitems import GivesLists
+from fastload.engine import SampleSource, load_sample, names_files
+from fastload.shards import SampleIndex
+
+
+class IndexedSamples(Sequence[tuple[SampleSource, Any]]):
+    """Read-only: ``(source, target)`` of each sample, made when it is asked for.
+
+    Args:
+        index: where they are.
+        exclude: names of samples that are left out.
+    """
+
+    def __init__(self, index: SampleIndex, exclude: Iterable[str] = ()) -> None:
+        self.sample_index = index
+        self._rows: np.ndarray | None = None  # of the index; None: all
+        unwanted = frozenset(exclude)
+        if unwanted:
+            self._rows = np.array([row for row in range(len(index)) if index.name(row) not in unwanted], np.int64)
+
+    def __len__(self) -> int:
+        return len(self.sample_index) if self._rows is None else len(self._rows)
+
+    def row(self, i: int) -> int:
+        """Of the index."""
+        count = len(self)
+        if not -count <= i < count:
+            raise IndexError("index out of range")
+        return int(i % count if self._rows is None else self._rows[i])
+
+    def name(self, i: int) -> str:
+        return self.sample_index.name(self.row(i))
+
+    def targets(self) -> list[Any]:
+        column = self.sample_index.columns.target
+        if column is not None:
+            return list((column if self._rows is None else column[self._rows]).tolist())
+        return [self.sample_index.target(self.row(i)) for i in range(len(self))]
+
+    def __getitem__(self, i: Any) -> Any:
+        if isinstance(i, slice):
+            return [self[one] for one in range(*i.indices(len(self)))]
+        row = self.row(i.__index__())
+        return self.sample_index.source(row), self.sample_index.target(row)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self)} samples)"
+
+
+class ShardedImages(GivesLists, Dataset[Any]):
+    """Images of an index; the base class of :class:`WebDataset` and the like.
+
+    Items are ``(image, target)``, or ``image`` where the source has no targets. ``samples`` is a sequence of ``(source, target)``.
+
+    Attributes:
+        classes, class_to_idx: names of classes, as ImageFolder has them; empty where the source names none.
+    """
+
+    def __init__(
+        self,
+        index: SampleIndex,
+        transform: Callable[[Any], Any] | None = None,
+        target_transform: Callable[[Any], Any] | None = None,
+        *,
+        exclude: Iterable[str] = (),
+    ) -> None:
+        self.samples = IndexedSamples(index, exclude)
+        self.has_targets = index.target_kind != "none"
+        self.transform = transform
+        self.target_transform = target_transform
+        self.loader = load_sample
+        self.classes: list[str] = [str(name) for name in index.facts.get("classes", [])]
+        self.class_to_idx = {name: number for number, name in enumerate(self.classes)}
+
+    @property
+    def targets(self) -> list[Any] | None:
+        """The targets as a list, or None."""
+        return self.samples.targets() if self.has_targets else None
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Any:
+        source, target = self.samples[index]
+        image = self.loader(source)
+        if self.transform is not None:
+            image = self.transform(image)
+        if not self.has_targets:
+            return image
+        if self.target_transform is not None:
+            target = self.target_transform(target)
+        return image, target
+
+
+names_files(ShardedImages)

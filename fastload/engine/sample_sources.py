@@ -1,0 +1,131 @@
+"""What stands for a sample's bytes in a data set: anything that ``open`` takes, or a SampleSource, which is no file of its own."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import Any, BinaryIO
+
+import PIL.Image
+
+
+class SampleSource:
+    """The encoded bytes of one sample that is no file of its own.
+
+    Attributes:
+        name: for errors and for the ledger: where it is, in one line.
+    """
+
+    __slots__ = ("name",)
+    name: str
+
+    def engine_form(self) -> Any:
+        """What the engine reads: a path, ``(path, offset, length)``, bytes, or what ``csrc/bindings_source.h`` has beside these."""
+        raise NotImplementedError
+
+    def read(self) -> bytes:
+        """All its bytes, for who does not read as the engine does. Raises OSError."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    def __fspath__(self) -> str:
+        raise TypeError(f"{self.name} is no file of its own")
+
+
+class ByteRange(SampleSource):
+    """A run of bytes of a file: a member of an archive, a record, a page's value."""
+
+    __slots__ = ("length", "offset", "path")
+
+    def __init__(self, path: str, offset: int, length: int, name: str) -> None:
+        self.path = path
+        self.offset = offset
+        self.length = length
+        self.name = name
+
+    def engine_form(self) -> tuple[str, int, int]:
+        return self.path, self.offset, self.length
+
+    def read(self) -> bytes:
+        with open(self.path, "rb") as file:
+            file.seek(self.offset)
+            data = file.read(self.length)
+        if len(data) != self.length:
+            raise OSError(f"{self.path} is shorter than its index says: {len(data)} of {self.length} bytes are there")
+        return data
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ByteRange) and self.engine_form() == other.engine_form()
+
+    def __hash__(self) -> int:
+        return hash(self.engine_form())
+
+    def __reduce__(self) -> Any:
+        return ByteRange, (self.path, self.offset, self.length, self.name)
+
+
+class Encoded(SampleSource):
+    """Bytes in memory, of whatever has a buffer."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: Any, name: str) -> None:
+        self.data = data
+        self.name = name
+
+    def engine_form(self) -> Any:
+        return self.data
+
+    def read(self) -> bytes:
+        return bytes(self.data)
+
+
+def name_of(source: Any) -> str | None:
+    """A sample's name: that of a SampleSource, or the file's, of text, bytes or an ``os.PathLike``; None for what is none, as None
+    itself, or no path on this system."""
+    if isinstance(source, SampleSource):
+        return source.name
+    try:
+        name = source if isinstance(source, str) else os.fsdecode(source)
+        if not name.isascii():
+            os.fsencode(name)
+    except Exception:  # whatever a PathLike raises
+        return None
+    return None if "\0" in name else name
+
+
+def engine_form_of(source: Any) -> Any:
+    """What the engine reads. No bytes where there is no name: the plain loader is asked then, which may take the path all the same,
+    as a file descriptor, or says what is wrong with it."""
+    if isinstance(source, SampleSource):
+        return source.engine_form()
+    name = name_of(source)
+    return b"" if name is None else name
+
+
+def file_of(source: Any) -> str | bytes | os.PathLike[Any] | BinaryIO:
+    """What Pillow opens."""
+    return io.BytesIO(source.read()) if isinstance(source, SampleSource) else source
+
+
+def load_sample(source: Any) -> PIL.Image.Image:
+    """The RGB image of a sample, as torchvision's ``default_loader`` has it of a file."""
+    if isinstance(source, SampleSource):
+        return PIL.Image.open(io.BytesIO(source.read())).convert("RGB")
+    with open(source, "rb") as file:
+        return PIL.Image.open(file).convert("RGB")
+
+
+def opens(source: Any) -> bool:
+    """Whether ``open`` takes such a path, be there a file or not."""
+    if isinstance(source, SampleSource):
+        return True
+    try:
+        os.stat(source)
+    except OSError:
+        return True
+    except Exception:
+        return False
+    return True
