@@ -125,7 +125,7 @@ def _column(path: Path, body: Column, name: str, place: Any) -> Column:
     if end > len(body):
         raise BadIndexError(f"{path} is cut: column {name} ends behind it")
     column = body[start:end]
-    if zlib.crc32(column) != checksum:
+    if zlib.crc32(_bytes(column)) != checksum:
         raise BadIndexError(f"{path} is damaged: the checksum of column {name} is wrong")
     if start % dtype.itemsize:
         raise BadIndexError(f"{path} is damaged: column {name} begins at {start}")
@@ -133,7 +133,7 @@ def _column(path: Path, body: Column, name: str, place: Any) -> Column:
 
 
 def _bytes(column: Column) -> memoryview:
-    return memoryview(np.ascontiguousarray(column).view(np.uint8))
+    return np.ascontiguousarray(column).view(np.uint8).data
 
 
 def _rounded(size: int) -> int:
