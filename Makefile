@@ -33,11 +33,12 @@ test-all: install
 	@echo "== all tests"
 	@$(PYTEST) -m '' --timeout 1800
 
-# The tests where nothing helps them: busy cores, any order, no terminal. ROUNDS times.
+# The tests where nothing helps them: busy cores, any order, no terminal. ROUNDS times; TESTS: which.
 ROUNDS ?= 3
+TESTS ?= tests fastload
 test-gate: install
 	@echo "== gate"
-	@tests/gate.sh $(ROUNDS) $(PYTEST) $(CURDIR)/tests $(CURDIR)/fastload
+	@tests/gate.sh $(ROUNDS) $(PYTEST) $(abspath $(TESTS))
 
 # The oldest and the newest torch that fastload is for, each in an environment of its own: fresh batches, transforms and pixels are torch's.
 # SHORT=1: without what takes longest.
