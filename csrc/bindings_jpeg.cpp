@@ -125,6 +125,7 @@ void bind_jpeg(py::module_& module) {
   error.doc() = "args: (name of the code, message)";
   module.def("jpeg_header", &header, py::arg("data"), py::arg("max_pixels") = 0,
              "(width, height, ends_well) of a JPEG in memory.");
+  module.def("libjpeg_version", &jpeg::libjpeg_version);
   module.def("jpeg_entropies", [] {
     py::list names;
     for (const NamedEntropy& one : kEntropies) {

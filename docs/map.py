@@ -25,6 +25,7 @@ WINGS = (
     "batches",
     "gpu",
     "",
+    "diagnosis",
     "commands",
 )
 # The same for the core; the words that all rooms share lie in csrc itself, under all of them, and the bindings on top.

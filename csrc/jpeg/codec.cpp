@@ -24,7 +24,12 @@ Code code_of(int error) {
   }
 }
 
+#define AS_TEXT(what) #what
+#define VALUE_AS_TEXT(macro) AS_TEXT(macro)
+
 }  // namespace
+
+const char* libjpeg_version() { return VALUE_AS_TEXT(LIBJPEG_TURBO_VERSION); }
 
 Codec::Codec() {
   libjpeg.err = jpeg_std_error(&errors_);

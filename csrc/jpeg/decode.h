@@ -36,6 +36,9 @@ Entropy best_entropy();
 // Whether this processor can run it.
 bool has_entropy(Entropy entropy);
 
+// Of the libjpeg-turbo that is built in, as "2.1.5".
+const char* libjpeg_version();
+
 // Against small files that keep a decoder busy for long; progressive files have about ten scans.
 constexpr int kMaxScans = 500;
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from fastload.commands.doctor import doctor
 from fastload.commands.run import run
 from fastload.version import __version__
 
@@ -17,4 +18,5 @@ def main() -> None:
     """
 
 
+main.add_command(doctor)
 main.add_command(run)

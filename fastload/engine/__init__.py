@@ -4,7 +4,8 @@ from fastload._core import Engine
 from fastload.engine.background_threads import BackgroundThread, Cancellation, end_first
 from fastload.engine.batch_memory import BatchMemory, pins
 from fastload.engine.batch_samples import BatchSamples, pixel_limit, stand_in_indices
-from fastload.engine.cpu_share import share_of_cores
+from fastload.engine.control_groups import limiting_groups, unescaped
+from fastload.engine.cpu_share import cpu_quota, share_of_cores, usable_cores
 from fastload.engine.dataset_items import ItemLists, Items
 from fastload.engine.file_dataset import (
     FileDataset,
@@ -49,6 +50,7 @@ __all__ = [
     "Items",
     "SampleSource",
     "as_they_were",
+    "cpu_quota",
     "drawing",
     "end_first",
     "engine_form_of",
@@ -58,6 +60,7 @@ __all__ = [
     "gives_its_files",
     "is_of_images",
     "items_of_files",
+    "limiting_groups",
     "load_sample",
     "name_of",
     "names_files",
@@ -68,5 +71,7 @@ __all__ = [
     "stand_in_indices",
     "torch_state_from_json",
     "torch_state_to_json",
+    "unescaped",
+    "usable_cores",
     "why_items_differ",
 ]

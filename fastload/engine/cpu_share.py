@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import torch.utils.data
 
-_ROOT = Path("/")
+from fastload.engine.control_groups import ROOT, limiting_groups
 
 
 def share_of_cores() -> int:
@@ -20,15 +20,20 @@ def share_of_cores() -> int:
     return max(1, usable_cores() // (workers * _local_ranks()))
 
 
-def usable_cores(root: Path = _ROOT) -> int:
+def usable_cores(root: Path = ROOT) -> int:
     """The cores that this process may run on, or fewer where its control groups grant less time; part of a core counts as one.
 
     Args:
         root: where ``/proc`` and the control groups' file systems are found.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = min(_quotas(root), default=math.inf)
+    quota = cpu_quota(root)
     return cores if quota >= cores else max(1, math.ceil(quota))
+
+
+def cpu_quota(root: Path = ROOT) -> float:
+    """The time that this process's control groups grant, in cores; infinite where they set no limit."""
+    return min(_quotas(root), default=math.inf)
 
 
 def _local_ranks() -> int:
@@ -38,7 +43,7 @@ def _local_ranks() -> int:
 
 def _quotas(root: Path) -> Iterator[float]:
     """In cores: of this process's control group and of every one that it lies in."""
-    for group in _groups(root):
+    for group in limiting_groups("cpu", root):
         try:
             if (group / "cpu.max").exists():  # version 2
                 quota, period = (group / "cpu.max").read_text().split()
@@ -49,35 +54,3 @@ def _quotas(root: Path) -> Iterator[float]:
                 yield int(quota) / int(period)
         except (OSError, ValueError):
             continue  # the root of version 2 has no limit, and a file that cannot be read sets none
-
-
-def _groups(root: Path) -> Iterator[Path]:
-    """The folders of the control groups that limit this process's time, each before the one that it lies in."""
-    try:
-        memberships = (root / "proc/self/cgroup").read_text().splitlines()
-        mounts = (root / "proc/self/mountinfo").read_text().splitlines()
-    except (OSError, ValueError):
-        return
-    for membership in memberships:
-        # "0::/path" of version 2; "4:cpu,cpuacct:/path" of version 1
-        number, _, rest = membership.partition(":")
-        controllers, _, path = rest.partition(":")
-        if number != "0" and "cpu" not in controllers.split(","):
-            continue
-        for mount in mounts:
-            # "31 23 0:28 <the group that is seen> <where> options … - <file system> <source> <its options>"
-            own, _, system = mount.partition(" - ")
-            if not system.startswith("cgroup2 " if number == "0" else "cgroup "):
-                continue
-            if number != "0" and "cpu" not in system.split()[-1].split(","):
-                continue
-            seen, where = map(_unescaped, own.split()[3:5])
-            top, inside = root / where.lstrip("/"), PurePosixPath(path)
-            # In a container the path may be the host's, of which nothing but the mount is seen.
-            below = inside.relative_to(seen) if inside.is_relative_to(seen) else PurePosixPath()
-            yield from (top / step for step in (below, *below.parents))
-
-
-def _unescaped(path: str) -> str:
-    """As mountinfo writes it: a space is \\040."""
-    return path.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
