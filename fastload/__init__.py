@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from fastload.datasets import ImageFiles, ImageFolder
+    from fastload.datasets import ImageFiles, ImageFolder, Parquet, from_hf
     from fastload.gpu import GpuDecode
     from fastload.installation import install, uninstall
     from fastload.loader import DataLoader, require_native
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         TooManyErrors,
         TransformError,
     )
+    from fastload.shards import write_parquet
     from fastload.stateful import StatefulDataLoader
 
 # Where each name lives. A name is imported when it is first asked for, so that `fastload run` starts a script without torch.
@@ -35,14 +36,17 @@ _HOMES = {
     "ImageFiles": "datasets",
     "ImageFolder": "datasets",
     "NotNativeError": "reports",
+    "Parquet": "datasets",
     "ReadError": "reports",
     "SampleError": "reports",
     "StatefulDataLoader": "stateful",
     "TooManyErrors": "reports",
     "TransformError": "reports",
+    "from_hf": "datasets",
     "install": "installation",
     "require_native": "loader",
     "uninstall": "installation",
+    "write_parquet": "shards",
 }
 
 __all__ = [
@@ -54,15 +58,18 @@ __all__ = [
     "ImageFiles",
     "ImageFolder",
     "NotNativeError",
+    "Parquet",
     "ReadError",
     "SampleError",
     "StatefulDataLoader",
     "TooManyErrors",
     "TransformError",
     "__version__",
+    "from_hf",
     "install",
     "require_native",
     "uninstall",
+    "write_parquet",
 ]
 
 

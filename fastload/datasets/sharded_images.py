@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
 
 from fastload.datasets.batched_getitems import GivesLists
+from fastload.datasets.excluded_names import Exclude, excluded_names
 from fastload.engine import SampleSource, load_sample, names_files
 from fastload.shards import SampleIndex
 
 
-class IndexedSamples(Sequence[tuple[SampleSource, Any]]):
+class IndexedSamples(Sequence[tuple[SampleSource | str, Any]]):
     """Read-only: ``(source, target)`` of each sample, made when it is asked for.
 
     Args:
         index: where they are.
-        exclude: names of samples that are left out.
+        exclude: names of samples that are left out, or a file of them, one a line.
     """
 
-    def __init__(self, index: SampleIndex, exclude: Iterable[str] = ()) -> None:
+    def __init__(self, index: SampleIndex, exclude: Exclude = None) -> None:
         self.sample_index = index
         self._rows: np.ndarray | None = None  # of the index; None: all
-        unwanted = frozenset(exclude)
+        unwanted = excluded_names(exclude)
         if unwanted:
             self._rows = np.array([row for row in range(len(index)) if index.name(row) not in unwanted], np.int64)
 
@@ -72,7 +73,7 @@ class ShardedImages(GivesLists, Dataset[Any]):
         transform: Callable[[Any], Any] | None = None,
         target_transform: Callable[[Any], Any] | None = None,
         *,
-        exclude: Iterable[str] = (),
+        exclude: Exclude = None,
     ) -> None:
         self.samples = IndexedSamples(index, exclude)
         self.has_targets = index.target_kind != "none"

@@ -15,6 +15,7 @@ from fastload.reports.errors import (
 )
 from fastload.reports.failed_samples import Ledger, Tolerance, checked_max_errors
 from fastload.reports.optional_libraries import needs
+from fastload.reports.progress_line import ProgressLine
 from fastload.reports.statistics import Statistics
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Ledger",
     "NotNative",
     "NotNativeError",
+    "ProgressLine",
     "ReadError",
     "SampleError",
     "Statistics",

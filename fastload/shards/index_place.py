@@ -38,9 +38,10 @@ def kept_index(format_name: str, shards: Sequence[Shard], settings: Mapping[str,
         with _one_at_a_time(place.parent) as is_writable:
             if not is_writable:
                 continue
-            found = _read(place, format_name, settings)
-            if found is not None and found.is_of(shards):
-                return found.at(shards)  # another process has made it
+            for other in places:
+                found = _read(other, format_name, settings)
+                if found is not None and found.is_of(shards):
+                    return found.at(shards)  # another process has made it
             return _written(_built(build, shards, older, settings), places[number:])
     return _built(build, shards, older, settings)
 
@@ -86,8 +87,9 @@ def _read(place: Path, format_name: str, settings: Mapping[str, Any]) -> SampleI
 
 
 def _written(index: SampleIndex, places: Sequence[Path]) -> SampleIndex:
-    """Mapped from the first of these places where it could be written."""
-    for place in places:
+    """Mapped from the first of these places where it could be written. What was unpacked lies in the user's cache folder, and so
+    does an index that knows it: another machine's is another."""
+    for place in places[-1:] if index.unpacked else places:
         with contextlib.suppress(OSError):
             place.parent.mkdir(parents=True, exist_ok=True)
             index.write(place)

@@ -49,6 +49,8 @@ class SampleColumns:
         name_starts, names: int64 [n + 1] and uint8: each sample's name in UTF-8.
         target: int64 [n]; None where targets are text, or there are none.
         target_starts, targets: where they are text or JSON, as the names.
+        is_file: uint8 [n], 1 where a sample is a file of its own: its name is the path, counted from its shard's folder.
+            None: none is.
     """
 
     shard: Column
@@ -59,6 +61,7 @@ class SampleColumns:
     target: Column | None = None
     target_starts: Column | None = None
     targets: Column | None = None
+    is_file: Column | None = None
 
     def __len__(self) -> int:
         return len(self.shard)
@@ -73,6 +76,7 @@ _COLUMN_TYPES = {
     "target": "<i8",
     "target_starts": "<i8",
     "targets": "|u1",
+    "is_file": "|u1",
 }
 
 
@@ -84,6 +88,7 @@ class SampleIndex:
         settings: what was looked for in them, JSON; an index for other settings is another one.
         facts: what was found beside the samples, JSON: ``classes``, ``label_base``, ``skipped`` and the like.
         target_kind: one of TARGET_KINDS.
+        unpacked: files that were made from shards whose samples do not lie in them as they are; numbered after the shards.
         path: the file that it is mapped from, or None.
     """
 
@@ -96,6 +101,7 @@ class SampleIndex:
         target_kind: str = "int",
         settings: Mapping[str, Any] | None = None,
         facts: Mapping[str, Any] | None = None,
+        unpacked: Sequence[Shard] = (),
         path: str | None = None,
     ) -> None:
         self.format_name = format_name
@@ -104,6 +110,7 @@ class SampleIndex:
         self.target_kind = target_kind
         self.settings = dict(settings or {})
         self.facts = dict(facts or {})
+        self.unpacked = list(unpacked)
         self.path = path
         self._check(path or "these samples")
 
@@ -114,11 +121,14 @@ class SampleIndex:
         return _text(self.columns.name_starts, self.columns.names, row)
 
     def shard(self, row: int) -> Shard:
-        return self.shards[int(self.columns.shard[row])]
+        number = int(self.columns.shard[row])
+        return self.shards[number] if number < len(self.shards) else self.unpacked[number - len(self.shards)]
 
-    def source(self, row: int) -> SampleSource:
-        """The encoded image."""
-        path = self.shards[int(self.columns.shard[row])].path
+    def source(self, row: int) -> SampleSource | str:
+        """The encoded image, or the path of its file."""
+        path = self.shard(row).path
+        if self.columns.is_file is not None and self.columns.is_file[row]:
+            return os.path.join(os.path.dirname(path), self.name(row))
         offset, length = int(self.columns.offset[row]), int(self.columns.length[row])
         return ByteRange(path, offset, length, f"{path}, sample {self.name(row)} at byte {offset}")
 
@@ -133,8 +143,9 @@ class SampleIndex:
         return json.loads(text) if self.target_kind == "json" else text
 
     def is_of(self, shards: Sequence[Shard]) -> bool:
-        """Whether these files, wherever they lie now, are as they were."""
-        return [(s.size, s.version) for s in self.shards] == [(s.size, s.version) for s in shards]
+        """Whether these files, wherever they lie now, are as they were, and what was unpacked is still there."""
+        same = [(s.size, s.version) for s in self.shards] == [(s.size, s.version) for s in shards]
+        return same and all(map(_is_as_it_was, self.unpacked))
 
     def at(self, shards: Sequence[Shard]) -> SampleIndex:
         """The same, of the same files where they lie now."""
@@ -150,6 +161,7 @@ class SampleIndex:
             "target": self.target_kind,
             "settings": self.settings,
             "facts": self.facts,
+            "unpacked": [asdict(shard) for shard in self.unpacked],
         }
         columns = {name: getattr(self.columns, name) for name in _COLUMN_TYPES}
         write_index(path, header, {name: column for name, column in columns.items() if column is not None})
@@ -161,19 +173,37 @@ class SampleIndex:
         if header.get("kind") != KIND:
             raise BadIndexError(f"{os.fspath(path)} is no index of samples")
         try:
-            shards = [Shard(str(s["path"]), int(s["size"]), str(s["version"])) for s in header["shards"]]
+            shards, unpacked = (
+                [Shard(str(s["path"]), int(s["size"]), str(s["version"])) for s in listed]
+                for listed in (header["shards"], header.get("unpacked", []))
+            )
             known = {name: columns[name] for name in _COLUMN_TYPES if name in columns}
             settings, facts = dict(header["settings"]), dict(header["facts"])
             named, kind = str(header["format"]), str(header["target"])
             found = SampleColumns(**known)
         except (KeyError, TypeError, ValueError) as error:
             raise BadIndexError(f"{os.fspath(path)} is damaged: {error!r}") from error
-        return cls(named, shards, found, target_kind=kind, settings=settings, facts=facts, path=os.path.abspath(path))
+        return cls(
+            named,
+            shards,
+            found,
+            target_kind=kind,
+            settings=settings,
+            facts=facts,
+            unpacked=unpacked,
+            path=os.path.abspath(path),
+        )
 
     def __reduce__(self) -> Any:
         if self.path is not None:
             return _mapped_again, (self.path, len(self), self.shards)
-        return _from_parts, (self.format_name, self.shards, self.columns, self.target_kind, self.settings, self.facts)
+        more = {
+            "target_kind": self.target_kind,
+            "settings": self.settings,
+            "facts": self.facts,
+            "unpacked": self.unpacked,
+        }
+        return _from_parts, (self.format_name, self.shards, self.columns, more)
 
     def _check(self, where: str) -> None:
         columns, count = self.columns, len(self.columns)
@@ -195,9 +225,10 @@ class SampleIndex:
                 raise BadIndexError(f"{where} is damaged: texts begin nowhere")
         if count == 0:
             return
-        if int(columns.shard.max()) >= len(self.shards):
+        files = self.shards + self.unpacked
+        if int(columns.shard.max()) >= len(files):
             raise BadIndexError(f"{where} is damaged: samples of a shard that is not there")
-        sizes = np.array([shard.size for shard in self.shards], np.int64)[columns.shard]
+        sizes = np.array([shard.size for shard in files], np.int64)[columns.shard]
         if int(columns.offset.min()) < 0 or int(columns.length.min()) < 0:
             raise BadIndexError(f"{where} is damaged: negative offsets or lengths")
         if bool((columns.offset > sizes - columns.length).any()):
@@ -223,12 +254,12 @@ def _mapped_again(path: str, count: int, shards: list[Shard]) -> SampleIndex:
     return index.at(shards)
 
 
-def _from_parts(
-    format_name: str,
-    shards: list[Shard],
-    columns: SampleColumns,
-    target_kind: str,
-    settings: dict[str, Any],
-    facts: dict[str, Any],
-) -> SampleIndex:
-    return SampleIndex(format_name, shards, columns, target_kind=target_kind, settings=settings, facts=facts)
+def _from_parts(format_name: str, shards: list[Shard], columns: SampleColumns, more: dict[str, Any]) -> SampleIndex:
+    return SampleIndex(format_name, shards, columns, **more)
+
+
+def _is_as_it_was(shard: Shard) -> bool:
+    try:
+        return Shard.of_file(shard.path) == shard
+    except OSError:
+        return False

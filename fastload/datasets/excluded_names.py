@@ -1,0 +1,37 @@
+"""Names of samples that a data set leaves out: given one by one, or in a file, as ``fastload verify --list`` writes it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+
+# What a data set takes as ``exclude``.
+Exclude = str | os.PathLike[str] | Iterable[str] | None
+
+
+def excluded_names(exclude: Exclude) -> frozenset[str]:
+    """The names. Of a file: one a line, UTF-8; a line that begins with a quotation mark is a JSON string. Raises OSError, and
+    ValueError for a line that is no such string."""
+    if exclude is None:
+        return frozenset()
+    if not isinstance(exclude, str | os.PathLike):
+        return frozenset(exclude)
+    with open(exclude, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        lines = file.read().split("\n")
+    names = set()
+    for number, line in enumerate(lines, 1):
+        if not line.startswith('"'):
+            names.add(line.removesuffix("\r"))
+            continue
+        try:
+            names.add(str(json.loads(line)))
+        except ValueError as error:
+            raise ValueError(f"{os.fspath(exclude)}, line {number}: {error}") from error
+    return frozenset(names - {""})
+
+
+def name_line(name: str) -> str:
+    """A name as a line of such a file."""
+    is_plain = name and name.isprintable() and not name.startswith('"') and name == name.strip()
+    return f"{name}\n" if is_plain else f"{json.dumps(name)}\n"

@@ -1,0 +1,279 @@
+"""Parquet and Arrow files -> index of their samples. Uncompressed values are found in the file itself; others are unpacked once."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastload.reports import ProgressLine, needs
+from fastload.shards.arrow_columns import (
+    Targets,
+    buffer_places,
+    class_names,
+    encoded_and_paths,
+    image_field,
+    is_bytes,
+    is_text,
+    target_column,
+    targets_of,
+)
+from fastload.shards.arrow_samples import joined, joined_paths, sample_columns
+from fastload.shards.index_file import Column
+from fastload.shards.index_place import kept_index
+from fastload.shards.parquet_pages import UnreadPages, value_places
+from fastload.shards.sample_index import SampleIndex, Shard
+from fastload.shards.unpacked_values import unpacked
+
+FORMAT = "parquet"
+ENDINGS = (".parquet", ".arrow", ".feather")
+# Rows that pyarrow unpacks at once: a few MB of photos.
+_ROWS_AT_ONCE = 64
+# Of `datasets`' names for the files of one split.
+_SPLIT = re.compile(r"^(.*)-\d+-of-\d+\.\w+$")
+
+
+@dataclass
+class _Images:
+    """Of one file: where the bytes of each sample are (length -1: not there), in ``values`` or else in the file itself."""
+
+    offsets: Column
+    lengths: Column
+    paths: list[Any] | None
+    targets: Targets
+    classes: list[str]
+    values: Shard | None = None
+
+
+def index_parquet(files: Sequence[str], image: str, target: str | None) -> SampleIndex:
+    """The samples of these files, in their order. Raises ValueError, OSError, ImportError without pyarrow, and pyarrow's errors for
+    damaged files, with their names."""
+    shards = [Shard.of_file(file) for file in files]
+    return kept_index(FORMAT, shards, {"image": image, "target": target}, lambda now, _: _built(now, image, target))
+
+
+def parquet_files(files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
+    """Of a file, a pattern, a folder, or several of these; patterns and folders in order of name. Raises FileNotFoundError, and
+    ValueError for a folder that holds more than one split."""
+    if not isinstance(files, str | os.PathLike):
+        return [found for one in files for found in parquet_files(one)]
+    named = os.fspath(files)
+    if os.path.isdir(named):
+        inside = sorted(str(path) for path in Path(named).iterdir() if path.suffix in ENDINGS)
+        splits = {match[1] for path in inside if (match := _SPLIT.match(os.path.basename(path)))}
+        if len(splits) > 1:
+            raise ValueError(f"{named} holds several splits, {', '.join(sorted(splits))}: name one, as {named}/NAME-*")
+        if inside:
+            return inside
+        raise FileNotFoundError(f"{named} holds no files that end in {', '.join(ENDINGS)}")
+    if os.path.exists(named) or not glob.has_magic(named):
+        return [named]
+    if found := sorted(glob.glob(named, recursive=True)):
+        return found
+    raise FileNotFoundError(f"no file matches {named}")
+
+
+def _built(shards: Sequence[Shard], image: str, target: str | None) -> SampleIndex:
+    needs("pyarrow", "parquet", "fastload.Parquet")
+    read = [_of_file(shard, image, target) for shard in shards]
+    classes = _agreed(shards, [one.classes for one in read if one.classes])
+    kinds = {one.targets.kind for one in read}
+    if len(kinds) > 1:
+        raise ValueError(f"targets are not of one kind in all files: {', '.join(sorted(kinds))}")
+    files = [one.values for one in read if one.values is not None]
+    numbers = iter(range(len(shards), len(shards) + len(files)))
+    parts = [(number if one.values is None else next(numbers), one) for number, one in enumerate(read)]
+    columns = sample_columns(
+        joined(np.where(one.lengths < 0, i, number) for i, (number, one) in enumerate(parts)),
+        joined(one.offsets for one in read),
+        joined(one.lengths for one in read),
+        joined_paths([(len(one.lengths), one.paths) for one in read]),
+        [one.targets for one in read],
+        [(Path(shard.path).stem, len(one.lengths)) for shard, one in zip(shards, read, strict=True)],
+    )
+    kind = next(iter(kinds), "none")
+    return SampleIndex(FORMAT, shards, columns, target_kind=kind, facts={"classes": classes}, unpacked=files)
+
+
+def _of_file(shard: Shard, image: str, target: str | None) -> _Images:
+    pyarrow = needs("pyarrow", "parquet")
+    with open(shard.path, "rb") as file:
+        magic = file.read(6)
+    try:
+        if magic[:4] == b"PAR1":
+            return _of_parquet(shard, image, target)
+        if magic == b"ARROW1" or magic[:4] == b"\xff\xff\xff\xff":
+            return _of_arrow(shard, image, target, is_stream=magic != b"ARROW1")
+    except (pyarrow.ArrowException, UnreadPages, UnicodeDecodeError) as error:
+        raise ValueError(f"{shard.path} is damaged: {error}") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise ValueError(f"{shard.path} is damaged: {error}") from error  # pyarrow's, for what it cannot read
+    raise ValueError(f"{shard.path} is neither a Parquet nor an Arrow file")
+
+
+def _of_parquet(shard: Shard, image: str, target: str | None) -> _Images:
+    parquet = needs("pyarrow.parquet", "parquet")
+    with parquet.ParquetFile(shard.path, pre_buffer=False) as file:
+        schema, rows = file.schema_arrow, file.metadata.num_rows
+        kind = image_field(schema, image, shard.path)
+        target = target_column(schema, image, target, shard.path)
+        if rows > 8 * shard.size:
+            raise ValueError(f"{shard.path} is damaged: {rows} rows in {shard.size} bytes")
+        wanted = [] if target is None else [target]
+        leaf = image
+        if not is_bytes(kind) and not is_text(kind):
+            leaf = f"{image}.bytes"
+            if "path" in (kind.field(i).name for i in range(kind.num_fields)):
+                wanted.append(f"{image}.path")
+        elif is_text(kind):
+            wanted.append(image)
+        table = file.read(columns=wanted, use_threads=False)
+        if len(table) != rows:
+            raise ValueError(f"{shard.path} is damaged: {len(table)} rows, and {rows} in its metadata")
+        paths = None
+        if is_text(kind):
+            paths = table.column(image).chunks
+        elif f"{image}.path" in wanted:
+            paths = [chunk.flatten()[0] for chunk in table.column(image).chunks]
+        targets = targets_of(None if target is None else table.column(target), schema.metadata, shard.path)
+        found = _Images(*_nowhere(rows), paths, targets, class_names(schema.metadata, target))
+        if is_bytes(kind) or (leaf != image and is_bytes(kind.field("bytes").type)):
+            try:
+                found.offsets, found.lengths = _in_pages(file, shard.path, image, leaf)
+            except UnreadPages:
+                found.values, found.offsets, found.lengths = _unpacked_pages(file, shard, image, leaf)
+    if len(found.lengths) != rows:
+        raise ValueError(f"{shard.path} is damaged: {len(found.lengths)} images in {rows} rows")
+    return found
+
+
+def _leaf_number(metadata: Any, leaf: str) -> int:
+    numbers = [i for i in range(metadata.num_columns) if metadata.schema.column(i).path == leaf]
+    if len(numbers) != 1:
+        raise UnreadPages(f"{len(numbers)} columns {leaf}")
+    return numbers[0]
+
+
+def _in_pages(file: Any, path: str, image: str, leaf: str) -> tuple[Column, Column]:
+    """Offsets and lengths of values in the file itself; UnreadPages where they do not lie there as they are."""
+    metadata = file.metadata
+    number = _leaf_number(metadata, leaf)
+    described = metadata.schema.column(number)
+    if described.physical_type != "BYTE_ARRAY" or described.max_repetition_level:
+        raise UnreadPages(described.physical_type)
+    chunks = [metadata.row_group(i).column(number) for i in range(metadata.num_row_groups)]
+    if any(chunk.compression != "UNCOMPRESSED" or chunk.file_path for chunk in chunks):
+        raise UnreadPages("compressed")
+    places = []
+    with open(path, "rb", buffering=4096) as pages:
+        for chunk in chunks:
+            start = chunk.data_page_offset
+            if chunk.has_dictionary_page and chunk.dictionary_page_offset is not None:
+                start = min(start, chunk.dictionary_page_offset)
+            places.append(
+                value_places(
+                    pages, start, chunk.total_compressed_size, chunk.num_values, described.max_definition_level
+                )
+            )
+    offsets, lengths = joined(place[0] for place in places), joined(place[1] for place in places)
+    _compare_first(_parquet_values(file, image, leaf, rows=1), path, offsets, lengths)
+    return offsets, lengths
+
+
+def _compare_first(values: Iterator[Any], path: str, offsets: Column, lengths: Column) -> None:
+    """UnreadPages where pyarrow reads another first value."""
+    for array in values:
+        with open(path, "rb") as pages:
+            pages.seek(int(offsets[0]))
+            ours = pages.read(int(lengths[0])) if lengths[0] >= 0 else None
+        if ours != array[0].as_py():
+            raise UnreadPages("other values than pyarrow's")
+        return
+
+
+def _parquet_values(file: Any, image: str, leaf: str, rows: int = _ROWS_AT_ONCE) -> Iterator[Any]:
+    for batch in file.iter_batches(batch_size=rows, columns=[leaf], use_threads=False):
+        yield encoded_and_paths(batch.column(image))[0]
+
+
+def _unpacked_pages(file: Any, shard: Shard, image: str, leaf: str) -> tuple[Shard, Column, Column]:
+    metadata = file.metadata
+    number = _leaf_number(metadata, leaf)
+    size = sum(metadata.row_group(i).column(number).total_uncompressed_size for i in range(metadata.num_row_groups))
+    with ProgressLine(f"unpacking {os.path.basename(shard.path)}", size, "bytes") as line:
+        return unpacked(shard, image, size, lambda: _parquet_values(file, image, leaf), line.add)
+
+
+def _of_arrow(shard: Shard, image: str, target: str | None, *, is_stream: bool) -> _Images:
+    pyarrow = needs("pyarrow", "parquet")
+    with pyarrow.memory_map(shard.path) as mapped:
+        whole = mapped.read_buffer(shard.size)
+        reader = pyarrow.ipc.open_stream(whole) if is_stream else pyarrow.ipc.open_file(whole)
+        schema = reader.schema
+        kind = image_field(schema, image, shard.path)
+        target = target_column(schema, image, target, shard.path)
+        batches = list(reader) if is_stream else [reader.get_batch(i) for i in range(reader.num_record_batches)]
+        for batch in batches:
+            batch.validate()
+        images = [encoded_and_paths(_checked(batch.column(image))) for batch in batches]
+        paths = [paths for _, paths in images if paths is not None]
+        wanted = None
+        if target is not None:
+            wanted = pyarrow.chunked_array(
+                [_checked(batch.column(target)) for batch in batches], schema.field(target).type
+            )
+        targets = targets_of(wanted, schema.metadata, shard.path)
+        found = _Images(
+            *_nowhere(sum(len(batch) for batch in batches)),
+            paths or None,
+            targets,
+            class_names(schema.metadata, target),
+        )
+        if is_text(kind):
+            return found
+        values = [array for array, _ in images]
+        places = [_in_map(array, whole) for array in values]
+        if all(place is not None for place in places):
+            found.offsets = joined(place[0] for place in places if place is not None)
+            found.lengths = joined(place[1] for place in places if place is not None)
+        else:
+            size = sum(array.nbytes for array in values)
+            with ProgressLine(f"unpacking {os.path.basename(shard.path)}", size, "bytes") as line:
+                found.values, found.offsets, found.lengths = unpacked(
+                    shard, image, size, lambda: iter(values), line.add
+                )
+        return found
+
+
+def _in_map(array: Any, whole: Any) -> tuple[Column, Column] | None:
+    """Offsets in the file that is mapped as ``whole``, and lengths; None where the values are not in it."""
+    starts, lengths, data = buffer_places(array)
+    if data is None or data.size == 0:
+        return starts, np.minimum(lengths, 0) if data is None else lengths
+    begin = data.address - whole.address
+    if begin < 0 or begin + data.size > whole.size:
+        return None
+    return starts + begin, lengths
+
+
+def _checked(array: Any) -> Any:
+    array.validate(full=True)
+    return array
+
+
+def _nowhere(rows: int) -> tuple[Column, Column]:
+    return np.zeros(rows, np.int64), np.full(rows, -1, np.int64)
+
+
+def _agreed(shards: Sequence[Shard], classes: list[list[str]]) -> list[str]:
+    if any(names != classes[0] for names in classes):
+        raise ValueError(f"{shards[0].path} and the others do not have the same names of classes")
+    return classes[0] if classes else []
