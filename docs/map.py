@@ -25,6 +25,7 @@ WINGS = (
     "batches",
     "gpu",
     "",
+    "conversion",
     "diagnosis",
     "commands",
 )

@@ -5,7 +5,10 @@ from __future__ import annotations
 import click
 
 from fastload.commands.doctor import doctor
+from fastload.commands.info import info
+from fastload.commands.preview import preview
 from fastload.commands.run import run
+from fastload.commands.verify import verify
 from fastload.version import __version__
 
 
@@ -19,4 +22,7 @@ def main() -> None:
 
 
 main.add_command(doctor)
+main.add_command(info)
+main.add_command(preview)
 main.add_command(run)
+main.add_command(verify)

@@ -6,16 +6,24 @@ from fastload.datasets.hugging_face import from_hf
 from fastload.datasets.image_files import ImageFiles
 from fastload.datasets.image_folder import ImageFolder
 from fastload.datasets.parquet import Parquet
-from fastload.datasets.sharded_images import ShardedImages
+from fastload.datasets.sample_names import sample_name
+from fastload.datasets.sharded_images import IndexedSamples, ShardedImages
+from fastload.datasets.source_kinds import KINDS, SourceKind, kind_of_source, open_source
 
 __all__ = [
+    "KINDS",
     "ImageFiles",
     "ImageFolder",
+    "IndexedSamples",
     "Located",
     "Parquet",
     "ShardedImages",
+    "SourceKind",
     "excluded_names",
     "from_hf",
+    "kind_of_source",
     "locate",
     "name_line",
+    "open_source",
+    "sample_name",
 ]

@@ -35,3 +35,8 @@ def name_line(name: str) -> str:
     """A name as a line of such a file."""
     is_plain = name and name.isprintable() and not name.startswith('"') and name == name.strip()
     return f"{name}\n" if is_plain else f"{json.dumps(name)}\n"
+
+
+def path_below(path: str, root: str | os.PathLike[str]) -> str:
+    """The name of a file in a class folder, with "/"."""
+    return os.path.relpath(path, root).replace(os.sep, "/")

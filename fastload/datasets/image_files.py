@@ -10,8 +10,9 @@ from torch.utils.data import Dataset
 from torchvision.datasets.folder import default_loader
 
 from fastload.datasets.batched_getitems import GivesLists
+from fastload.datasets.excluded_names import Exclude, excluded_names
 from fastload.datasets.sample_table import SampleTable
-from fastload.engine import names_files
+from fastload.engine import name_of, names_files
 
 
 class ImageFiles(GivesLists, Dataset[Any]):
@@ -22,6 +23,7 @@ class ImageFiles(GivesLists, Dataset[Any]):
         targets: as many integers, or None; then an item is the image alone.
         transform: torchvision transform of the RGB image.
         target_transform: of the target.
+        exclude: paths of samples that are left out, or a file of paths, one a line.
 
     Items are ``(image, target)``, or ``image`` without targets. ``samples`` is a sequence of ``(path, target)``; the target is
     -1 where there are none.
@@ -33,11 +35,16 @@ class ImageFiles(GivesLists, Dataset[Any]):
         targets: Iterable[int] | None = None,
         transform: Callable[[Any], Any] | None = None,
         target_transform: Callable[[Any], Any] | None = None,
+        *,
+        exclude: Exclude = None,
     ) -> None:
         if targets is None:
-            self.samples = SampleTable((path, -1) for path in paths)
+            samples: Any = ((path, -1) for path in paths)
         else:
-            self.samples = SampleTable((path, int(target)) for path, target in zip(paths, targets, strict=True))
+            samples = ((path, int(target)) for path, target in zip(paths, targets, strict=True))
+        if unwanted := excluded_names(exclude):
+            samples = (sample for sample in samples if name_of(sample[0]) not in unwanted)
+        self.samples = SampleTable(samples)
         self.has_targets = targets is not None
         self.transform = transform
         self.target_transform = target_transform

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torchvision.datasets
 import torchvision.datasets.folder
 
 from fastload.datasets.batched_getitems import GivesLists
+from fastload.datasets.excluded_names import Exclude, excluded_names, path_below
 from fastload.datasets.sample_table import SampleTable
 from fastload.engine import names_files
 
@@ -18,7 +20,32 @@ class ImageFolder(GivesLists, torchvision.datasets.ImageFolder):
 
     Same signature, classes, order, items and errors; ``samples`` (and ``imgs``) is a read-only sequence of ``(path, target)``
     that takes tens of bytes a sample instead of hundreds. Assigning a list to ``samples`` works as with torchvision's.
+
+    Args:
+        exclude: samples that are left out, by their path below ``root`` with "/", as ``class/file.jpg``, or a file of these, one a
+            line.
     """
+
+    def __init__(
+        self,
+        root: str | Path,
+        transform: Callable[[Any], Any] | None = None,
+        target_transform: Callable[[Any], Any] | None = None,
+        loader: Callable[[str], Any] = torchvision.datasets.folder.default_loader,
+        is_valid_file: Callable[[str], bool] | None = None,
+        allow_empty: bool = False,
+        *,
+        exclude: Exclude = None,
+    ) -> None:
+        super().__init__(root, transform, target_transform, loader, is_valid_file, allow_empty)
+        if unwanted := excluded_names(exclude):
+            self._leave_out(unwanted)
+
+    def _leave_out(self, unwanted: frozenset[str]) -> None:
+        samples: Any = self.imgs
+        kept = SampleTable(sample for sample in samples if path_below(sample[0], self.root) not in unwanted)
+        self.samples = self.imgs = kept
+        self.targets = [target for _, target in kept]
 
     @staticmethod
     def make_dataset(

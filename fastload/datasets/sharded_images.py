@@ -39,6 +39,10 @@ class IndexedSamples(Sequence[tuple[SampleSource | str, Any]]):
             raise IndexError("index out of range")
         return int(i % count if self._rows is None else self._rows[i])
 
+    def rows(self) -> np.ndarray:
+        """Of the index, all of them, int64."""
+        return np.arange(len(self)) if self._rows is None else self._rows
+
     def name(self, i: int) -> str:
         return self.sample_index.name(self.row(i))
 

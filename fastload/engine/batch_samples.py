@@ -40,6 +40,7 @@ class BatchSamples:
     Attributes:
         indices: as the sampler gave them, counted from the start of the data set.
         paths, targets: of each, paths or other names as text; None where the index is none.
+        given: the path or SampleSource of each, as the plain loader takes it.
     """
 
     def __init__(self, find: Callable[[int], tuple[FileDataset, int]], indices: Sequence[Any], length: int) -> None:
@@ -49,7 +50,7 @@ class BatchSamples:
         self.targets: list[Any] = []
         self._causes: dict[int, Exception] = {}
         self._loads: list[Any] = []
-        self._given: list[Any] = []  # paths, as the plain loader takes them
+        self.given: list[Any] = []
         for given in indices:
             # A bad index fails when its turn comes, like any bad sample: no bytes here, and load() raises.
             index, path, target = -1, None, None
@@ -68,12 +69,12 @@ class BatchSamples:
             self.sources.append(form)
             self.targets.append(target)
             self._loads.append(load)
-            self._given.append(path)
+            self.given.append(path)
 
     def load(self, slot: int, why: str) -> np.ndarray | None:
         """Pillow's RGB pixels, uint8 [height, width, 3], or None and a cause. Called on the engine's threads."""
         try:
-            return np.asarray(self._loads[slot](self._given[slot]))
+            return np.asarray(self._loads[slot](self.given[slot]))
         except Exception as error:
             self._causes[slot] = error
             return None

@@ -33,6 +33,8 @@ from fastload.shards.unpacked_values import unpacked
 
 FORMAT = "parquet"
 ENDINGS = (".parquet", ".arrow", ".feather")
+# What files begin with.
+_PARQUET, _ARROW_FILE, _ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 # Rows that pyarrow unpacks at once: a few MB of photos.
 _ROWS_AT_ONCE = 64
 # Of `datasets`' names for the files of one split.
@@ -79,6 +81,13 @@ def parquet_files(files: str | os.PathLike[str] | Iterable[str | os.PathLike[str
     raise FileNotFoundError(f"no file matches {named}")
 
 
+def looks_like_parquet(path: str | os.PathLike[str]) -> bool:
+    """Whether a file begins as a Parquet or an Arrow file does. Raises OSError."""
+    with open(path, "rb") as file:
+        magic = file.read(6)
+    return magic[:4] == _PARQUET or magic == _ARROW_FILE or magic[:4] == _ARROW_STREAM
+
+
 def _built(shards: Sequence[Shard], image: str, target: str | None) -> SampleIndex:
     needs("pyarrow", "parquet", "fastload.Parquet")
     read = [_of_file(shard, image, target) for shard in shards]
@@ -106,10 +115,10 @@ def _of_file(shard: Shard, image: str, target: str | None) -> _Images:
     with open(shard.path, "rb") as file:
         magic = file.read(6)
     try:
-        if magic[:4] == b"PAR1":
+        if magic[:4] == _PARQUET:
             return _of_parquet(shard, image, target)
-        if magic == b"ARROW1" or magic[:4] == b"\xff\xff\xff\xff":
-            return _of_arrow(shard, image, target, is_stream=magic != b"ARROW1")
+        if magic == _ARROW_FILE or magic[:4] == _ARROW_STREAM:
+            return _of_arrow(shard, image, target, is_stream=magic != _ARROW_FILE)
     except (pyarrow.ArrowException, UnreadPages, UnicodeDecodeError) as error:
         raise ValueError(f"{shard.path} is damaged: {error}") from error
     except OSError as error:

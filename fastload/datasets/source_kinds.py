@@ -1,0 +1,72 @@
+"""Which kind of source a path is, told by looking at it, and the data set of it: the one place that knows all kinds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fastload.datasets.image_folder import ImageFolder
+from fastload.datasets.parquet import Parquet
+from fastload.shards import looks_like_parquet, parquet_files
+
+
+@dataclass(frozen=True)
+class SourceKind:
+    """A kind of source.
+
+    Attributes:
+        name: in the field's words: "tar", "folder" …
+        endings: of its files, by which a URL and the files of a folder are told.
+        looks_like: whether an existing file, or a folder, is one.
+        open: the data set of ``(source, transform, target_transform)`` and what else its class takes.
+    """
+
+    name: str
+    endings: tuple[str, ...]
+    looks_like: Callable[[str], bool]
+    open: Callable[..., Any]
+
+
+def _has_class_folders(path: str) -> bool:
+    if not os.path.isdir(path):
+        return False
+    with os.scandir(path) as entries:
+        return any(entry.is_dir() and not entry.name.startswith(".") for entry in entries)
+
+
+def _folder_of(looks_like: Callable[[str], bool], endings: tuple[str, ...]) -> Callable[[str], bool]:
+    """Also of a folder whose files have such an ending."""
+
+    def looks(path: str) -> bool:
+        if not os.path.isdir(path):
+            return looks_like(path)
+        return any(name.endswith(endings) and not name.startswith(".") for name in os.listdir(path))
+
+    return looks
+
+
+_PARQUETS = (".parquet", ".arrow")
+# In this order: a folder of class folders is what has no files of another kind.
+KINDS = [
+    SourceKind("parquet", _PARQUETS, _folder_of(looks_like_parquet, _PARQUETS), Parquet),
+    SourceKind("folder", (), _has_class_folders, ImageFolder),
+]
+
+
+def kind_of_source(source: Any) -> SourceKind:
+    """Of a path, pattern or list of them. Raises FileNotFoundError, and ValueError that says what was looked for."""
+    is_path = isinstance(source, (str, bytes, os.PathLike))
+    path = os.fsdecode(source) if is_path and os.path.exists(source) else parquet_files(source)[0]
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"{path} is not there")
+    found = [kind for kind in KINDS if kind.looks_like(path)]
+    if not found:
+        raise ValueError(f"{path} is no source that fastload knows: {', '.join(kind.name for kind in KINDS)}")
+    return found[0]
+
+
+def open_source(source: Any, transform: Any = None, target_transform: Any = None, **options: Any) -> Any:
+    """The data set of a source, whatever its kind; ``options`` are those of its class. Raises what it does, and ValueError."""
+    return kind_of_source(source).open(source, transform, target_transform, **options)
