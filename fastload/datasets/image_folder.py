@@ -42,8 +42,9 @@ class ImageFolder(GivesLists, torchvision.datasets.ImageFolder):
             self._leave_out(unwanted)
 
     def _leave_out(self, unwanted: frozenset[str]) -> None:
-        samples: Any = self.imgs
-        kept = SampleTable(sample for sample in samples if path_below(sample[0], self.root) not in unwanted)
+        kept = SampleTable(
+            sample for sample in vars(self)["samples"] if path_below(sample[0], self.root) not in unwanted
+        )
         self.samples = self.imgs = kept
         self.targets = [target for _, target in kept]
 

@@ -33,6 +33,8 @@ def value_places(file: BinaryIO, start: int, size: int, values: int, deepest: in
         deepest: the column's largest definition level; a value with a smaller one is null.
     """
     end = start + size
+    if start < 0 or size < 0 or end > 1 << 62:
+        raise UnreadPages("a column that lies nowhere")
     offsets, lengths = [], []
     dictionary: tuple[Column, Column] | None = None
     left, at = values, start
@@ -128,9 +130,10 @@ def _runs(data: bytes, width: int, count: int) -> Column:
     found = np.zeros(count, np.int64)
     done = at = 0
     while done < count:
-        if at >= len(data):
-            raise UnreadPages("a run that is cut")
-        head, at = _varint(data, at)
+        try:
+            head, at = _varint(data, at)
+        except IndexError as error:
+            raise UnreadPages("a run that is cut") from error
         if head & 1:
             size = (head >> 1) * width
             packed = np.frombuffer(data[at : at + size], np.uint8)

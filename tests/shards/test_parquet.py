@@ -314,7 +314,7 @@ def damaged(whole: bytes, rng: np.random.Generator) -> bytes:
 
 def look_at_damaged(forms, payloads, tmp_path, count):
     """Every damaged file is refused with its name, or its values are those that pyarrow reads."""
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(len(forms[0]))
     refused = compared = 0
     for number in range(count):
         form = forms[number % len(forms)]
@@ -360,10 +360,13 @@ def read_by_pyarrow(path):
 FORMS = ["plain", "dictionary", "v2 pages", "snappy", "arrow file", "arrow stream"]
 
 
-def test_damaged_files_are_refused_or_read(payloads, tmp_path):
+def test_damaged_files_are_refused_or_read(payloads, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda file: None)
     look_at_damaged(FORMS, payloads, tmp_path, 300)
 
 
 @pytest.mark.slow
-def test_many_damaged_files_are_refused_or_read(payloads, tmp_path):
-    look_at_damaged(FORMS, payloads, tmp_path, 10_000)
+@pytest.mark.parametrize("form", FORMS)
+def test_many_damaged_files_are_refused_or_read(payloads, tmp_path, monkeypatch, form):
+    monkeypatch.setattr(os, "fsync", lambda file: None)
+    look_at_damaged([form], payloads, tmp_path, 10_000 // len(FORMS))
