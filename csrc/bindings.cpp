@@ -8,6 +8,7 @@ PYBIND11_MODULE(_core, module) {
   bind_transforms(module);
   bind_target(module);
   bind_index(module);
+  bind_shards_tar(module);
   bind_image(module);
   bind_jpeg(module);
   bind_memory(module);

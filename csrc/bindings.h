@@ -10,6 +10,7 @@ void bind_random(pybind11::module_& module);      // generators and draw orders
 void bind_transforms(pybind11::module_& module);  // transforms and recipes, and the enums that they take
 void bind_target(pybind11::module_& module);
 void bind_index(pybind11::module_& module);  // the path table
+void bind_shards_tar(pybind11::module_& module);
 void bind_image(pybind11::module_& module);  // for tests: NumPy pixels in and out, every SIMD variant by name
 void bind_jpeg(pybind11::module_& module);   // for tests: bytes of JPEGs in, NumPy pixels and coefficients out
 void bind_memory(pybind11::module_& module);

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from fastload.datasets import ImageFiles, ImageFolder, Parquet, from_hf
+    from fastload.datasets import ImageFiles, ImageFolder, Parquet, WebDataset, from_hf
     from fastload.gpu import GpuDecode
     from fastload.installation import install, uninstall
     from fastload.loader import DataLoader, require_native
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         TooManyErrors,
         TransformError,
     )
-    from fastload.shards import write_parquet
+    from fastload.shards import write_parquet, write_tar
     from fastload.stateful import StatefulDataLoader
 
 # Where each name lives. A name is imported when it is first asked for, so that `fastload run` starts a script without torch.
@@ -42,11 +42,13 @@ _HOMES = {
     "StatefulDataLoader": "stateful",
     "TooManyErrors": "reports",
     "TransformError": "reports",
+    "WebDataset": "datasets",
     "from_hf": "datasets",
     "install": "installation",
     "require_native": "loader",
     "uninstall": "installation",
     "write_parquet": "shards",
+    "write_tar": "shards",
 }
 
 __all__ = [
@@ -64,12 +66,14 @@ __all__ = [
     "StatefulDataLoader",
     "TooManyErrors",
     "TransformError",
+    "WebDataset",
     "__version__",
     "from_hf",
     "install",
     "require_native",
     "uninstall",
     "write_parquet",
+    "write_tar",
 ]
 
 

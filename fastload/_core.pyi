@@ -123,6 +123,20 @@ class PathTable:
     @property
     def memory_bytes(self) -> int: ...
 
+# Shards
+
+def scan_tar(
+    source: str | Callable[[int, int], bytes],
+    size: int,
+    images: Sequence[str],
+    targets: Sequence[tuple[str, bool]],
+    window: int = 4096,
+) -> dict[str, Any]: ...
+def list_tar(
+    source: str | Callable[[int, int], bytes], size: int, window: int = 4096
+) -> tuple[list[tuple[bytes, int, int, bool]], str, int, bytes]: ...
+def split_tar_name(name: str | bytes) -> tuple[bytes, bytes] | None: ...
+
 # Images, for tests: uint8 [height, width, 3 or 4] in, [height, width, 3] out
 
 def simd_variants() -> list[str]: ...

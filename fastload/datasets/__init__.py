@@ -9,6 +9,7 @@ from fastload.datasets.parquet import Parquet
 from fastload.datasets.sample_names import sample_name
 from fastload.datasets.sharded_images import IndexedSamples, ShardedImages
 from fastload.datasets.source_kinds import KINDS, SourceKind, kind_of_source, open_source
+from fastload.datasets.web_dataset import WebDataset
 
 __all__ = [
     "KINDS",
@@ -19,6 +20,7 @@ __all__ = [
     "Parquet",
     "ShardedImages",
     "SourceKind",
+    "WebDataset",
     "excluded_names",
     "from_hf",
     "kind_of_source",

@@ -9,7 +9,8 @@ from typing import Any
 
 from fastload.datasets.image_folder import ImageFolder
 from fastload.datasets.parquet import Parquet
-from fastload.shards import looks_like_parquet, parquet_files
+from fastload.datasets.web_dataset import WebDataset
+from fastload.shards import is_url, looks_like_parquet, looks_like_tar, shard_list, target_of_tar
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,18 @@ def _folder_of(looks_like: Callable[[str], bool], endings: tuple[str, ...]) -> C
     return looks
 
 
+def _open_tar(source: Any, transform: Any = None, target_transform: Any = None, **options: Any) -> WebDataset:
+    """With the target that its samples have."""
+    if "target" not in options:
+        options["target"] = target_of_tar(shard_list(source)[0])
+    return WebDataset(source, transform, target_transform, **options)
+
+
+_TARS = (".tar",)
 _PARQUETS = (".parquet", ".arrow")
 # In this order: a folder of class folders is what has no files of another kind.
 KINDS = [
+    SourceKind("tar", _TARS, _folder_of(looks_like_tar, _TARS), _open_tar),
     SourceKind("parquet", _PARQUETS, _folder_of(looks_like_parquet, _PARQUETS), Parquet),
     SourceKind("folder", (), _has_class_folders, ImageFolder),
 ]
@@ -58,10 +68,13 @@ KINDS = [
 def kind_of_source(source: Any) -> SourceKind:
     """Of a path, pattern or list of them. Raises FileNotFoundError, and ValueError that says what was looked for."""
     is_path = isinstance(source, (str, bytes, os.PathLike))
-    path = os.fsdecode(source) if is_path and os.path.exists(source) else parquet_files(source)[0]
-    if not os.path.exists(path):
+    path = os.fsdecode(source) if is_path and os.path.exists(source) else shard_list(source)[0]
+    if is_url(path):
+        found = [kind for kind in KINDS if path.partition("?")[0].endswith(kind.endings or "/")]
+    elif os.path.exists(path):
+        found = [kind for kind in KINDS if kind.looks_like(path)]
+    else:
         raise FileNotFoundError(f"{path} is not there")
-    found = [kind for kind in KINDS if kind.looks_like(path)]
     if not found:
         raise ValueError(f"{path} is no source that fastload knows: {', '.join(kind.name for kind in KINDS)}")
     return found[0]

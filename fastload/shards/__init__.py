@@ -7,18 +7,39 @@ from fastload.shards.parquet_index import index_parquet, looks_like_parquet, par
 from fastload.shards.parquet_writer import write_parquet
 from fastload.shards.record import Record
 from fastload.shards.sample_index import SampleColumns, SampleIndex, Shard
+from fastload.shards.shard_paths import is_url, shard_list
+from fastload.shards.tar_index import (
+    IMAGES,
+    TarError,
+    TarFields,
+    index_tars,
+    looks_like_tar,
+    summary_of,
+    target_of_tar,
+)
+from fastload.shards.tar_writer import write_tar
 
 __all__ = [
+    "IMAGES",
     "BadIndexError",
     "Record",
     "SampleColumns",
     "SampleIndex",
     "Shard",
+    "TarError",
+    "TarFields",
     "cache_folder",
     "index_parquet",
+    "index_tars",
+    "is_url",
     "kept_index",
     "looks_like_parquet",
+    "looks_like_tar",
     "parquet_files",
+    "shard_list",
+    "summary_of",
     "table_index",
+    "target_of_tar",
     "write_parquet",
+    "write_tar",
 ]
