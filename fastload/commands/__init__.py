@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from fastload.commands.doctor import doctor
+from fastload.commands.index import index
 from fastload.commands.info import info
 from fastload.commands.preview import preview
 from fastload.commands.run import run
@@ -22,6 +23,7 @@ def main() -> None:
 
 
 main.add_command(doctor)
+main.add_command(index)
 main.add_command(info)
 main.add_command(preview)
 main.add_command(run)

@@ -48,11 +48,13 @@ def _folder_of(looks_like: Callable[[str], bool], endings: tuple[str, ...]) -> C
     return looks
 
 
-def _open_tar(source: Any, transform: Any = None, target_transform: Any = None, **options: Any) -> WebDataset:
+def _open_tar(
+    source: Any, transform: Any = None, target_transform: Any = None, progress: Any = None, **options: Any
+) -> WebDataset:
     """With the target that its samples have."""
     if "target" not in options:
         options["target"] = target_of_tar(shard_list(source)[0])
-    return WebDataset(source, transform, target_transform, **options)
+    return WebDataset(source, transform, target_transform, progress=progress, **options)
 
 
 _TARS = (".tar",)

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastload.datasets.excluded_names import Exclude
 from fastload.datasets.sharded_images import ShardedImages
+from fastload.datasets.web_stream import WebStream
 from fastload.engine import names_files
 from fastload.reports import FastloadWarning
 from fastload.shards import IMAGES, TarFields, index_tars, shard_list, summary_of
@@ -30,6 +31,7 @@ class WebDataset(ShardedImages):
         target: the same of the target: ``cls`` and the like are integers, ``txt`` is text, ``json`` what the JSON says,
             ``json:label`` one value of it; None: items are images alone.
         exclude: names of samples that are left out, or a file of them, one a line. A sample's name is that of its image's member.
+        progress: called with the bytes of each shard that was indexed.
         on_damage: "raise" for a shard that is cut or damaged; "warn" takes the samples before the damage.
 
     Samples without image or target are left out, with a warning that counts them. Raises ValueError (TarError) for shards that are
@@ -46,11 +48,55 @@ class WebDataset(ShardedImages):
         *,
         exclude: Exclude = None,
         on_damage: str = "raise",
+        progress: Callable[[int], None] | None = None,
     ) -> None:
-        index = index_tars(shard_list(shards), TarFields.of(image, target), on_damage=on_damage)
+        fields = TarFields.of(image, target)
+        index = index_tars(shard_list(shards), fields, on_damage=on_damage, progress=progress)
         for told in _what_to_tell(index.facts.get("shards", [])):
             warnings.warn(told, FastloadWarning, stacklevel=2)
         super().__init__(index, transform, target_transform, exclude=exclude)
+
+    @staticmethod
+    def stream(
+        shards: Any,
+        transform: Callable[[Any], Any] | None = None,
+        target_transform: Callable[[Any], Any] | None = None,
+        image: str = IMAGES,
+        target: str | None = "cls",
+        *,
+        shuffle: bool = True,
+        shuffle_buffer: int = 1000,
+        seed: int = 0,
+        samples_per_epoch: int | None = None,
+        rank: int | None = None,
+        world_size: int | None = None,
+    ) -> WebStream:
+        """The same samples as an iterable data set that reads each shard from its beginning to its end: for shards too many to
+        index, compressed ones (``.tar.gz``), the output of a command (``pipe:aws s3 cp s3://b/{00..99}.tar -``) and standard
+        input (``-``).
+
+        Args:
+            shards, transform, target_transform, image, target: as of WebDataset. A command is run by the shell.
+            shuffle: shards and samples; False: as they lie.
+            shuffle_buffer: so many encoded samples wait in each worker, and one of them is next.
+            seed: of order and of torch's random numbers in the transforms.
+            samples_per_epoch: of all ranks together, needed where there are several: each gives as many, see WebStream. None: all.
+            rank, world_size: of torch.distributed, where None.
+
+        Call ``set_epoch`` before each epoch. Raises ValueError and FileNotFoundError; while it is read TarError and OSError.
+        """
+        return WebStream(
+            shard_list(shards, (".tar", ".tar.gz", ".tgz")),
+            TarFields.of(image, target),
+            transform,
+            target_transform,
+            shuffle=shuffle,
+            shuffle_buffer=shuffle_buffer,
+            seed=seed,
+            samples_per_epoch=samples_per_epoch,
+            rank=rank,
+            world_size=world_size,
+        )
 
 
 def _what_to_tell(facts: list[dict[str, Any]]) -> list[str]:

@@ -1,13 +1,14 @@
 """Where the samples of shards are: indexes of archives, records, databases and tables; and writing such files."""
 
 from fastload.shards.arrow_tables import table_index
+from fastload.shards.foreign_indexes import ForeignIndexError, check_foreign_index, write_foreign_index
 from fastload.shards.index_file import BadIndexError
 from fastload.shards.index_place import cache_folder, kept_index
 from fastload.shards.parquet_index import index_parquet, looks_like_parquet, parquet_files
 from fastload.shards.parquet_writer import write_parquet
 from fastload.shards.record import Record
 from fastload.shards.sample_index import SampleColumns, SampleIndex, Shard
-from fastload.shards.shard_paths import is_url, shard_list
+from fastload.shards.shard_paths import STANDARD_INPUT, is_url, shard_list
 from fastload.shards.tar_index import (
     IMAGES,
     TarError,
@@ -17,18 +18,24 @@ from fastload.shards.tar_index import (
     summary_of,
     target_of_tar,
 )
+from fastload.shards.tar_stream import LeftOut, StreamSample, stream_tar
 from fastload.shards.tar_writer import write_tar
 
 __all__ = [
     "IMAGES",
+    "STANDARD_INPUT",
     "BadIndexError",
+    "ForeignIndexError",
+    "LeftOut",
     "Record",
     "SampleColumns",
     "SampleIndex",
     "Shard",
+    "StreamSample",
     "TarError",
     "TarFields",
     "cache_folder",
+    "check_foreign_index",
     "index_parquet",
     "index_tars",
     "is_url",
@@ -37,9 +44,11 @@ __all__ = [
     "looks_like_tar",
     "parquet_files",
     "shard_list",
+    "stream_tar",
     "summary_of",
     "table_index",
     "target_of_tar",
+    "write_foreign_index",
     "write_parquet",
     "write_tar",
 ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 from fastload.shards.sample_index import Shard
-from fastload.shards.shard_paths import is_url
+from fastload.shards.shard_paths import PIPE, STANDARD_INPUT, is_url
 
 # A path, or read(offset, length) -> bytes, fewer than asked for only at the end.
 ScanSource = str | Callable[[int, int], bytes]
@@ -13,6 +14,8 @@ ScanSource = str | Callable[[int, int], bytes]
 
 def shard_of(path: str) -> Shard:
     """What there is now. Raises OSError, and ValueError where it cannot be told."""
+    if path.startswith(PIPE) or (path == STANDARD_INPUT and not os.path.exists(path)):
+        raise ValueError(f"{path} has no samples that can be had in any order: read it with WebDataset.stream")
     if is_url(path):
         raise ValueError(f"{path}: shards are files here, not URLs")
     return Shard.of_file(path)

@@ -15,7 +15,10 @@ _LETTERS = re.compile(r"([A-Za-z])\.\.([A-Za-z])(?:\.\.-?(\d+))?")
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 # A pattern of more is a mistake, and would fill the memory.
 _MOST_SHARDS = 10_000_000
-_WIDS_KIND = "wids-shard-index-v1"
+WIDS_KIND = "wids-shard-index-v1"
+# What is read from its beginning to its end alone: the output of a command, and standard input.
+PIPE = "pipe:"
+STANDARD_INPUT = "-"
 
 
 def shard_list(shards: Any, endings: tuple[str, ...] = (".tar",)) -> list[str]:
@@ -56,8 +59,8 @@ def wids_shards(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
             content = json.load(file)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{where} is no list of shards: {error}") from error
-    if not isinstance(content, dict) or content.get("__kind__") != _WIDS_KIND:
-        raise ValueError(f'{where} is no list of shards: it does not say "__kind__": "{_WIDS_KIND}"')
+    if not isinstance(content, dict) or content.get("__kind__") != WIDS_KIND:
+        raise ValueError(f'{where} is no list of shards: it does not say "__kind__": "{WIDS_KIND}"')
     return list(_wids(content, where, None, 0))
 
 
@@ -110,7 +113,7 @@ def _expanded(one: Any, endings: tuple[str, ...]) -> Iterator[str]:
 
 
 def _globbed(path: str, endings: tuple[str, ...]) -> Iterator[str]:
-    if is_url(path) or os.path.exists(path) or not glob.has_magic(path):
+    if path.startswith(PIPE) or is_url(path) or os.path.exists(path) or not glob.has_magic(path):
         yield from _at(path, endings)
         return
     found = sorted(glob.glob(path, recursive=True))
@@ -120,7 +123,7 @@ def _globbed(path: str, endings: tuple[str, ...]) -> Iterator[str]:
 
 
 def _at(path: str, endings: tuple[str, ...]) -> Iterator[str]:
-    if is_url(path):
+    if is_url(path) or path.startswith(PIPE):
         yield path
     elif os.path.isdir(path):
         names = sorted(name for name in os.listdir(path) if name.endswith(endings) and not name.startswith("."))

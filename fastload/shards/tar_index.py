@@ -166,6 +166,12 @@ def scan_tar(shard: Shard, fields: TarFields, on_damage: str = "raise") -> Shard
     return part
 
 
+def is_meta(name: str) -> bool:
+    """Whether a member is of no sample because it says something about the tar, as ``__meta__/x``."""
+    first = name.partition("/")[0]
+    return len(first) >= 4 and first.startswith("__") and first.endswith("__")
+
+
 def looks_like_tar(path: str) -> bool:
     """Whether a file begins as a tar does, or as one that is compressed and is named so. Raises OSError."""
     with open(path, "rb") as file:
