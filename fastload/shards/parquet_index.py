@@ -37,6 +37,8 @@ ENDINGS = (".parquet", ".arrow", ".feather")
 _PARQUET, _ARROW_FILE, _ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 # Rows that pyarrow unpacks at once: a few MB of photos.
 _ROWS_AT_ONCE = 64
+# That pyarrow reads at once, instead of the whole column of a row group.
+_BUFFER = 1 << 20
 # Of `datasets`' names for the files of one split.
 _SPLIT = re.compile(r"^(.*)-\d+-of-\d+\.\w+$")
 
@@ -130,7 +132,7 @@ def _of_file(shard: Shard, image: str, target: str | None) -> _Images:
 
 def _of_parquet(shard: Shard, image: str, target: str | None) -> _Images:
     parquet = needs("pyarrow.parquet", "parquet")
-    with parquet.ParquetFile(shard.path, pre_buffer=False) as file:
+    with parquet.ParquetFile(shard.path, pre_buffer=False, buffer_size=_BUFFER) as file:
         schema, rows = file.schema_arrow, file.metadata.num_rows
         kind = image_field(schema, image, shard.path)
         target = target_column(schema, image, target, shard.path)
