@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from fastload.datasets.excluded_names import Exclude
@@ -15,7 +14,7 @@ class Parquet(ShardedImages):
     """Images in Parquet or Arrow files (IPC files, and the streams that ``datasets`` keeps).
 
     Args:
-        files: a file, a pattern, a folder, or several of these; a folder and a pattern in order of name.
+        files: a file, a folder, a pattern with ``*`` or ``{00..07}``, or several of these; a folder and ``*`` in order of name.
         transform: torchvision transform of the RGB image.
         target_transform: of the target.
         image: name of the column: binary, or ``struct<bytes: binary, path: string>``, as ``datasets.Image`` stores it. Where
@@ -36,7 +35,7 @@ class Parquet(ShardedImages):
 
     def __init__(
         self,
-        files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        files: Any,
         transform: Callable[[Any], Any] | None = None,
         target_transform: Callable[[Any], Any] | None = None,
         image: str = "image",

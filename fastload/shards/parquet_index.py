@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from fastload.shards.index_file import Column
 from fastload.shards.index_place import kept_index
 from fastload.shards.parquet_pages import UnreadPages, value_places
 from fastload.shards.sample_index import SampleIndex, Shard
+from fastload.shards.shard_paths import shard_list
 from fastload.shards.unpacked_values import unpacked
 
 FORMAT = "parquet"
@@ -62,25 +62,16 @@ def index_parquet(files: Sequence[str], image: str, target: str | None) -> Sampl
     return kept_index(FORMAT, shards, {"image": image, "target": target}, lambda now, _: _built(now, image, target))
 
 
-def parquet_files(files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
-    """Of a file, a pattern, a folder, or several of these; patterns and folders in order of name. Raises FileNotFoundError, and
-    ValueError for a folder that holds more than one split."""
-    if not isinstance(files, str | os.PathLike):
-        return [found for one in files for found in parquet_files(one)]
-    named = os.fspath(files)
-    if os.path.isdir(named):
-        inside = sorted(str(path) for path in Path(named).iterdir() if path.suffix in ENDINGS)
-        splits = {match[1] for path in inside if (match := _SPLIT.match(os.path.basename(path)))}
+def parquet_files(files: Any) -> list[str]:
+    """Of whatever names shards. Raises FileNotFoundError, and ValueError for a folder that holds more than one split."""
+    named = [files] if isinstance(files, str | bytes | os.PathLike) else list(files)
+    for folder in filter(os.path.isdir, named):
+        inside = sorted(os.fsdecode(name) for name in os.listdir(folder))
+        splits = {match[1] for name in inside if name.endswith(ENDINGS) and (match := _SPLIT.match(name))}
         if len(splits) > 1:
-            raise ValueError(f"{named} holds several splits, {', '.join(sorted(splits))}: name one, as {named}/NAME-*")
-        if inside:
-            return inside
-        raise FileNotFoundError(f"{named} holds no files that end in {', '.join(ENDINGS)}")
-    if os.path.exists(named) or not glob.has_magic(named):
-        return [named]
-    if found := sorted(glob.glob(named, recursive=True)):
-        return found
-    raise FileNotFoundError(f"no file matches {named}")
+            where = os.fsdecode(folder)
+            raise ValueError(f"{where} holds several splits, {', '.join(sorted(splits))}: name one, as {where}/NAME-*")
+    return shard_list(named, ENDINGS)
 
 
 def looks_like_parquet(path: str | os.PathLike[str]) -> bool:

@@ -110,6 +110,17 @@ def test_a_bad_sample_of_a_shard_is_told_with_its_place(tmp_path):
     assert len(fastload.Parquet(tmp_path / "x.parquet", exclude=tmp_path / "l")) == 5
 
 
+def test_any_source_is_looked_at(tmp_path):
+    payloads = [jpeg_bytes(number, 40, 30) for number in range(4)]
+    payloads[2] = b"no image"
+    fastload.write_tar(tmp_path / "x.tar", [Record(f"a/{n}.jpg", data, 0) for n, data in enumerate(payloads)], ["a"])
+    answer = CliRunner().invoke(main, ["verify", str(tmp_path / "x.tar"), "--list", str(tmp_path / "bad.txt")])
+    assert answer.exit_code == 1, answer.output
+    assert f"{tmp_path / 'x.tar'} at byte" in answer.output
+    assert len(fastload.WebDataset(tmp_path / "x.tar", exclude=tmp_path / "bad.txt")) == 3
+    assert "samples     4\n" in CliRunner().invoke(main, ["info", str(tmp_path / "x.tar")]).output
+
+
 def test_what_a_folder_holds(folder):
     with_bad = describe(ImageFolder(folder))
     assert with_bad.unreadable == 3  # a cut JPEG has its header
