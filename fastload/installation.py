@@ -76,11 +76,16 @@ def install_with_torch() -> None:
 
     The processes that ``multiprocessing`` starts from then on, by whatever method, do the same.
     """
-    for name, then in ((_TORCHS, install), (_PROCESSES, _tell_children)):
-        if name in sys.modules:
-            then()
-        else:
-            sys.meta_path.insert(0, _Finder(name, then))
+    when_imported(_TORCHS, install)
+    when_imported(_PROCESSES, _tell_children)
+
+
+def when_imported(name: str, then: Callable[[], None]) -> None:
+    """Calls ``then`` after the import of a module: now, if it has been imported already."""
+    if name in sys.modules:
+        then()
+    else:
+        sys.meta_path.insert(0, _Finder(name, then))
 
 
 def _turning_into_ours(stock: type, init: Callable[..., None]) -> Callable[..., None]:

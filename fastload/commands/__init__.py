@@ -8,6 +8,7 @@ from fastload.commands.doctor import doctor
 from fastload.commands.index import index
 from fastload.commands.info import info
 from fastload.commands.preview import preview
+from fastload.commands.profile import profile
 from fastload.commands.run import run
 from fastload.commands.verify import verify
 from fastload.version import __version__
@@ -26,5 +27,6 @@ main.add_command(doctor)
 main.add_command(index)
 main.add_command(info)
 main.add_command(preview)
+main.add_command(profile)
 main.add_command(run)
 main.add_command(verify)

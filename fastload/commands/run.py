@@ -11,7 +11,7 @@ import sys
 
 import click
 
-_STARTUP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "startup")
+STARTUP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "startup")
 
 
 @click.command(
@@ -27,18 +27,27 @@ def run(module: bool, script: str, args: tuple[str, ...]) -> None:
     SCRIPT is a file, a folder or zip file with a __main__.py, or - for the standard input. The exit status is the script's.
     Python's own options go to python: python -X dev -m fastload run train.py.
     """
-    if sys.flags.ignore_environment or sys.flags.no_site:
-        raise click.UsageError("python's options -E, -I and -S keep fastload from being there before the script is")
-    what = ["-m", script] if module else ["--", script] if script.startswith("-") and script != "-" else [script]
+    refuse_without_startup()
     search = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = _STARTUP + (os.pathsep + search if search else "")
+    os.environ["PYTHONPATH"] = STARTUP + (os.pathsep + search if search else "")
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:  # the caller may have closed it
             stream.flush()
-    os.execv(sys.executable, [sys.executable, *_options(), *what, *args])
+    os.execv(sys.executable, [sys.executable, *interpreter_options(), *what_to_run(module, script), *args])
 
 
-def _options() -> list[str]:
+def refuse_without_startup() -> None:
+    """Raises where nothing of ours can run before a script."""
+    if sys.flags.ignore_environment or sys.flags.no_site:
+        raise click.UsageError("python's options -E, -I and -S keep fastload from being there before the script is")
+
+
+def what_to_run(module: bool, script: str) -> list[str]:
+    """What names a script to python."""
+    return ["-m", script] if module else ["--", script] if script.startswith("-") and script != "-" else [script]
+
+
+def interpreter_options() -> list[str]:
     """Python's own options, of the process that is: what stood before ``-m fastload``, or before the path of the command."""
     options = sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv[1:])]
     if options[-1:] == sys.argv[:1]:

@@ -1,4 +1,4 @@
-"""What runs before the first line of a script under ``fastload run``: Python imports this file by its name at its start.
+"""What runs before the first line of a script under ``fastload run`` or ``profile``: Python imports this file by its name.
 
 It takes back what made Python find it, so that the script sees what it would see without it.
 """
@@ -18,7 +18,12 @@ try:
 except ModuleNotFoundError:  # a checkout that was only to be found from where the command was given
     sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(_here))))
     import fastload.installation
-fastload.installation.install_with_torch()
+if "FASTLOAD_PROFILE" in os.environ:
+    import fastload.diagnosis
+
+    fastload.diagnosis.record_with_torch(os.environ.pop("FASTLOAD_PROFILE"))
+else:
+    fastload.installation.install_with_torch()
 
 del sys.modules[__name__]
 import sitecustomize  # noqa: E402, F401  the user's own; that there is none is what Python expects

@@ -1,0 +1,1 @@
+"""Bottlenecks with a known cause, and what ``fastload profile`` says of each."""

@@ -1,0 +1,11 @@
+"""The names of the stages in which batches are made."""
+
+ITEM = "item"
+"""The data set's ``__getitem__``, without what has a name of its own."""
+DECODE = "decode"
+POOL = "pool"
+"""Making, feeding and awaiting threads and processes inside an item."""
+TRANSFORM = "transform:"
+"""And the transform's name."""
+COLLATE = "collate:"
+"""And the function's name."""

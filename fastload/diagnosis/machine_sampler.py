@@ -1,0 +1,261 @@
+"""The machine, several times a second: a process of its own, started by this file's path, that writes lines into a run's folder.
+
+``python machine_sampler.py FOLDER PID``: samples the process and all below it until standard input ends. Needs psutil; what a
+counter does not tell, or is not permitted, is left out and named in the last line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+_LINE_EVERY_S = 0.2
+_STATES_EVERY_S = 0.04
+_STATES_AT_ONCE = 24  # processes looked at each time, in turn
+# What a thread that waits for a file system or a device waits in, by the kernel's name.
+_STORAGE = re.compile(
+    r"folio|wait_on_page|io_schedule|request_wait_answer|fuse|nfs|rpc_|cifs|smb|9p|ceph|blk_|rq_qos|bit_wait|filemap|ext4|xfs|btrfs|jbd2"
+)
+
+
+class Machine:
+    """Counters of the machine and of one tree of processes."""
+
+    def __init__(self, root: int) -> None:
+        import psutil
+
+        self._psutil = psutil
+        self._root = root
+        self._tree: dict[int, Any] = {}
+        self._states: dict[int, list[int]] = {}
+        self._turn = 0
+        self._gpus = _gpus()
+        self._groups = {name: _group_of(root, name) for name in ("cpu", "memory")}
+        self.missing: list[str] = [] if self._gpus else ["nvml"]
+
+    def look(self) -> None:
+        """Which state some of the processes are in: [looks, running or runnable, waiting for storage]."""
+        pids = sorted(self._tree)
+        for pid in pids[self._turn : self._turn + _STATES_AT_ONCE]:
+            state = _state(pid)
+            if state is not None:
+                counts = self._states.setdefault(pid, [0, 0, 0])
+                counts[0] += 1
+                counts[1] += state == "R"
+                counts[2] += state == "storage"
+        self._turn = self._turn + _STATES_AT_ONCE if self._turn + _STATES_AT_ONCE < len(pids) else 0
+
+    def line(self) -> dict[str, Any]:
+        """All counters; those that only grow as they stand."""
+        psutil = self._psutil
+        cpu_seconds, runnable = self._refresh()
+        line: dict[str, Any] = {
+            "kind": "machine",
+            "at": time.perf_counter(),
+            "usable_cores": _usable_cores(self._root),
+            "cores_percent": psutil.cpu_percent(percpu=True),
+            "steal_seconds": getattr(psutil.cpu_times(), "steal", 0.0),
+            "load": os.getloadavg()[0],
+            "tree_cpu_seconds": cpu_seconds,
+            "tree_runnable": runnable,
+            "tree_processes": len(self._tree),
+            "states": self._states,
+        }
+        self._states = {}
+        memory = psutil.virtual_memory()
+        line.update(memory_available=memory.available, memory_total=memory.total)
+        for name, read in (
+            ("vm", self._virtual_memory),
+            ("disk", self._disk),
+            ("pressure", self._pressure),
+            ("group", self._group),
+            ("shm", self._shm),
+            ("gpus", self._gpu),
+        ):
+            try:
+                line[name] = read()
+            except Exception as error:  # a counter that this system lacks: named once, the rest goes on
+                if name not in self.missing:
+                    self.missing.append(f"{name} ({type(error).__name__})")
+        return line
+
+    def _refresh(self) -> tuple[float, int]:
+        """CPU seconds of the tree so far, and how many of its threads want a core now."""
+        psutil = self._psutil
+        try:
+            root = self._tree.get(self._root) or psutil.Process(self._root)
+            processes = {self._root: root, **{child.pid: child for child in root.children(recursive=True)}}
+        except psutil.Error:
+            processes = {}
+        processes.pop(os.getpid(), None)
+        self._tree = {pid: self._tree.get(pid, process) for pid, process in processes.items()}
+        seconds, runnable = 0.0, 0
+        for pid in self._tree:
+            try:
+                for thread in os.listdir(f"/proc/{pid}/task"):
+                    fields = _stat(f"/proc/{pid}/task/{thread}/stat")
+                    runnable += fields[0] == "R"
+                    seconds += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            except (OSError, IndexError):
+                continue
+        return seconds, runnable
+
+    def _virtual_memory(self) -> dict[str, int]:
+        wanted = ("pswpin", "pswpout", "pgmajfault", "workingset_refault_file", "workingset_refault_anon")
+        rows = dict(row.split() for row in Path("/proc/vmstat").read_text().splitlines())
+        return {name: int(rows[name]) for name in wanted if name in rows}
+
+    def _disk(self) -> dict[str, float]:
+        counters = self._psutil.disk_io_counters()
+        return {
+            "read_bytes": counters.read_bytes,
+            "reads": counters.read_count,
+            "read_ms": counters.read_time,
+            "busy_ms": getattr(counters, "busy_time", 0),
+        }
+
+    def _pressure(self) -> dict[str, int]:
+        """Microseconds in which some task waited, by resource."""
+        found = {}
+        for name in ("cpu", "io", "memory"):
+            found[name] = int(Path(f"/proc/pressure/{name}").read_text().split("total=")[1].split()[0])
+        return found
+
+    def _group(self) -> dict[str, float]:
+        found: dict[str, float] = {}
+        if (cpu := self._groups["cpu"]) is not None:
+            rows = dict(row.split() for row in (cpu / "cpu.stat").read_text().splitlines())
+            found["throttled"] = int(rows.get("nr_throttled", 0))
+            found["periods"] = int(rows.get("nr_periods", 0))
+            microseconds = int(rows["throttled_usec"]) if "throttled_usec" in rows else None
+            found["throttled_s"] = (
+                microseconds / 1e6 if microseconds is not None else int(rows.get("throttled_time", 0)) / 1e9
+            )
+            found["quota_cores"] = _quota(cpu)
+        if (memory := self._groups["memory"]) is not None:
+            for name, files in {
+                "memory_used": ("memory.current", "memory.usage_in_bytes"),
+                "memory_limit": ("memory.max", "memory.limit_in_bytes"),
+                "memory_failures": ("memory.failcnt",),
+            }.items():
+                for file in files:
+                    if (memory / file).exists():
+                        text = (memory / file).read_text().strip()
+                        found[name] = 0.0 if text == "max" else float(text)
+        return found
+
+    def _shm(self) -> dict[str, int]:
+        space = os.statvfs("/dev/shm")
+        return {"free": space.f_bavail * space.f_frsize, "size": space.f_blocks * space.f_frsize}
+
+    def _gpu(self) -> list[dict[str, float]]:
+        return [read() for read in self._gpus]
+
+
+def _gpus() -> list[Any]:
+    """A function for each GPU that gives its figures; none without NVML."""
+    try:
+        import pynvml as nvml
+
+        nvml.nvmlInit()
+        handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
+    except Exception:  # no library, no driver, no GPU
+        return []
+
+    def figures(handle: Any) -> dict[str, float]:
+        use, memory = nvml.nvmlDeviceGetUtilizationRates(handle), nvml.nvmlDeviceGetMemoryInfo(handle)
+        found = {"percent": use.gpu, "memory_percent": use.memory, "memory_used": memory.used}
+        with contextlib.suppress(nvml.NVMLError):  # not every card tells
+            found["to_device_kb_s"] = nvml.nvmlDeviceGetPcieThroughput(handle, nvml.NVML_PCIE_UTIL_RX_BYTES)
+        return found
+
+    return [lambda handle=handle: figures(handle) for handle in handles]
+
+
+def _usable_cores(pid: int) -> int:
+    try:
+        return len(os.sched_getaffinity(pid))
+    except (AttributeError, OSError):
+        return os.cpu_count() or 1
+
+
+def _stat(path: str) -> list[str]:
+    with open(path) as file:
+        return file.read().rpartition(")")[2].split()
+
+
+def _state(pid: int) -> str | None:
+    try:
+        state = _stat(f"/proc/{pid}/stat")[0]
+        if state == "R":
+            return "R"
+        with open(f"/proc/{pid}/wchan") as file:
+            where = file.read()
+    except OSError:
+        return None
+    return "storage" if state == "D" or _STORAGE.search(where) else "other"
+
+
+def _group_of(pid: int, controller: str) -> Path | None:
+    """The folder of a process's control group."""
+    try:
+        memberships = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    except OSError:
+        return None
+    top = Path("/sys/fs/cgroup")
+    for membership in memberships:
+        number, _, rest = membership.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0":
+            places = [top / path.lstrip("/"), top / "unified" / path.lstrip("/"), top]
+        elif controller in controllers.split(","):
+            names = (controllers, controller)
+            places = [top / name / path.lstrip("/") for name in names] + [top / name for name in names]
+        else:
+            continue
+        needed = {"cpu": "cpu.stat", "memory": "memory.max" if number == "0" else "memory.limit_in_bytes"}[controller]
+        for place in places:
+            if (place / needed).exists() and not (number == "0" and controller == "cpu" and place == top):
+                return place
+    return None
+
+
+def _quota(group: Path) -> float:
+    """In cores; 0 for none."""
+    if (group / "cpu.max").exists():
+        quota, period = (group / "cpu.max").read_text().split()
+    elif (group / "cpu.cfs_quota_us").exists():
+        quota, period = ((group / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
+    else:
+        return 0.0
+    return 0.0 if quota in ("max", "-1") else int(quota) / int(period)
+
+
+def main(folder: str, root: int) -> None:
+    """Until standard input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's, for the script
+    machine = Machine(root)
+    next_line = time.monotonic()
+    with open(os.path.join(folder, f"machine-{os.getpid()}.jsonl"), "w", buffering=1) as file:
+        while True:
+            ready, _, _ = select.select([sys.stdin], [], [], _STATES_EVERY_S)
+            if ready and not os.read(0, 1):
+                break
+            machine.look()
+            if time.monotonic() >= next_line:
+                next_line = time.monotonic() + _LINE_EVERY_S
+                file.write(json.dumps(machine.line()) + "\n")
+        file.write(json.dumps({**machine.line(), "missing": machine.missing}) + "\n")
+
+
+if __name__ == "__main__":
+    sys.path.pop(0)  # this folder is no place for other libraries' imports
+    main(sys.argv[1], int(sys.argv[2]))

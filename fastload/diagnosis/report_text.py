@@ -1,0 +1,75 @@
+"""The report for a terminal."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from typing import Any
+
+_WIDTH = 100
+_BAR = 40
+_SHOWN = 0.5  # percent
+_PREDICTIONS = 6
+
+
+def text_of(report: dict[str, Any]) -> str:
+    """One page; plain text."""
+    out = io.StringIO()
+
+    def say(line: str = "", indent: str = "") -> None:
+        out.write("\n".join(textwrap.wrap(line, _WIDTH, initial_indent=indent, subsequent_indent=indent)) + "\n")
+
+    verdict = report["verdict"]
+    out.write("─" * _WIDTH + "\n")
+    say(
+        f"fastload profile: {verdict['kind'].replace('_', ' ').upper()}"
+        + (f" · {verdict['what']}" if verdict["what"] else "")
+    )
+    say(verdict["sentence"])
+    steps = report["steps"]
+    if steps.get("seconds"):
+        say()
+        say(
+            f"{steps['count']} steps in {steps['seconds']:.1f} s, {steps['images_per_second']:.1f} images/s · a step: "
+            f"T_io {_time(steps['wait_seconds']['mean'])}, T_comp {_time(steps['work_seconds']['mean'])}"
+        )
+        for kind, share in sorted(report["shares"].items(), key=lambda item: -item[1]):
+            if share >= _SHOWN:
+                low, high = report["intervals"].get(kind, (share, share))
+                bar = "█" * round(share / 100 * _BAR)
+                out.write(f"  {kind.replace('_', ' '):<14}{share:6.1f} %  {bar:<{_BAR}}  {low:.0f} to {high:.0f}\n")
+        fine = verdict["kind"] in ("compute", "balanced")
+        if report["predictions"] and not fine:
+            _predictions(out, report, steps["images_per_second"])
+        _samples(out, report)
+    for loader in report["loaders"]:
+        if not loader["main"] and loader["rank"] == 0:
+            say(
+                f"loader {loader['loader']} ({', '.join(loader['what'].get('dataset', []))}): {loader['verdict']['sentence']}"
+            )
+    if report["machine"]["not_measured"]:
+        say(f"not measured: {', '.join(report['machine']['not_measured'])}")
+    for note in report["notes"]:
+        say(note)
+    out.write("─" * _WIDTH + "\n")
+    return out.getvalue()
+
+
+def _predictions(out: io.StringIO, report: dict[str, Any], now: float) -> None:
+    out.write("\n  what would help, as predicted\n")
+    for each in report["predictions"][:_PREDICTIONS]:
+        gain = each["images_per_second"] / now if now else 0.0
+        out.write(f"  {each['images_per_second']:9.1f} images/s ({gain:4.1f}x)  {each['line']}\n")
+
+
+def _samples(out: io.StringIO, report: dict[str, Any]) -> None:
+    main = next((loader for loader in report["loaders"] if loader["main"]), None)
+    if main is None or report["verdict"]["kind"] != "one_slow_sample":
+        return
+    out.write("\n  the slowest samples\n")
+    for sample in main["slowest_samples"][:5]:
+        out.write(f"  {_time(sample['seconds']):>10}  {sample['path'] or 'sample ' + sample['index']}\n")
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.1f} ms"

@@ -1,0 +1,37 @@
+"""One profiled run: recorders go into a process here, and come out again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+FOLDER_VARIABLE = "FASTLOAD_PROFILE"
+"""Names a run's folder to the script's processes: ``folder`` or ``folder?seconds=60&steps=100``."""
+
+
+def start_sampler(folder: str, pid: int) -> subprocess.Popen[bytes] | None:
+    """The process that samples the machine; None where psutil is missing."""
+    try:
+        import psutil  # noqa: F401
+    except ImportError:
+        return None
+    command = [sys.executable, str(Path(__file__).with_name("machine_sampler.py")), folder, str(pid)]
+    environment = {name: value for name, value in os.environ.items() if name != FOLDER_VARIABLE}
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+    )
+
+
+def stop_sampler(sampler: subprocess.Popen[bytes] | None) -> None:
+    """It writes its last line and ends."""
+    if sampler is None:
+        return
+    assert sampler.stdin is not None
+    sampler.stdin.close()
+    try:
+        sampler.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        sampler.kill()
+        sampler.wait()

@@ -1,0 +1,210 @@
+"""The time of a run's steps in shares that sum to one: computing, copying, and what was waited for."""
+
+from __future__ import annotations
+
+import bisect
+import statistics
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fastload.diagnosis.facts import Facts, Fetch, LoaderFacts, Step
+from fastload.diagnosis.fetch_costs import CORES, DECODING, NESTED, PYTHON, REST, SHARED_MEMORY, STORAGE, costs_of
+
+COMPUTE, COPY, QUEUE, MAIN_THREAD, EPOCH_START, RANKS = (
+    "compute",
+    "copy",
+    "queue",
+    "main_thread",
+    "epoch_start",
+    "other_ranks",
+)
+KINDS = (
+    COMPUTE,
+    COPY,
+    STORAGE,
+    DECODING,
+    PYTHON,
+    NESTED,
+    SHARED_MEMORY,
+    CORES,
+    QUEUE,
+    MAIN_THREAD,
+    EPOCH_START,
+    RANKS,
+    REST,
+)
+"""All shares that there are, in the order of reports."""
+
+# One item holds a batch if it takes half of the batch's time, and so many times an ordinary one's.
+_HOLDS = 0.5
+_TIMES = 8.0
+_RESAMPLES = 200
+
+
+@dataclass
+class Shares:
+    """Of one loader.
+
+    Attributes:
+        seconds: by kind.
+        intervals: of each kind's share, from 5 to 95 percent, by resampling steps.
+        first_start: of the seconds, those of starting the first epoch, which nothing saves.
+        held_by: what held batches back: (seconds, index, path), the longest first.
+        by_epoch: shares of the waits, by kind, for each epoch.
+    """
+
+    seconds: dict[str, float]
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    first_start: float = 0.0
+    held_by: list[tuple[float, str, str | None]] = field(default_factory=list)
+    by_epoch: dict[int, dict[str, float]] = field(default_factory=dict)
+
+    @property
+    def total(self) -> float:
+        """All seconds."""
+        return sum(self.seconds.values())
+
+    def __getitem__(self, kind: str) -> float:
+        """A share, of one."""
+        total = self.total
+        return self.seconds.get(kind, 0.0) / total if total > 0 else 0.0
+
+    @property
+    def waiting(self) -> float:
+        """The share of all that is neither computing nor copying, nor another rank's, nor the very first start."""
+        if self.total <= 0:
+            return 0.0
+        return max(0.0, 1.0 - self[COMPUTE] - self[COPY] - self[RANKS] - self.first_start / self.total)
+
+
+def shares_of(facts: Facts, loader: LoaderFacts) -> Shares:
+    """Where the time of a loader's steps went."""
+    rows: list[dict[str, float]] = []
+    epochs: list[int] = []
+    held: list[tuple[float, str, str | None]] = []
+    waiting = _Waiting(loader)
+    others = _others(facts, loader)
+    copies = _copies(loader)
+    first = {step.epoch: index for index, step in reversed(list(enumerate(loader.steps)))}
+    for index, step in enumerate(loader.steps):
+        row = dict.fromkeys(KINDS, 0.0)
+        work = step.work or 0.0
+        row[RANKS] = min(work, others[index]) if others else 0.0
+        row[COPY] = min(work - row[RANKS], work * copies)
+        row[COMPUTE] = work - row[RANKS] - row[COPY]
+        holder = waiting.add(row, step, is_first=first[step.epoch] == index)
+        if holder is not None:
+            held.append(holder)
+        rows.append(row)
+        epochs.append(step.epoch)
+    for epoch, _, seconds in loader.starts:
+        rows.append({**dict.fromkeys(KINDS, 0.0), EPOCH_START: seconds})
+        epochs.append(epoch)
+    for seconds in loader.ends:
+        rows.append({**dict.fromkeys(KINDS, 0.0), EPOCH_START: seconds})
+        epochs.append(-1)
+    shares = Shares({kind: sum(row[kind] for row in rows) for kind in KINDS})
+    opening = epochs[0] if epochs else None
+    shares.first_start = sum(row[EPOCH_START] for row, epoch in zip(rows, epochs, strict=True) if epoch == opening)
+    shares.held_by = sorted(
+        {(path or key): (seconds, key, path) for seconds, key, path in sorted(held, key=_seconds)}.values(),
+        key=_seconds,
+    )[::-1]
+    shares.intervals = _intervals(rows)
+    for epoch in sorted(set(epochs) - {-1}):
+        mine = [row for row, of in zip(rows, epochs, strict=True) if of == epoch]
+        total = sum(sum(row.values()) for row in mine) or 1.0
+        shares.by_epoch[epoch] = {kind: sum(row[kind] for row in mine) / total for kind in KINDS}
+    return shares
+
+
+def _seconds(held: tuple[float, str, str | None]) -> float:
+    return held[0]
+
+
+class _Waiting:
+    """What a step's wait was for."""
+
+    def __init__(self, loader: LoaderFacts) -> None:
+        self._here = loader.workers == 0  # the consumer makes its batches itself
+        self._loader = loader
+        self._fetches = sorted(loader.fetches, key=lambda fetch: fetch.at + fetch.wall)
+        self._ends = [fetch.at + fetch.wall for fetch in self._fetches]
+        self._average = costs_of(loader).shares()
+        walls = [fetch.wall for fetch in self._fetches]
+        self._usual = statistics.median(walls) if walls else _native_batch(loader)
+        items = [
+            (f.item_seconds - (f.slowest[0] if f.slowest else 0.0)) / max(1, f.items - 1)
+            for f in self._fetches
+            if f.items
+        ]
+        self._item = statistics.median(items) if items else 0.0
+
+    def add(self, row: dict[str, float], step: Step, *, is_first: bool) -> tuple[float, str, str | None] | None:
+        """Adds the wait's parts to a row; what held the batch back, if one sample did."""
+        wait = step.wait
+        fetch = self._fetch_of(step)
+        made_here = min(wait, fetch.wall) if self._here and fetch is not None else 0.0
+        own = min(
+            wait - made_here,
+            step.sampler + max(0.0, step.cpu - step.sampler - (fetch.cpu if made_here and fetch else 0.0)),
+        )
+        row[MAIN_THREAD] = own
+        blocked = wait - own
+        if is_first and not self._here:
+            row[EPOCH_START] = max(0.0, blocked - self._usual)
+            blocked -= row[EPOCH_START]
+        holder = None
+        if fetch is not None and fetch.slowest is not None and fetch.items > 1:
+            seconds, index, path = fetch.slowest
+            if seconds >= _HOLDS * fetch.wall and seconds >= _TIMES * self._item:
+                row[QUEUE] = min(blocked, seconds - self._item)
+                blocked -= row[QUEUE]
+                holder = seconds, index, path
+        parts = self._average
+        if fetch is not None and fetch.stages is not None and holder is None:
+            parts = costs_of(self._loader, [fetch]).shares()
+        for kind, share in parts.items():
+            row[kind] += blocked * share
+        return holder
+
+    def _fetch_of(self, step: Step) -> Fetch | None:
+        """The batch that ended the wait: the last that was made before it ended."""
+        place = bisect.bisect_right(self._ends, step.at + step.wait) - 1
+        return self._fetches[place] if place >= 0 else None
+
+
+def _native_batch(loader: LoaderFacts) -> float:
+    """Seconds in which native threads make one batch."""
+    batches = sum(stats["batches"] for stats in loader.stats.values())
+    seconds = sum(sum(stats["stages"].values()) for stats in loader.stats.values())
+    return seconds / batches / max(1, loader.workers) if batches else 0.0
+
+
+def _copies(loader: LoaderFacts) -> float:
+    """Of the time between two batches, the share in which the device copied."""
+    work = sum(each["work"] for each in loader.device)
+    return min(1.0, sum(each["copy"] for each in loader.device) / work) if work > 0 else 0.0
+
+
+def _others(facts: Facts, loader: LoaderFacts) -> list[float]:
+    """For each step, how much longer this rank was where ranks meet than the one that came last."""
+    ranks = [other for other in facts.loaders if other.number == loader.number and other.ranks == loader.ranks > 1]
+    if len(ranks) < 2:
+        return []
+    shortest = min(len(other.steps) for other in ranks)
+    least = [min(other.steps[index].sync for other in ranks) for index in range(shortest)]
+    least += [step.sync for step in loader.steps[shortest:]]
+    return [max(0.0, step.sync - least[index]) for index, step in enumerate(loader.steps)]
+
+
+def _intervals(rows: list[dict[str, float]]) -> dict[str, tuple[float, float]]:
+    if len(rows) < 2:
+        return dict.fromkeys(KINDS, (0.0, 1.0))
+    table = np.array([[row[kind] for kind in KINDS] for row in rows])
+    chosen = np.random.default_rng(0).integers(0, len(rows), (_RESAMPLES, len(rows)))
+    sums = np.array([table[each].sum(axis=0) for each in chosen])
+    portions = sums / np.maximum(sums.sum(axis=1, keepdims=True), 1e-12)
+    low, high = np.quantile(portions, (0.05, 0.95), axis=0)
+    return {kind: (float(a), float(b)) for kind, a, b in zip(KINDS, low, high, strict=True)}

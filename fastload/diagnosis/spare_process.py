@@ -1,0 +1,89 @@
+"""A process forked when a loader is first used, as a worker would be: later it experiments with the data set as it was then."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+_LOOK_EVERY_S = 0.1
+_LOADERS = 3  # of one process; those after them go without experiments
+
+
+def stand_by(folder: str, loader: Any, number: int, leave: Callable[[], None]) -> None:
+    """Forks; the child waits for :func:`command` and ends with the run's folder or its supervisor.
+
+    Args:
+        leave: called in the child, which is not to be recorded.
+    """
+    from fastload.diagnosis.fetch_recorder import in_a_worker
+
+    if number >= _LOADERS or not hasattr(os, "fork") or in_a_worker():
+        return
+    parent = os.getpid()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python's about threads: this child does what a forked worker does
+        pid = os.fork()
+    if pid == 0:
+        try:
+            leave()
+            _wait_and_experiment(Path(folder), loader, number, parent)
+        finally:
+            os._exit(0)
+
+
+def _wait_and_experiment(folder: Path, loader: Any, number: int, parent: int) -> None:
+    gc.freeze()
+    for each in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(each, signal.SIG_IGN if each != signal.SIGCHLD else signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _silence()
+    settings = json.loads((folder / "settings.json").read_text())
+    order = folder / f"experiment-{os.getpid()}"
+    (folder / f"spare-{os.getpid()}").write_text(str(number))
+    while not order.exists():
+        if not folder.exists() or not os.path.exists(f"/proc/{settings['supervisor']}"):
+            return
+        time.sleep(_LOOK_EVERY_S)
+    from fastload.diagnosis.experiments import experiment
+
+    experiment(str(folder), loader, number, parent, float(order.read_text()))
+    (folder / f"done-{os.getpid()}").touch()
+
+
+def _silence() -> None:
+    """What the script's own code prints here is no part of its output."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nothing, stream)
+
+
+def command(folder: Path, number: int, seconds: float) -> bool:
+    """Has the experiments with a loader made, and returns when they are over. False: there is nobody to make them."""
+    for spare in sorted(folder.glob("spare-*")):
+        pid = int(spare.name.rpartition("-")[2])
+        if spare.read_text() != str(number) or not os.path.exists(f"/proc/{pid}"):
+            continue
+        draft = folder / f"draft-{pid}"
+        draft.write_text(str(seconds))
+        draft.rename(folder / f"experiment-{pid}")
+        late = time.monotonic() + 2 * seconds + 20
+        while time.monotonic() < late and _lives(pid) and not (folder / f"done-{pid}").exists():
+            time.sleep(_LOOK_EVERY_S)
+        if _lives(pid) and not (folder / f"done-{pid}").exists():
+            os.kill(pid, signal.SIGKILL)
+        return True
+    return False
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -1,0 +1,163 @@
+"""``fastload profile``: a script as python would run it, watched from outside; whatever way it ends, what was seen is reported."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from fastload.diagnosis.recording import SETTINGS
+from fastload.diagnosis.reporting import report_run
+from fastload.diagnosis.session import FOLDER_VARIABLE, start_sampler, stop_sampler
+
+_LOOK_EVERY_S = 0.05
+_OTHER_RANKS_S = 15.0
+
+
+def supervise(
+    command: list[str],
+    environment: dict[str, str],
+    *,
+    seconds: float | None,
+    steps: int | None,
+    experiment_seconds: float,
+    json_path: str | None,
+    html_path: str | None,
+) -> int:
+    """Runs a command to its end and reports to stderr; the command's status, negative for a signal that killed it.
+
+    Args:
+        command: of Python, whose start-up files find ``FASTLOAD_PROFILE``.
+        environment: of the command.
+        seconds, steps: how long to measure; the command goes on.
+        experiment_seconds: how long the experiments may take in all; 0 for none.
+        json_path, html_path: where reports go.
+    """
+    folder, is_reporter, ranks = _folder()
+    settings = {"seconds": seconds, "steps": steps, "supervisor": os.getpid(), "experiments": experiment_seconds > 0}
+    if is_reporter or not (folder / SETTINGS).exists():
+        draft = folder / f"settings-{os.getpid()}"
+        draft.write_text(json.dumps(settings))
+        draft.rename(folder / SETTINGS)
+    reported = False
+    interrupted: list[int] = []
+
+    def report(process: subprocess.Popen[bytes] | None) -> None:
+        nonlocal reported
+        reported = True
+        seconds = 0.0 if interrupted else experiment_seconds  # who pressed Ctrl-C wants an end
+        report_run(folder, seconds, json_path, html_path, status=process.poll() if process else None)
+
+    try:
+        with _signals_passed_on(interrupted) as children:
+            process = subprocess.Popen(command, env={**environment, FOLDER_VARIABLE: str(folder)})
+            children.append(process)
+            sampler = start_sampler(str(folder), process.pid)
+            try:
+                while process.poll() is None:
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        process.wait(_LOOK_EVERY_S)
+                    if is_reporter and not reported and (folder / "over").exists():
+                        stop_sampler(sampler)
+                        sampler = None
+                        with _paused(process.pid, folder):
+                            report(process)
+            finally:
+                stop_sampler(sampler)
+            (folder / f"ended-{os.getpid()}").touch()
+            if is_reporter and not reported:
+                _wait_for_ranks(folder, ranks)
+                report(process)
+            return process.returncode
+    finally:
+        if is_reporter:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folder() -> tuple[Path, bool, int]:
+    """A folder of this run, whether this process reports, and how many ranks of this machine share it."""
+    ranks, rank = os.environ.get("LOCAL_WORLD_SIZE", "1"), os.environ.get("LOCAL_RANK", "0")
+    if not ranks.isdigit() or int(ranks) < 2 or not rank.isdigit():
+        return Path(tempfile.mkdtemp(prefix="fastload-")), True, 1
+    run = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    folder = Path(tempfile.gettempdir()) / f"fastload-{os.getuid()}-{os.getppid()}-{run}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise PermissionError(f"{folder} is somebody else's")
+    return folder, rank == "0", int(ranks)
+
+
+def _wait_for_ranks(folder: Path, ranks: int) -> None:
+    late = time.monotonic() + _OTHER_RANKS_S
+    while len(list(folder.glob("ended-*"))) < ranks and time.monotonic() < late:
+        time.sleep(_LOOK_EVERY_S)
+
+
+@contextlib.contextmanager
+def _signals_passed_on(interrupted: list[int]) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Ctrl-C reaches the script by itself; a signal for this process alone is handed on to it."""
+    children: list[subprocess.Popen[bytes]] = []
+
+    def hand_on(number: int, _: object) -> None:
+        for child in children:
+            if child.returncode is None:
+                child.send_signal(number)
+
+    def note(number: int, _: object) -> None:
+        interrupted.append(number)
+
+    before = {}
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # which the script inherits
+            before[number] = signal.signal(number, note if number == signal.SIGINT else hand_on)
+    try:
+        yield children
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _paused(pid: int, folder: Path) -> Iterator[None]:
+    """The script and all that it started stand still, but for those that experiment."""
+    spares = {int(path.name.rpartition("-")[2]) for path in folder.glob("spare-*")}
+    stopped: list[int] = []
+    try:
+        for process in [pid, *_below(pid)]:
+            if process not in spares:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(process, signal.SIGSTOP)
+                    stopped.append(process)
+        yield
+    finally:
+        for process in reversed(stopped):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(process, signal.SIGCONT)
+
+
+def _below(pid: int) -> list[int]:
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in map(int, task.read_text().split()):
+                found += [child, *_below(child)]
+    return found
+
+
+def end_as(status: int) -> None:
+    """Ends this process as another one ended."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    if status < 0:
+        signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    os._exit(status & 0xFF)

@@ -1,0 +1,324 @@
+"""The facts of a run → what holds it up: one of a fixed set of kinds, what exactly, and a sentence with its numbers."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from typing import Any
+
+from fastload.diagnosis.contention import memory_is_short, quota_throttles, threads_in_the_way
+from fastload.diagnosis.facts import Facts, LoaderFacts
+from fastload.diagnosis.fetch_costs import (
+    CORES,
+    DECODING,
+    NESTED,
+    PYTHON,
+    REST,
+    SHARED_MEMORY,
+    STORAGE,
+    Costs,
+    costs_of,
+)
+from fastload.diagnosis.shares import (
+    COMPUTE,
+    COPY,
+    EPOCH_START,
+    MAIN_THREAD,
+    QUEUE,
+    RANKS,
+    Shares,
+    shares_of,
+)
+
+KINDS = (
+    "compute",
+    "decode",
+    "python",
+    "storage_latency",
+    "storage_bandwidth",
+    "cold_cache",
+    "memory",
+    "pageable_copies",
+    "too_few_workers",
+    "too_many_workers",
+    "nested_pool",
+    "shm",
+    "epoch_start",
+    "main_thread",
+    "one_slow_sample",
+    "one_slow_rank",
+    "balanced",
+    "not_enough_data",
+)
+
+_FEWEST_STEPS = 8
+# Of the step time. Below it nothing that a loader could do would be noticed.
+_FINE = 0.10
+# A loader that is busy for more of the time has nothing in reserve.
+_BUSY = 0.65
+# Of the wait: what is behind so much of it is behind it.
+_MOST = 0.4
+_TIMES_MEDIAN = 10.0
+
+
+@dataclass
+class Verdict:
+    """What was found; ``what`` names the function, file, rank or resource."""
+
+    kind: str
+    what: str | None
+    sentence: str
+
+
+def verdict_of(facts: Facts, loader: LoaderFacts | None = None, shares: Shares | None = None) -> Verdict:
+    """For one loader; None: the one that took most of the time."""
+    loader = loader or facts.main
+    if loader is None:
+        return Verdict("not_enough_data", None, "No DataLoader was iterated over.")
+    if broken := _shared_memory_is_full(facts, loader):
+        return broken
+    steps = [step for step in loader.steps if step.work is not None]
+    if len(steps) < _FEWEST_STEPS:
+        return Verdict(
+            "not_enough_data", None, f"Only {len(steps)} whole steps were seen; a verdict needs {_FEWEST_STEPS}."
+        )
+    shares = shares or shares_of(facts, loader)
+    return (
+        _slow_rank(facts, loader, shares)
+        or _copies(shares)
+        or _fine(loader, shares)
+        or _around_the_loader(facts, loader, shares)
+        or _in_the_loader(facts, loader, shares)
+    )
+
+
+def _shared_memory_is_full(facts: Facts, loader: LoaderFacts) -> Verdict | None:
+    error = loader.error or ""
+    full = "shared memory" in error or "Bus error" in error or ("No space left" in error and "shm" in error)
+    if not full:
+        return None
+    size = facts.machine.most("shm", "size") / 2**20
+    return Verdict(
+        "shm", "/dev/shm", f"/dev/shm ({size:.0f} MiB) is too small for the batches under way: {error[:200]}"
+    )
+
+
+def _slow_rank(facts: Facts, loader: LoaderFacts, shares: Shares) -> Verdict | None:
+    ranks = [other for other in facts.loaders if other.number == loader.number and other.ranks == loader.ranks > 1]
+    if len(ranks) < 2:
+        return None
+    lost = {other.rank: shares_of(facts, other)[RANKS] for other in ranks}
+    worst, share = max(lost.items(), key=lambda item: item[1])
+    if share < 0.15:
+        return None
+    slowest = min(ranks, key=lambda other: sum(step.sync for step in other.steps))
+    own = shares_of(facts, slowest)
+    reason = "its loader" if own.waiting > 0.3 else "its computing"
+    return Verdict(
+        "one_slow_rank",
+        f"rank {slowest.rank}",
+        f"Rank {slowest.rank} is slower than the others, by {reason}: rank {worst} spends {share:.0%} of its time waiting for it.",
+    )
+
+
+def _copies(shares: Shares) -> Verdict | None:
+    if shares[COPY] < _FINE or shares[COPY] < shares.waiting:
+        return None
+    return Verdict(
+        "pageable_copies",
+        "copies to the device",
+        f"Copying batches to the device takes {shares[COPY]:.0%} of the step time, and computing waits for it.",
+    )
+
+
+def _fine(loader: LoaderFacts, shares: Shares) -> Verdict | None:
+    if shares.waiting >= _FINE:
+        return None
+    busy = busy_share(loader)
+    if busy is not None and busy >= _BUSY:
+        return Verdict(
+            "balanced",
+            None,
+            f"The loader is fine: the job waits for it {shares.waiting:.0%} of the time. It is busy for {busy:.0%} of the "
+            "time: a faster model would begin to wait.",
+        )
+    return Verdict(
+        "compute",
+        "the training step",
+        f"The loader is fine: {shares[COMPUTE]:.0%} of the time is the training step's own, {shares.waiting:.0%} waiting.",
+    )
+
+
+def busy_share(loader: LoaderFacts) -> float | None:
+    """How much of the time those who make batches work at it; None where the consumer makes them itself."""
+    if not loader.workers or not loader.steps:
+        return None
+    seconds = loader.seconds
+    if loader.is_native:
+        worked = sum(sum(stats["stages"].values()) for stats in loader.stats.values())
+    else:
+        worked = sum(fetch.wall for fetch in loader.fetches) + loader.sent
+    return min(1.0, worked / loader.workers / seconds) if seconds > 0 else None
+
+
+def _around_the_loader(facts: Facts, loader: LoaderFacts, shares: Shares) -> Verdict | None:
+    """What is no cost of making a batch."""
+    waiting = shares.waiting
+    starts = len(loader.starts)
+    if starts > 1 and shares[EPOCH_START] - shares.first_start / shares.total >= _MOST * waiting:
+        return Verdict(
+            "epoch_start",
+            "starting workers" if loader.what.get("num_workers") else "iter(loader)",
+            f"Starting an epoch takes {shares.seconds[EPOCH_START] / max(1, starts):.2f} s, {shares[EPOCH_START]:.0%} of the time, "
+            f"{starts} times.",
+        )
+    if memory := memory_is_short(facts, loader, shares):
+        return Verdict("memory", memory[0], memory[1])
+    storage = shares[STORAGE] >= _MOST * waiting
+    if not storage and (quota := quota_throttles(facts)):
+        return Verdict("too_many_workers", "CPU quota", quota)
+    if shares[QUEUE] >= _MOST * waiting and shares.held_by:
+        seconds, index, path = shares.held_by[0]
+        what = path or f"sample {index}"
+        return Verdict(
+            "one_slow_sample",
+            what,
+            f"{what} takes {seconds * 1e3:.0f} ms and holds its batch: waiting for such ones is {shares[QUEUE]:.0%} of the time.",
+        )
+    if held := _holds_native_batches(loader, shares):
+        return held
+    if shares[NESTED] >= _MOST * waiting:
+        return Verdict(
+            "nested_pool",
+            _largest(costs_of(loader)) or "__getitem__",
+            f"Threads or processes are started and awaited inside items: {shares[NESTED]:.0%} of the time.",
+        )
+    if shares[MAIN_THREAD] >= _MOST * waiting:
+        sampler = sum(step.sampler for step in loader.steps)
+        own = max(shares.seconds[MAIN_THREAD], 1e-9)
+        what = f"the sampler ({loader.what.get('sampler')})" if sampler > 0.5 * own else "the main thread"
+        return Verdict(
+            "main_thread",
+            what,
+            f"{what[0].upper()}{what[1:]} takes {shares[MAIN_THREAD]:.0%} of the time inside next().",
+        )
+    if shares[SHARED_MEMORY] >= _MOST * waiting:
+        size = statistics.median(step.size for step in loader.steps) / 2**20
+        return Verdict(
+            "shm",
+            "shared memory",
+            f"Copying batches of {size:.0f} MiB through shared memory takes {shares[SHARED_MEMORY]:.0%} of the time.",
+        )
+    return None
+
+
+def _holds_native_batches(loader: LoaderFacts, shares: Shares) -> Verdict | None:
+    """Our threads time no single samples: a few long waits, and an experiment that found a sample of that kind."""
+    slowest = loader.experiments.get("items", {}).get("slowest") or []
+    usual = loader.experiments.get("items", {}).get("median_s") or 0.0
+    waits = sorted((step.wait for step in loader.steps), reverse=True)
+    few = max(1, len(waits) // 4)
+    if not loader.is_native or not slowest or usual <= 0 or sum(waits[:few]) < 0.6 * sum(waits):
+        return None
+    seconds, index, path = slowest[0]
+    if seconds < _TIMES_MEDIAN * usual or waits[0] < 0.5 * (seconds - usual):
+        return None
+    what = path or f"sample {index}"
+    return Verdict(
+        "one_slow_sample",
+        what,
+        f"{what} takes {seconds * 1e3:.0f} ms, {seconds / usual:.0f} times an ordinary sample: a few steps do most of the waiting.",
+    )
+
+
+def _in_the_loader(facts: Facts, loader: LoaderFacts, shares: Shares) -> Verdict:
+    """What making a batch costs, and who could share it."""
+    costs = costs_of(loader)
+    parts = {kind: shares[kind] for kind in (STORAGE, DECODING, PYTHON, CORES, NESTED, SHARED_MEMORY, REST)}
+    function = _largest(costs) or "the data set"
+    part = costs.functions.get(function, 0.0) / costs.total if costs.total else 0.0
+    python = sum(costs.functions.values())
+    parts[PYTHON] *= (
+        costs.functions.get(function, 0.0) / python if python else 1.0
+    )  # of many small ones none is the cause
+    largest = max((kind for kind in parts if kind != REST), key=lambda kind: parts[kind])
+    if largest == STORAGE:
+        return storage_verdict(loader, shares)
+    if crowd := threads_in_the_way(facts, loader, shares):
+        return Verdict("too_many_workers", crowd[0], crowd[1])
+    if few := _too_few(facts, loader, shares):
+        return few
+    if largest == CORES:  # of what the cores were wanted for
+        largest = max((DECODING, PYTHON), key=lambda kind: parts[kind])
+    if largest == PYTHON:
+        return Verdict(
+            "python",
+            function,
+            f"The loader cannot keep up: the job waits {shares.waiting:.0%} of the time, and {function} is {part:.0%} of a "
+            "batch's cost.",
+        )
+    return Verdict(
+        "decode",
+        "decoding",
+        f"The loader cannot keep up: the job waits {shares.waiting:.0%} of the time, {shares[DECODING]:.0%} for decoding.",
+    )
+
+
+def storage_verdict(loader: LoaderFacts, shares: Shares) -> Verdict:
+    """Storage it is: only in the first epoch, by the request or by the byte."""
+    by_epoch = [parts[STORAGE] for _, parts in sorted(shares.by_epoch.items())]
+    share = f"{shares[STORAGE]:.0%} of the time is waiting for storage"
+    if len(by_epoch) > 1 and by_epoch[0] >= 0.2 and max(by_epoch[1:]) <= 0.25 * by_epoch[0]:
+        return Verdict(
+            "cold_cache",
+            "the first epoch",
+            f"{share}, but only until files are in memory: {by_epoch[0]:.0%} of the first epoch, {max(by_epoch[1:]):.0%} later.",
+        )
+    probe: dict[str, Any] = loader.experiments.get("storage") or {}
+    if "request_s" in probe:
+        by_request, by_byte = probe["request_s"], probe["byte_s"] * probe["file_bytes"]
+        kind = "storage_latency" if by_request >= by_byte else "storage_bandwidth"
+        measured = (
+            f"a file of {probe['file_bytes'] / 1024:.0f} KiB costs {by_request * 1e3:.1f} ms for the request and "
+            f"{by_byte * 1e3:.1f} ms for its bytes"
+        )
+        return Verdict(kind, probe.get("place") or "storage", f"{share}: {measured}.")
+    read = sum(fetch.read_bytes for fetch in loader.fetches)
+    rate = read / max(loader.seconds, 1e-9) / 2**20
+    kind = "storage_bandwidth" if rate > 10 else "storage_latency"
+    return Verdict(kind, "storage", f"{share}, at {rate:.1f} MiB/s from the device.")
+
+
+def _too_few(facts: Facts, loader: LoaderFacts, shares: Shares) -> Verdict | None:
+    """Whether the same loader with a worker for each core would keep up with the training step."""
+    cores = int(facts.machine.cores)
+    batch = batch_seconds(loader)
+    overlapped = bool(loader.what.get("num_workers"))
+    if batch is None or (loader.workers >= cores and overlapped):
+        return None
+    works = [step.work for step in loader.steps if step.work is not None]
+    work = statistics.mean(works)
+    if batch / max(1, cores) > 1.1 * work:
+        return None
+    now = loader.what.get("num_workers", 0)
+    needed = min(cores, max(1, -(-int(batch * 1e6) // max(1, int(work * 1e6)))))
+    return Verdict(
+        "too_few_workers",
+        f"num_workers={now}",
+        f"A batch takes {batch * 1e3:.0f} ms of one worker and a training step {work * 1e3:.0f} ms: {needed} of {cores} cores "
+        f"would keep up, num_workers={now} does not, and the job waits {shares.waiting:.0%} of the time.",
+    )
+
+
+def batch_seconds(loader: LoaderFacts) -> float | None:
+    """Seconds of one worker or thread for one batch."""
+    if loader.is_native:
+        batches = sum(stats["batches"] for stats in loader.stats.values())
+        return sum(sum(stats["stages"].values()) for stats in loader.stats.values()) / batches if batches else None
+    if not loader.fetches:
+        return None
+    return (sum(fetch.wall for fetch in loader.fetches) + loader.sent) / len(loader.fetches)
+
+
+def _largest(costs: Costs) -> str | None:
+    return max(costs.functions, key=lambda name: costs.functions[name], default=None)
