@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +20,9 @@ from fastload.diagnosis.sample_paths import files_of
 from fastload.diagnosis.storage_probe import probe
 
 _FILES = 400
+_LOOK_EVERY_S = 0.05
+# An experiment that takes longer than it should is killed with all that it has started.
+_TIMES_OVER, _GRACE_S = 1.5, 10.0
 # Shares of the time that all may take.
 _ITEMS, _STORAGE, _SWEEP = 0.15, 0.15, 0.6
 
@@ -29,21 +36,46 @@ def experiment(folder: str, loader: Any, number: int, process: int, seconds: flo
         number, process: the loader's number in the process that has it.
         seconds: that all may take together.
     """
-    lines = Lines(folder, "experiment")
     warnings.simplefilter("ignore")  # of more workers than cores, and the like
     torch.set_num_threads(1)  # as in a worker
+    files = files_of(loader.dataset, _FILES)
+    works: dict[str, tuple[float, Callable[[float], Any]]] = {
+        "items": (_ITEMS, lambda limit: items_alone(loader, limit)),
+        "storage": (_STORAGE, lambda limit: probe(files, limit)),
+        "sweep": (_SWEEP, lambda limit: sweep(loader, limit)),
+    }
+    for name, (share, work) in works.items():
+        limit = share * seconds
+        trial = os.fork()
+        if trial == 0:
+            try:
+                os.setpgid(0, 0)
+                Path(folder, f"trial-{os.getpid()}").touch()
+                _try(Lines(folder, "experiment"), {"loader": number, "parent": process, "name": name}, work, limit)
+            finally:
+                os._exit(0)
+        _wait_for(trial, _TIMES_OVER * limit + _GRACE_S)
 
-    def make(name: str, work: Callable[[], Any]) -> None:
-        began = time.perf_counter()
-        try:
-            found = work()
-        except Exception as error:  # of somebody's data set, in a process of its own
-            found = {"error": f"{type(error).__name__}: {error}"[:300]}
-        if found:
-            found["seconds"] = time.perf_counter() - began
-            lines.add({"kind": "experiment", "loader": number, "parent": process, "name": name, "found": found})
-            lines.flush()
 
-    make("items", lambda: items_alone(loader, seconds * _ITEMS))
-    make("storage", lambda: probe(files_of(loader.dataset, _FILES), seconds * _STORAGE))
-    make("sweep", lambda: sweep(loader, seconds * _SWEEP))
+def _try(lines: Lines, line: dict[str, Any], work: Callable[[float], Any], limit: float) -> None:
+    """In a process of its own: threads that an item starts do not meet the fork of another experiment's workers."""
+    began = time.perf_counter()
+    try:
+        found = work(limit)
+    except Exception as error:  # of somebody's data set
+        found = {"error": f"{type(error).__name__}: {error}"[:300]}
+    if found:
+        found["seconds"] = time.perf_counter() - began
+        lines.add({"kind": "experiment", **line, "found": found})
+        lines.flush()
+
+
+def _wait_for(trial: int, limit: float) -> None:
+    late = time.monotonic() + limit
+    while os.waitpid(trial, os.WNOHANG) == (0, 0):
+        if time.monotonic() > late:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(trial, signal.SIGKILL)
+            os.waitpid(trial, 0)
+            return
+        time.sleep(_LOOK_EVERY_S)

@@ -61,29 +61,24 @@ def costs_of(loader: LoaderFacts, fetches: Iterable[Fetch] | None = None) -> Cos
     item = f"{(loader.what.get('dataset') or ['the data set'])[-1]}.__getitem__"
     for fetch in loader.fetches if fetches is None else fetches:
         if fetch.stages is not None:
-            _add(costs, fetch, from_storage, item, in_worker=loader.workers > 0, crowded=loader.crowded)
+            _add(costs, fetch, from_storage, item, in_worker=loader.workers > 0)
     if loader.fetches and loader.sent and costs.total:
         detailed = sum(fetch.stages is not None for fetch in loader.fetches) / len(loader.fetches)
         costs.add(SHARED_MEMORY, loader.sent * detailed)
     return costs
 
 
-def _add(costs: Costs, fetch: Fetch, from_storage: bool, item: str, *, in_worker: bool, crowded: bool) -> None:
+def _add(costs: Costs, fetch: Fetch, from_storage: bool, item: str, *, in_worker: bool) -> None:
     stages = fetch.stages or {}
     idle = sum(max(0.0, wall - cpu) for wall, cpu, _ in stages.values())
     queued = min(fetch.queued, idle)
     left = 1.0 - queued / idle if idle > 0 else 1.0  # of what no core was used for, what was no waiting for a core
-    busy = sum(min(wall, cpu) for wall, cpu, _ in stages.values())
-    slower = 1.0  # where others have the cores, work takes longer: what is done is what it was
-    if crowded or busy <= 0:
-        costs.add(CORES, queued)
-    else:
-        slower += queued / busy
+    costs.add(CORES, queued)
     spent = 0.0
     for name, (wall, cpu, _) in stages.items():
         spent += wall
         waited = max(0.0, wall - cpu) * left
-        worked = min(wall, cpu) * slower
+        worked = min(wall, cpu)
         if name in (DECODE, ITEM):
             kind = DECODING if name == DECODE else PYTHON
             function = None if name == DECODE else item
@@ -96,7 +91,8 @@ def _add(costs: Costs, fetch: Fetch, from_storage: bool, item: str, *, in_worker
         elif name.startswith(COLLATE):
             function = name.removeprefix(COLLATE)
             if function in _COPIES and in_worker:
-                costs.add(SHARED_MEMORY, worked + waited)
+                costs.add(SHARED_MEMORY, worked)
+                costs.add(REST, waited)
             else:
                 costs.add(PYTHON, worked + waited, function)
     costs.add(REST, max(0.0, fetch.wall - spent))

@@ -14,6 +14,7 @@ from typing import Any
 
 from torch.utils.data import get_worker_info
 from torch.utils.data._utils import fetch as torch_fetch
+from torch.utils.data._utils import worker as torch_worker
 
 from fastload.diagnosis.fetch_stages import COLLATE, ITEM
 from fastload.diagnosis.patches import Patches
@@ -166,9 +167,12 @@ class WorkerLoop:
     """torch's loop of a worker process, with a recorder; goes to the process in the place of the loop."""
 
     def __init__(self, original: Callable[..., None], folder: str) -> None:
-        self._original = original
+        self._original: Callable[..., None] | None = original
         self._folder = folder
         self.loader = -1
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_original": None, "_folder": self._folder, "loader": self.loader}  # a spawned process has its own
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
         global _in_worker
@@ -179,7 +183,7 @@ class WorkerLoop:
         lines.add({"kind": "worker", "at": time.perf_counter(), "parent": os.getppid(), "loader": self.loader})
         recorder.install()
         try:
-            self._original(*args, **kwargs)
+            (self._original or torch_worker._worker_loop)(*args, **kwargs)
         finally:
             lines.flush()
 

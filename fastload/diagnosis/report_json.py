@@ -125,10 +125,10 @@ def _machine(facts: Facts, began: float) -> dict[str, Any]:
         rows.append(
             {
                 "at": sample["at"] - began,
-                "cores_percent": sample["cores_percent"],
-                "tree_cores": (sample["tree_cpu_seconds"] - before["tree_cpu_seconds"]) / span,
+                "cores_percent": sample.get("cores_percent", []),
+                "tree_cores": (sample.get("tree_cpu_seconds", 0.0) - before.get("tree_cpu_seconds", 0.0)) / span,
                 "tree_runnable": sample["tree_runnable"],
-                "memory_available": sample["memory_available"],
+                "memory_available": sample.get("memory_available"),
                 "read_bytes_per_s": (disk.get("read_bytes", 0) - disk_before.get("read_bytes", 0)) / span,
                 "reads_per_s": (disk.get("reads", 0) - disk_before.get("reads", 0)) / span,
                 "gpus": sample.get("gpus", []),

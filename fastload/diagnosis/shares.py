@@ -40,6 +40,7 @@ KINDS = (
 _HOLDS = 0.5
 _TIMES = 8.0
 _RESAMPLES = 200
+_CLOCKS_S = 1e-3  # by which two processes may see one moment apart
 
 
 @dataclass
@@ -49,7 +50,7 @@ class Shares:
     Attributes:
         seconds: by kind.
         intervals: of each kind's share, from 5 to 95 percent, by resampling steps.
-        first_start: of the seconds, those of starting the first epoch, which nothing saves.
+        first_start: of the seconds, those of the first epoch's start and the last one's end, which nothing saves.
         held_by: what held batches back: (seconds, index, path), the longest first.
         by_epoch: shares of the waits, by kind, for each epoch.
     """
@@ -93,7 +94,7 @@ def shares_of(facts: Facts, loader: LoaderFacts) -> Shares:
         row[RANKS] = min(work, others[index]) if others else 0.0
         row[COPY] = min(work - row[RANKS], work * copies)
         row[COMPUTE] = work - row[RANKS] - row[COPY]
-        holder = waiting.add(row, step, is_first=first[step.epoch] == index)
+        holder = waiting.add(row, step, index - first[step.epoch])
         if holder is not None:
             held.append(holder)
         rows.append(row)
@@ -106,7 +107,9 @@ def shares_of(facts: Facts, loader: LoaderFacts) -> Shares:
         epochs.append(-1)
     shares = Shares({kind: sum(row[kind] for row in rows) for kind in KINDS})
     opening = epochs[0] if epochs else None
-    shares.first_start = sum(row[EPOCH_START] for row, epoch in zip(rows, epochs, strict=True) if epoch == opening)
+    shares.first_start = (loader.ends[-1] if loader.ends else 0.0) + sum(
+        row[EPOCH_START] for row, epoch in zip(rows, epochs, strict=True) if epoch == opening
+    )
     shares.held_by = sorted(
         {(path or key): (seconds, key, path) for seconds, key, path in sorted(held, key=_seconds)}.values(),
         key=_seconds,
@@ -130,6 +133,7 @@ class _Waiting:
         self._here = loader.workers == 0  # the consumer makes its batches itself
         self._loader = loader
         self._fetches = sorted(loader.fetches, key=lambda fetch: fetch.at + fetch.wall)
+        self._by_epoch = self._sorted_by_epoch()
         self._ends = [fetch.at + fetch.wall for fetch in self._fetches]
         self._average = costs_of(loader).shares()
         walls = [fetch.wall for fetch in self._fetches]
@@ -141,10 +145,10 @@ class _Waiting:
         ]
         self._item = statistics.median(items) if items else 0.0
 
-    def add(self, row: dict[str, float], step: Step, *, is_first: bool) -> tuple[float, str, str | None] | None:
+    def add(self, row: dict[str, float], step: Step, number: int) -> tuple[float, str, str | None] | None:
         """Adds the wait's parts to a row; what held the batch back, if one sample did."""
         wait = step.wait
-        fetch = self._fetch_of(step)
+        fetch = self._fetch_of(step, number)
         made_here = min(wait, fetch.wall) if self._here and fetch is not None else 0.0
         own = min(
             wait - made_here,
@@ -152,7 +156,7 @@ class _Waiting:
         )
         row[MAIN_THREAD] = own
         blocked = wait - own
-        if is_first and not self._here:
+        if number == 0 and not self._here:
             row[EPOCH_START] = max(0.0, blocked - self._usual)
             blocked -= row[EPOCH_START]
         holder = None
@@ -169,10 +173,27 @@ class _Waiting:
             row[kind] += blocked * share
         return holder
 
-    def _fetch_of(self, step: Step) -> Fetch | None:
-        """The batch that ended the wait: the last that was made before it ended."""
+    def _fetch_of(self, step: Step, number: int) -> Fetch | None:
+        """The batch that the step was given, the ``number``-th of its epoch: workers take turns. Else the last one made in time."""
+        own = self._by_epoch.get(step.epoch, {})
+        workers = sorted(own)
+        if workers:
+            mine = own[workers[number % len(workers)]]
+            place = number // len(workers)
+            if place < len(mine) and mine[place].at + mine[place].wall <= step.at + step.wait + _CLOCKS_S:
+                return mine[place]
         place = bisect.bisect_right(self._ends, step.at + step.wait) - 1
         return self._fetches[place] if place >= 0 else None
+
+    def _sorted_by_epoch(self) -> dict[int, dict[int, list[Fetch]]]:
+        """Epoch -> worker -> its batches, in their order."""
+        starts = sorted((at, epoch) for epoch, at, _ in self._loader.starts)
+        found: dict[int, dict[int, list[Fetch]]] = {}
+        for fetch in sorted(self._loader.fetches, key=lambda fetch: fetch.at):
+            place = bisect.bisect_right(starts, (fetch.at, 1 << 60)) - 1
+            if place >= 0:
+                found.setdefault(starts[place][1], {}).setdefault(fetch.worker, []).append(fetch)
+        return found
 
 
 def _native_batch(loader: LoaderFacts) -> float:

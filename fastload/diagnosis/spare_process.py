@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -40,6 +41,7 @@ def stand_by(folder: str, loader: Any, number: int, leave: Callable[[], None]) -
 
 def _wait_and_experiment(folder: Path, loader: Any, number: int, parent: int) -> None:
     gc.freeze()
+    os.setpgid(0, 0)  # a terminal's Ctrl-C is the script's
     for each in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(each, signal.SIG_IGN if each != signal.SIGCHLD else signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -73,13 +75,23 @@ def command(folder: Path, number: int, seconds: float) -> bool:
         draft = folder / f"draft-{pid}"
         draft.write_text(str(seconds))
         draft.rename(folder / f"experiment-{pid}")
-        late = time.monotonic() + 2 * seconds + 20
-        while time.monotonic() < late and _lives(pid) and not (folder / f"done-{pid}").exists():
-            time.sleep(_LOOK_EVERY_S)
-        if _lives(pid) and not (folder / f"done-{pid}").exists():
-            os.kill(pid, signal.SIGKILL)
+        late = time.monotonic() + 2 * seconds + 40
+        try:
+            while time.monotonic() < late and _lives(pid) and not (folder / f"done-{pid}").exists():
+                time.sleep(_LOOK_EVERY_S)
+        finally:
+            if not (folder / f"done-{pid}").exists():
+                _kill(folder, pid)
         return True
     return False
+
+
+def _kill(folder: Path, pid: int) -> None:
+    """An experimenting process and those that it has started, each with a group of its own."""
+    groups = [pid, *(int(trial.name.rpartition("-")[2]) for trial in folder.glob("trial-*"))]
+    for group in groups:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, signal.SIGKILL)
 
 
 def _lives(pid: int) -> bool:

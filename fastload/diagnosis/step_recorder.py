@@ -62,7 +62,7 @@ class StepRecorder:
         self._here = threading.local()
         self._measuring = True
         self._began: float | None = None
-        self._taken = 0
+        self._taken = self._met_so_far = 0
         self._loop: WorkerLoop
 
     def install(self) -> None:
@@ -193,7 +193,8 @@ class StepRecorder:
     def _known(self, loader: Any) -> _Loader:
         known = self._loaders.get(loader)
         if known is None:
-            known = self._loaders[loader] = _Loader(len(self._loaders), loader)
+            known = self._loaders[loader] = _Loader(self._met_so_far, loader)
+            self._met_so_far += 1
             self._lines.add({"kind": "loader", "loader": known.number, **describe(loader)})
             self._lines.flush()
             self._met(loader, known.number)

@@ -8,17 +8,7 @@ from typing import Any
 
 from fastload.diagnosis.contention import memory_is_short, quota_throttles, threads_in_the_way
 from fastload.diagnosis.facts import Facts, LoaderFacts
-from fastload.diagnosis.fetch_costs import (
-    CORES,
-    DECODING,
-    NESTED,
-    PYTHON,
-    REST,
-    SHARED_MEMORY,
-    STORAGE,
-    Costs,
-    costs_of,
-)
+from fastload.diagnosis.fetch_costs import CORES, DECODING, NESTED, PYTHON, SHARED_MEMORY, STORAGE, Costs, costs_of
 from fastload.diagnosis.shares import (
     COMPUTE,
     COPY,
@@ -56,8 +46,8 @@ _FEWEST_STEPS = 8
 _FINE = 0.10
 # A loader that is busy for more of the time has nothing in reserve.
 _BUSY = 0.65
-# Of the wait: what is behind so much of it is behind it.
-_MOST = 0.4
+_EXPLAINS = 0.15  # of the wait: nothing smaller is its cause
+_LARGE_BATCH = 2**20  # bytes: smaller ones cost nothing to copy
 _TIMES_MEDIAN = 10.0
 
 
@@ -87,8 +77,7 @@ def verdict_of(facts: Facts, loader: LoaderFacts | None = None, shares: Shares |
         _slow_rank(facts, loader, shares)
         or _copies(shares)
         or _fine(loader, shares)
-        or _around_the_loader(facts, loader, shares)
-        or _in_the_loader(facts, loader, shares)
+        or _largest_cost(facts, loader, shares)
     )
 
 
@@ -132,7 +121,8 @@ def _copies(shares: Shares) -> Verdict | None:
 
 
 def _fine(loader: LoaderFacts, shares: Shares) -> Verdict | None:
-    if shares.waiting >= _FINE:
+    # Other programs that have the cores make everything slower: no loader helps.
+    if shares.waiting - (0.0 if loader.crowded else shares[CORES]) >= _FINE:
         return None
     busy = busy_share(loader)
     if busy is not None and busy >= _BUSY:
@@ -161,55 +151,95 @@ def busy_share(loader: LoaderFacts) -> float | None:
     return min(1.0, worked / loader.workers / seconds) if seconds > 0 else None
 
 
-def _around_the_loader(facts: Facts, loader: LoaderFacts, shares: Shares) -> Verdict | None:
-    """What is no cost of making a batch."""
-    waiting = shares.waiting
-    starts = len(loader.starts)
-    if starts > 1 and shares[EPOCH_START] - shares.first_start / shares.total >= _MOST * waiting:
-        return Verdict(
-            "epoch_start",
-            "starting workers" if loader.what.get("num_workers") else "iter(loader)",
-            f"Starting an epoch takes {shares.seconds[EPOCH_START] / max(1, starts):.2f} s, {shares[EPOCH_START]:.0%} of the time, "
-            f"{starts} times.",
-        )
+def _largest_cost(facts: Facts, loader: LoaderFacts, shares: Shares) -> Verdict:
+    """What most of the wait is for; first what lets everything else wait."""
     if memory := memory_is_short(facts, loader, shares):
-        return Verdict("memory", memory[0], memory[1])
-    storage = shares[STORAGE] >= _MOST * waiting
-    if not storage and (quota := quota_throttles(facts)):
+        return Verdict("memory", *memory)
+    costs = costs_of(loader)
+    parts = _parts(loader, shares, costs)
+    largest = max(parts, key=lambda kind: parts[kind])
+    if parts[largest] < _EXPLAINS * (shares.waiting - shares[CORES]):
+        return _unexplained(facts, shares)
+    if largest == STORAGE:
+        return storage_verdict(loader, shares)
+    if quota := quota_throttles(facts):
         return Verdict("too_many_workers", "CPU quota", quota)
-    if shares[QUEUE] >= _MOST * waiting and shares.held_by:
-        seconds, index, path = shares.held_by[0]
-        what = path or f"sample {index}"
-        return Verdict(
-            "one_slow_sample",
-            what,
-            f"{what} takes {seconds * 1e3:.0f} ms and holds its batch: waiting for such ones is {shares[QUEUE]:.0%} of the time.",
-        )
+    if largest == EPOCH_START:
+        return _starts(loader, shares)
+    if largest == QUEUE and shares.held_by:
+        return _slow_sample(shares)
     if held := _holds_native_batches(loader, shares):
         return held
-    if shares[NESTED] >= _MOST * waiting:
+    if largest == NESTED:
         return Verdict(
             "nested_pool",
-            _largest(costs_of(loader)) or "__getitem__",
+            _largest(costs) or "__getitem__",
             f"Threads or processes are started and awaited inside items: {shares[NESTED]:.0%} of the time.",
         )
-    if shares[MAIN_THREAD] >= _MOST * waiting:
-        sampler = sum(step.sampler for step in loader.steps)
-        own = max(shares.seconds[MAIN_THREAD], 1e-9)
-        what = f"the sampler ({loader.what.get('sampler')})" if sampler > 0.5 * own else "the main thread"
-        return Verdict(
-            "main_thread",
-            what,
-            f"{what[0].upper()}{what[1:]} takes {shares[MAIN_THREAD]:.0%} of the time inside next().",
-        )
-    if shares[SHARED_MEMORY] >= _MOST * waiting:
-        size = statistics.median(step.size for step in loader.steps) / 2**20
+    if largest == MAIN_THREAD:
+        return _main_thread(loader, shares)
+    if largest == SHARED_MEMORY:
+        size = _batch_size(loader) / 2**20
         return Verdict(
             "shm",
             "shared memory",
-            f"Copying batches of {size:.0f} MiB through shared memory takes {shares[SHARED_MEMORY]:.0%} of the time.",
+            f"The job waits {shares.waiting:.0%} of the time, mostly for copies of its batches of {size:.0f} MiB to shared memory.",
         )
-    return None
+    return _in_the_loader(facts, loader, shares, costs, largest)
+
+
+def _unexplained(facts: Facts, shares: Shares) -> Verdict:
+    others = f", {shares[CORES]:.0%} of it for cores that other programs had" if shares[CORES] > 0.05 else ""
+    return Verdict(
+        "not_enough_data",
+        None,
+        f"The job waits {shares.waiting:.0%} of the time{others}, and nothing that was measured explains the rest.",
+    )
+
+
+def _parts(loader: LoaderFacts, shares: Shares, costs: Costs) -> dict[str, float]:
+    """The shares that a verdict may rest on."""
+    parts = {kind: shares[kind] for kind in (STORAGE, DECODING, PYTHON, NESTED, SHARED_MEMORY, QUEUE, MAIN_THREAD)}
+    parts[EPOCH_START] = shares[EPOCH_START] - shares.first_start / shares.total
+    python = sum(costs.functions.values())
+    if python:  # of many small ones none is the cause
+        parts[PYTHON] *= max(costs.functions.values()) / python
+    if _batch_size(loader) < _LARGE_BATCH:
+        parts[SHARED_MEMORY] = 0.0
+    return parts
+
+
+def _batch_size(loader: LoaderFacts) -> float:
+    return statistics.median(step.size for step in loader.steps)
+
+
+def _starts(loader: LoaderFacts, shares: Shares) -> Verdict:
+    starts = len(loader.starts)
+    return Verdict(
+        "epoch_start",
+        "starting workers" if loader.what.get("num_workers") else "iter(loader)",
+        f"Starting an epoch takes {shares.seconds[EPOCH_START] / max(1, starts):.2f} s, {shares[EPOCH_START]:.0%} of the time, "
+        f"{starts} times.",
+    )
+
+
+def _slow_sample(shares: Shares) -> Verdict:
+    seconds, index, path = shares.held_by[0]
+    what = path or f"sample {index}"
+    return Verdict(
+        "one_slow_sample",
+        what,
+        f"{what} takes {seconds * 1e3:.0f} ms and holds its batch: waiting for such ones is {shares[QUEUE]:.0%} of the time.",
+    )
+
+
+def _main_thread(loader: LoaderFacts, shares: Shares) -> Verdict:
+    sampler = sum(step.sampler for step in loader.steps)
+    is_sampler = sampler > 0.5 * shares.seconds[MAIN_THREAD]
+    what = f"the sampler ({loader.what.get('sampler')})" if is_sampler else "the main thread"
+    return Verdict(
+        "main_thread", what, f"{what[0].upper()}{what[1:]} takes {shares[MAIN_THREAD]:.0%} of the time inside next()."
+    )
 
 
 def _holds_native_batches(loader: LoaderFacts, shares: Shares) -> Verdict | None:
@@ -231,26 +261,15 @@ def _holds_native_batches(loader: LoaderFacts, shares: Shares) -> Verdict | None
     )
 
 
-def _in_the_loader(facts: Facts, loader: LoaderFacts, shares: Shares) -> Verdict:
+def _in_the_loader(facts: Facts, loader: LoaderFacts, shares: Shares, costs: Costs, largest: str) -> Verdict:
     """What making a batch costs, and who could share it."""
-    costs = costs_of(loader)
-    parts = {kind: shares[kind] for kind in (STORAGE, DECODING, PYTHON, CORES, NESTED, SHARED_MEMORY, REST)}
-    function = _largest(costs) or "the data set"
-    part = costs.functions.get(function, 0.0) / costs.total if costs.total else 0.0
-    python = sum(costs.functions.values())
-    parts[PYTHON] *= (
-        costs.functions.get(function, 0.0) / python if python else 1.0
-    )  # of many small ones none is the cause
-    largest = max((kind for kind in parts if kind != REST), key=lambda kind: parts[kind])
-    if largest == STORAGE:
-        return storage_verdict(loader, shares)
     if crowd := threads_in_the_way(facts, loader, shares):
         return Verdict("too_many_workers", crowd[0], crowd[1])
     if few := _too_few(facts, loader, shares):
         return few
-    if largest == CORES:  # of what the cores were wanted for
-        largest = max((DECODING, PYTHON), key=lambda kind: parts[kind])
     if largest == PYTHON:
+        function = _largest(costs) or "the data set"
+        part = costs.functions.get(function, 0.0) / costs.total if costs.total else 0.0
         return Verdict(
             "python",
             function,

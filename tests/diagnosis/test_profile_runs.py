@@ -1,0 +1,165 @@
+"""``with fastload.profile()`` around real loops, whose one cost is a sleep far longer than anything that a busy machine adds."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms as T
+from torchvision.datasets import ImageFolder
+
+import fastload
+from images import write_folder
+
+pytest.importorskip("psutil")
+
+
+class Items(Dataset):
+    def __init__(self, length, seconds=0.0, slow=None):
+        self.length, self.seconds, self.slow = length, seconds, slow
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, index):
+        time.sleep(1.0 if index == self.slow else self.seconds)
+        return torch.rand(3) + index
+
+
+def collate_slowly(items):
+    time.sleep(0.2)
+    return torch.stack(items)
+
+
+class SlowSampler(torch.utils.data.SequentialSampler):
+    def __iter__(self):
+        for index in super().__iter__():
+            time.sleep(0.1)
+            yield index
+
+
+def start_slowly(worker):
+    time.sleep(0.5)
+
+
+CASES = {
+    "compute": (Items(20), {"num_workers": 1}, 0.2, 1, None),
+    "too_few_workers": (Items(24, 0.05), {}, 0.2, 1, "num_workers=0"),
+    "python": (Items(24, 0.2), {"num_workers": 2}, 0.0, 1, "Items.__getitem__"),
+    "python: collate": (Items(20), {"num_workers": 2, "collate_fn": collate_slowly}, 0.0, 1, "collate_slowly"),
+    "main_thread": (Items(20), {"num_workers": 1, "sampler": SlowSampler(range(20))}, 0.0, 1, "sampler"),
+    "one_slow_sample": (Items(24, 0.0, slow=17), {"num_workers": 1}, 0.0, 1, "sample 17"),
+    "epoch_start": (Items(8), {"num_workers": 1, "worker_init_fn": start_slowly}, 0.0, 4, "starting workers"),
+    "not_enough_data": (Items(4), {}, 0.0, 1, None),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_was_slowed_down_is_named(name):
+    dataset, options, work, epochs, what = CASES[name]
+    with fastload.profile() as p:
+        loader = DataLoader(dataset, batch_size=2, **options)
+        for _ in range(epochs):
+            for _ in loader:
+                time.sleep(work)
+    report = p.json()
+    found = report["verdict"]
+    assert found["kind"] == name.partition(":")[0], p.report()
+    assert what is None or what in found["what"]
+    assert sum(report["shares"].values()) == pytest.approx(100, abs=1e-6)
+
+
+def epochs_of(loader, profiled):
+    torch.manual_seed(3)
+    if not profiled:
+        return [batch for _ in range(2) for batch in loader], torch.get_rng_state()
+    with fastload.profile() as p:
+        batches = [batch for _ in range(2) for batch in loader]
+    assert p.json()["steps"]["epochs"] == 2
+    return batches, torch.get_rng_state()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("kind", [DataLoader, fastload.DataLoader])
+@pytest.mark.parametrize("tail", [[], [T.RandomErasing(1.0)]])
+def test_batches_order_and_generators_stay_what_they_are(tmp_path, kind, workers, tail):
+    write_folder(tmp_path, classes=2, images=4)
+    data = ImageFolder(tmp_path, T.Compose([T.RandomResizedCrop(16), T.ToTensor(), *tail]))
+    (one, state), (two, after) = (
+        epochs_of(kind(data, batch_size=3, shuffle=True, num_workers=workers), profiled) for profiled in (False, True)
+    )
+    assert len(one) == len(two) > 2 and torch.equal(state, after)
+    for (images, targets), (same, same_targets) in zip(one, two, strict=True):
+        assert torch.equal(images, same) and torch.equal(targets, same_targets)
+
+
+def test_native_loaders_stay_native(tmp_path):
+    write_folder(tmp_path, classes=2, images=10)
+    data = fastload.ImageFolder(tmp_path, T.Compose([T.RandomResizedCrop(16), T.ToTensor()]))
+    with fastload.profile() as p:
+        loader = fastload.DataLoader(data, batch_size=2, num_workers=2)
+        list(loader)
+        assert loader.explain().startswith("native: images are read, decoded and transformed in 2 threads")
+        assert loader.stats()["mode"] == "native"
+    assert [each["native"] for each in p.json()["loaders"]] == [True]
+
+
+def test_nothing_of_it_stays(tmp_path):
+    import PIL.Image
+    from torch.utils.data import dataloader
+    from torch.utils.data._utils import fetch, worker
+
+    def seen():
+        iterator = dataloader._BaseDataLoaderIter
+        return [
+            *(
+                vars(DataLoader)["__iter__"],
+                vars(iterator)["__next__"],
+                vars(iterator)["_next_index"],
+                worker._worker_loop,
+            ),
+            *(fetch._MapDatasetFetcher.fetch, PIL.Image.open, T.Compose.__call__, torch.autograd.backward, time.sleep),
+        ]
+
+    before, folders = seen(), set(os.listdir(os.environ.get("TMPDIR", "/tmp")))
+    with pytest.raises(KeyboardInterrupt), fastload.profile() as p:
+        for _ in DataLoader(Items(4)):
+            raise KeyboardInterrupt
+    assert seen() == before
+    assert p.json()["steps"]["count"] == 1  # what was seen is reported all the same
+    left = set(os.listdir(os.environ.get("TMPDIR", "/tmp"))) - folders
+    assert not [name for name in left if name.startswith("fastload-")] or os.environ.get("PYTEST_XDIST_WORKER")
+
+
+def test_several_loaders_are_each_reported():
+    with fastload.profile() as p:
+        list(DataLoader(Items(12, 0.02)))
+        list(DataLoader(range(3)))
+    loaders = p.json()["loaders"]
+    assert [each["main"] for each in loaders] == [True, False]
+    assert [each["what"]["dataset"] for each in loaders] == [["Items"], ["range"]]
+    assert [each["what"]["samples"] for each in loaders] == [12, 3]
+
+
+def test_a_report_needs_an_end():
+    p = fastload.profile()
+    with pytest.raises(RuntimeError, match="over"):
+        p.json()
+    with p, pytest.raises(RuntimeError, match="already"):
+        p.__enter__()
+    with pytest.raises(ValueError, match="experiments"):
+        fastload.profile(experiments=-1)
+
+
+def test_experiments_tell_files_from_memory(tmp_path):
+    write_folder(tmp_path, classes=2, images=8)
+    data = ImageFolder(tmp_path, T.Compose([T.RandomResizedCrop(16), T.ToTensor()]))
+    with fastload.profile(experiments=1.0) as p:
+        list(DataLoader(data, batch_size=4))
+    found = p.json()["loaders"][0]["experiments"]
+    assert found["items"]["items"] >= 3 and found["items"]["slowest"][0][2].endswith((".jpg", ".jpeg", ".JPEG", ".png"))
+    assert found["storage"]["files"] > 0 and found["storage"]["file_bytes"] > 0
+    assert found["sweep"]["rates"][0][0] == 1 and all(rate > 0 for _, rate in found["sweep"]["rates"])
