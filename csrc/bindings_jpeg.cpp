@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "bindings.h"
+#include "bindings_lock.h"
 #include "bindings_names.h"
 #include "jpeg/decode.h"
+#include "jpeg/sequential.h"
 
 namespace fastload::bindings {
 
@@ -118,6 +120,17 @@ py::object coefficients(const py::bytes& data, const Window& window) {
   return py::make_tuple(py::array_t<int16_t>(static_cast<py::ssize_t>(wanted.size()), numbers.data()), planes);
 }
 
+// (bytes, whether it was sequential before), or None where there is none to be had.
+py::object sequential(const py::buffer& data, int64_t max_pixels) {
+  const py::buffer_info buffer = data.request();
+  const ByteSpan bytes = {static_cast<const uint8_t*>(buffer.ptr), static_cast<size_t>(buffer.size * buffer.itemsize)};
+  std::vector<uint8_t> to(2 * bytes.size + 65536);
+  const jpeg::Written written =
+      unlocked([&] { return jpeg::write_sequential(bytes, max_pixels, to.data(), to.size()); });
+  if (written.code != Code::ok) return py::none();
+  return py::make_tuple(py::bytes(reinterpret_cast<const char*>(to.data()), written.size), written.was_sequential);
+}
+
 }  // namespace
 
 void bind_jpeg(py::module_& module) {
@@ -136,6 +149,8 @@ void bind_jpeg(py::module_& module) {
   module.def("jpeg_decode", &decode, py::arg("data"), py::arg("window") = py::none(), py::arg("max_pixels") = 0,
              py::arg("entropy") = py::none(),
              "uint8 [height, width, 3] of a JPEG in memory, or of a window (x, y, width, height) of it.");
+  module.def("jpeg_sequential", &sequential, py::arg("data"), py::arg("max_pixels"),
+             "(bytes, whether it was so before): a JPEG of the same coefficients in one scan, or None.");
   module.def("jpeg_coefficients", &coefficients, py::arg("data"), py::arg("window") = py::none(),
              "(numbers, planes): the coefficients that a window (x, y, width, height) of a JPEG depends on, or None.");
 }

@@ -46,13 +46,18 @@ Codec::Codec() {
 
 Codec::~Codec() { close(); }
 
-void Codec::open(ByteSpan bytes) {
+void Codec::open(ByteSpan bytes, Markers markers) {
   libjpeg.client_data = this;
   jpeg_create_decompress(&libjpeg);  // keeps client_data and err
   is_open_ = true;
   source_.next_input_byte = bytes.data;
   source_.bytes_in_buffer = bytes.size;
   libjpeg.src = &source_;
+  if (markers == Markers::kept) {
+    constexpr unsigned kWhole = 0xFFFF;
+    jpeg_save_markers(&libjpeg, JPEG_COM, kWhole);
+    for (int application = 0; application < 16; ++application) jpeg_save_markers(&libjpeg, JPEG_APP0 + application, kWhole);
+  }
   jpeg_read_header(&libjpeg, TRUE);
   if (jpeg_has_multiple_scans(&libjpeg)) libjpeg.progress = &progress_;
 }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <csetjmp>
+#include <cstdint>
 #include <cstdio>
 
 // clang-format off: jpeglib.h uses FILE and size_t without including them, so it comes last
@@ -22,6 +23,9 @@
 
 namespace fastload::jpeg {
 
+// What is no part of the picture: EXIF, profiles, comments.
+enum class Markers : uint8_t { skipped, kept };
+
 struct Codec {
   jpeg_decompress_struct libjpeg = {};
   Huffman huffman;
@@ -35,7 +39,7 @@ struct Codec {
 
   // Calls libjpeg. Parses up to the first scan. A fresh libjpeg object every time: tables of another image survive
   // jpeg_abort(), and a file without tables of its own would be decoded with them.
-  void open(ByteSpan bytes);
+  void open(ByteSpan bytes, Markers markers = Markers::skipped);
 
   // For use between setjmp and libjpeg: ends the call with this status.
   [[noreturn]] void give_up(Code code, const char* message);
