@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from fastload.commands.convert import convert
 from fastload.commands.doctor import doctor
 from fastload.commands.index import index
 from fastload.commands.info import info
@@ -23,6 +24,7 @@ def main() -> None:
     """
 
 
+main.add_command(convert)
 main.add_command(doctor)
 main.add_command(index)
 main.add_command(info)

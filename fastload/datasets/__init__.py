@@ -1,23 +1,26 @@
 """Data sets, and finding the files that they name."""
 
-from fastload.datasets.excluded_names import excluded_names, name_line
+from fastload.datasets.exclude_lists import Exclude, excluded_names, name_line
 from fastload.datasets.find_sample import Located, locate
 from fastload.datasets.hugging_face import from_hf
 from fastload.datasets.image_files import ImageFiles
 from fastload.datasets.image_folder import ImageFolder
 from fastload.datasets.parquet import Parquet
 from fastload.datasets.sample_names import sample_name
+from fastload.datasets.sample_table import SampleTable
 from fastload.datasets.sharded_images import IndexedSamples, ShardedImages
 from fastload.datasets.source_kinds import KINDS, SourceKind, kind_of_source, open_source
 from fastload.datasets.web_dataset import WebDataset
 
 __all__ = [
     "KINDS",
+    "Exclude",
     "ImageFiles",
     "ImageFolder",
     "IndexedSamples",
     "Located",
     "Parquet",
+    "SampleTable",
     "ShardedImages",
     "SourceKind",
     "WebDataset",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fastload.datasets.excluded_names import Exclude
+from fastload.datasets.exclude_lists import Exclude
 from fastload.datasets.sharded_images import ShardedImages
 from fastload.engine import Encoded, SampleSource
 from fastload.shards import SampleIndex, table_index

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from torchvision.datasets.folder import default_loader
 
 from fastload.datasets.batched_getitems import GivesLists
-from fastload.datasets.excluded_names import Exclude, excluded_names
+from fastload.datasets.exclude_lists import Exclude, excluded_names
 from fastload.datasets.sample_table import SampleTable
 from fastload.engine import name_of, names_files
 

@@ -10,7 +10,7 @@ import torchvision.datasets
 import torchvision.datasets.folder
 
 from fastload.datasets.batched_getitems import GivesLists
-from fastload.datasets.excluded_names import Exclude, excluded_names, path_below
+from fastload.datasets.exclude_lists import Exclude, excluded_names, path_below
 from fastload.datasets.sample_table import SampleTable
 from fastload.engine import names_files
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fastload.datasets.excluded_names import Exclude
+from fastload.datasets.exclude_lists import Exclude
 from fastload.datasets.sharded_images import ShardedImages
 from fastload.shards import index_parquet, parquet_files
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastload.datasets.excluded_names import path_below
+from fastload.datasets.exclude_lists import path_below
 from fastload.datasets.sharded_images import IndexedSamples
 from fastload.engine import name_of
 

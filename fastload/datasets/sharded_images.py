@@ -9,7 +9,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from fastload.datasets.batched_getitems import GivesLists
-from fastload.datasets.excluded_names import Exclude, excluded_names
+from fastload.datasets.exclude_lists import Exclude, excluded_names
 from fastload.engine import SampleSource, load_sample, names_files
 from fastload.shards import SampleIndex
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from fastload.datasets.excluded_names import Exclude
+from fastload.datasets.exclude_lists import Exclude
 from fastload.datasets.sharded_images import ShardedImages
 from fastload.datasets.web_stream import WebStream
 from fastload.engine import names_files
