@@ -17,6 +17,8 @@ from fastload.batches import (
     Way,
     choose,
     iterate_in_workers,
+    keeps_books,
+    loader_figures,
     not_native_error,
     reasons,
     warn_if_lost,
@@ -34,7 +36,7 @@ from fastload.gpu import (
     checked_decode,
     checked_device,
 )
-from fastload.reports import NotNativeError, SampleError, Statistics, Tolerance, checked_max_errors
+from fastload.reports import NotNativeError, SampleError, Statistics, Tolerance, checked_max_errors, own_job_file
 from fastload.resume import EpochLog, Sampling
 
 _T_co = TypeVar("_T_co", covariant=True)
@@ -194,6 +196,7 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         self._record.epoch += 1
         self._record.statistics = Statistics()
         self._record.tolerance = self._tolerance()
+        own_job_file().watch(self._published)
         settings = self._settings()
         mode = self._mode_seen = choose(settings, frozen=self.num_workers > 0)
         self._told = warn_if_lost(settings, mode, self._told)
@@ -211,9 +214,9 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
                 raise ValueError("torch's thread workers keep no state; leave out worker_method='thread'")
             return self._moving(iterate_in_workers(settings, mode, resumed), settings.device)
         if settings.device is None:
-            return super()._get_iterator()
+            return keeps_books(super()._get_iterator(), self._record)
         stock = torch.utils.data.DataLoader._get_iterator(Pinning(self, settings.device))  # type: ignore[arg-type]
-        return self._moving(stock, settings.device)
+        return self._moving(keeps_books(stock, self._record), settings.device)
 
     def _iterate_in_threads(self, settings: LoaderSettings, mode: Mode, resumed: dict[str, Any] | None) -> Any:
         destination = decoding = None
@@ -324,8 +327,8 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         decoded), ``errors`` (samples that failed), ``all_errors`` and ``errors_by_reason`` (the same since the loader was made)
         and ``decoders`` (images that the "cpu" and the "gpu" decoded, and of the "split" ones the CPU read the codes and the GPU
         did the rest; "reasons" why the CPU decoded some, for a loader that has the GPU; "refused": index, path and reason of
-        those that DALI was given and could not decode). Only ``mode`` and the errors are filled where worker processes make the
-        batches.
+        those that DALI was given and could not decode). ``stages``, ``fallbacks`` and ``decoders`` are of native threads alone;
+        elsewhere an image is a sample, and without workers making it is waiting for it.
         """
         ledger = self._record.ledger
         return {
@@ -335,6 +338,11 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
             "all_errors": ledger.count,
             "errors_by_reason": dict(ledger.by_reason),
         }
+
+    def _published(self) -> dict[str, Any]:
+        """What ``fastload monitor`` shows of this loader; for JSON."""
+        threads = self._native_engine.threads if self._native_engine is not None else None
+        return {"id": id(self), **loader_figures(self, self._record, self.stats(), threads)}
 
     @property
     def errors(self) -> list[SampleError]:

@@ -4,6 +4,8 @@ from fastload.batches.loader_settings import LoaderSettings
 from fastload.batches.native_or_stock import Mode, Way, choose
 from fastload.batches.not_native_reasons import not_native_error, reasons, warn_if_lost
 from fastload.batches.pending_batch import PendingBatch
+from fastload.batches.published_figures import loader_figures
+from fastload.batches.stock_iterator import keeps_books
 from fastload.batches.thread_iterator import ThreadIterator
 from fastload.batches.worker_iterator import iterate_in_workers
 from fastload.batches.worker_state import after_the_end
@@ -17,6 +19,8 @@ __all__ = [
     "after_the_end",
     "choose",
     "iterate_in_workers",
+    "keeps_books",
+    "loader_figures",
     "not_native_error",
     "reasons",
     "warn_if_lost",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -86,6 +87,7 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
         self._memory: Any = memory if BatchMemory.serves(pinned=self._pin_memory) else None
         self._adopt(mode)
         self._jobs: deque[PendingBatch] = deque()
+        self._record.queue = weakref.WeakMethod(self._queue)
         self._orders: list[_core.DrawOrder] | None = None
         if settings.rng == "stock":
             self._orders = [self._order_of(worker) for worker in range(self._num_workers)]
@@ -173,7 +175,15 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
         if self.is_inherited:
             self._go_on_here()
         with AtWork(), self._one_at_a_time:
-            return super().__next__()
+            try:
+                return super().__next__()
+            except StopIteration:
+                self._record.statistics.end()
+                raise
+
+    def _queue(self) -> tuple[int, int]:
+        """Batches that are ready, and those that were asked for."""
+        return sum(job.batch.done for job in list(self._jobs)), len(self._jobs)
 
     def _go_on_here(self) -> None:
         """In a forked process: without workers nothing is under way between two batches."""

@@ -8,6 +8,7 @@ as it is and leaving it as torchvision would.
 from __future__ import annotations
 
 import warnings
+import weakref
 from typing import Any
 
 import torch
@@ -18,11 +19,13 @@ from torch.utils.data.dataloader import _DatasetKind, _MultiProcessingDataLoader
 from fastload.batches.forked_iterators import OfOneProcess
 from fastload.batches.loader_settings import LoaderSettings
 from fastload.batches.native_or_stock import Mode, Way
+from fastload.batches.stock_iterator import HasQueue
 from fastload.batches.worker_collate import Collate, Initialise
 from fastload.batches.worker_dataset import DatasetInWorker, NativeSamples, StreamInWorker
 from fastload.batches.worker_messages import Indices, WorkerBatch
 from fastload.batches.worker_state import WorkerState, as_json
 from fastload.engine import pins
+from fastload.reports import Statistics
 from fastload.resume import EpochLog, KeepsProgress, Progress, in_the_middle, outliving
 
 
@@ -55,9 +58,10 @@ class _Delivers(KeepsProgress):
             self._progress.workers[data.worker] = lambda: as_json(state)
 
 
-class _WorkersIterator(OfOneProcess, _Delivers, _MultiProcessingDataLoaderIter):
+class _WorkersIterator(OfOneProcess, _Delivers, HasQueue, _MultiProcessingDataLoaderIter):
     def __init__(self, view: _LoaderView, settings: LoaderSettings, resumed: dict[str, Any] | None) -> None:
         self._resetting = False
+        settings.record.queue = weakref.WeakMethod(self._queue)
         self._made_here()
         self._begin(settings.record, settings.sampling, resumed)
         super().__init__(view)
@@ -80,6 +84,8 @@ class _WorkersIterator(OfOneProcess, _Delivers, _MultiProcessingDataLoaderIter):
                 self._note_place(self._task_info[task][-1])
         super()._reset(loader, first_iter)
         self._resetting = False
+        if not first_iter:
+            self._record.statistics = Statistics()
 
     def _get_data(self) -> Any:
         task, data = super()._get_data()
@@ -94,6 +100,9 @@ class _WorkersIterator(OfOneProcess, _Delivers, _MultiProcessingDataLoaderIter):
         return super()._process_data(data, *worker)
 
     def _next_data(self) -> Any:
+        return self._record.statistics.take(self._next_unpacked)
+
+    def _next_unpacked(self) -> Any:
         return _unpacked(super()._next_data(), self._record)
 
 
@@ -115,6 +124,9 @@ class _CallerIterator(_Delivers, _SingleProcessDataLoaderIter):
         return indices
 
     def _next_data(self) -> Any:
+        return self._record.statistics.take(self._next_unpacked)
+
+    def _next_unpacked(self) -> Any:
         data = super()._next_data()
         self._note_place(data)
         return _unpacked(data, self._record)

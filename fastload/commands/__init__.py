@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
+from fastload.commands.bench import bench
 from fastload.commands.convert import convert
 from fastload.commands.doctor import doctor
 from fastload.commands.index import index
 from fastload.commands.info import info
+from fastload.commands.monitor import monitor
 from fastload.commands.preview import preview
 from fastload.commands.profile import profile
 from fastload.commands.run import run
@@ -24,10 +26,12 @@ def main() -> None:
     """
 
 
+main.add_command(bench)
 main.add_command(convert)
 main.add_command(doctor)
 main.add_command(index)
 main.add_command(info)
+main.add_command(monitor)
 main.add_command(preview)
 main.add_command(profile)
 main.add_command(run)

@@ -36,7 +36,7 @@ def check_cores(facts: Facts) -> Check | None:
     return Check(
         "cores",
         f"this process may run on {cores.allowed} of {cores.visible} cores",
-        f"the affinity leaves {cores.visible - cores.allowed} cores without work, and who counts the visible ones starts "
+        f"the affinity leaves {cores.visible - cores.allowed} without work, and who counts the visible ones starts "
         f"{cores.visible / cores.allowed:.1f} workers for each core it has{rate_said}",
         _more_cores(
             facts, f"taskset -c 0-{cores.visible - 1} COMMAND, or srun --cpus-per-task={cores.visible} COMMAND"
@@ -79,7 +79,7 @@ def check_threads(facts: Facts) -> Check | None:
         return Check("threads", f"torch starts {cores.torch_threads} threads for one operation")
     return Check(
         "threads",
-        f"torch starts {cores.torch_threads} threads for one operation, and {usable(cores)} cores are usable",
+        f"torch starts {cores.torch_threads} threads for one operation; usable cores: {usable(cores)}",
         f"{cores.torch_threads / usable(cores):.1f} threads wait for each core, in every process that uses torch",
         f"export OMP_NUM_THREADS={usable(cores)}",
     )

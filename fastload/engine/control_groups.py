@@ -1,4 +1,4 @@
-"""The control groups that limit this process: where their files are, versions 1 and 2."""
+"""The control groups that limit a process: where their files are, versions 1 and 2."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from pathlib import Path, PurePosixPath
 ROOT = Path("/")
 
 
-def limiting_groups(controller: str, root: Path = ROOT) -> Iterator[Path]:
-    """The folders of the groups that limit this process, each before the one that it lies in.
+def limiting_groups(controller: str, root: Path = ROOT, process: int | str = "self") -> Iterator[Path]:
+    """The folders of the groups that limit a process, each before the one that it lies in.
 
     Args:
         controller: "cpu", "memory", …
         root: where ``/proc`` and the control groups' file systems are found.
+        process: its number, or "self".
     """
     try:
-        memberships = (root / "proc/self/cgroup").read_text().splitlines()
+        memberships = (root / f"proc/{process}/cgroup").read_text().splitlines()
         mounts = (root / "proc/self/mountinfo").read_text().splitlines()
     except (OSError, ValueError):
         return

@@ -31,9 +31,9 @@ def usable_cores(root: Path = ROOT) -> int:
     return cores if quota >= cores else max(1, math.ceil(quota))
 
 
-def cpu_quota(root: Path = ROOT) -> float:
-    """The time that this process's control groups grant, in cores; infinite where they set no limit."""
-    return min(_quotas(root), default=math.inf)
+def cpu_quota(root: Path = ROOT, process: int | str = "self") -> float:
+    """The time that a process's control groups grant, in cores; infinite where they set no limit."""
+    return min(_quotas(root, process), default=math.inf)
 
 
 def _local_ranks() -> int:
@@ -41,9 +41,9 @@ def _local_ranks() -> int:
     return int(ranks) if ranks.isascii() and ranks.isdigit() and int(ranks) > 0 else 1
 
 
-def _quotas(root: Path) -> Iterator[float]:
-    """In cores: of this process's control group and of every one that it lies in."""
-    for group in limiting_groups("cpu", root):
+def _quotas(root: Path, process: int | str) -> Iterator[float]:
+    """In cores: of a process's control group and of every one that it lies in."""
+    for group in limiting_groups("cpu", root, process):
         try:
             if (group / "cpu.max").exists():  # version 2
                 quota, period = (group / "cpu.max").read_text().split()

@@ -14,6 +14,7 @@ from fastload.reports.errors import (
     sample_error,
 )
 from fastload.reports.failed_samples import Ledger, Tolerance, checked_max_errors
+from fastload.reports.job_file import JobFile, is_private, job_folders, own_job_file, stale_files, start_time
 from fastload.reports.optional_libraries import needs
 from fastload.reports.progress_line import ProgressLine
 from fastload.reports.statistics import Statistics
@@ -22,6 +23,7 @@ __all__ = [
     "DecodeError",
     "FastloadError",
     "FastloadWarning",
+    "JobFile",
     "Ledger",
     "NotNative",
     "NotNativeError",
@@ -33,7 +35,12 @@ __all__ = [
     "TooManyErrors",
     "TransformError",
     "checked_max_errors",
+    "is_private",
+    "job_folders",
     "kind_of",
     "needs",
+    "own_job_file",
     "sample_error",
+    "stale_files",
+    "start_time",
 ]

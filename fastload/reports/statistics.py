@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastload import _core
+from fastload.reports.job_file import own_job_file
 
 
 class Statistics:
@@ -17,22 +19,43 @@ class Statistics:
         self._first_batch: float | None = None
         self._batches = self._images = self._fallbacks = 0
         self._waited = 0.0
+        self._ended = False
         self._stages: dict[str, float] = {}
         self._on_gpu = self._split = 0
         self._reasons: dict[str, int] = {}
         self._refused: list[tuple[int, str | None, str]] = []
 
     def add(self, batch: _core.Batch, images: int, waited: float) -> None:
-        """One delivered batch."""
+        """One delivered batch of the engine's."""
+        self._fallbacks += batch.fallbacks
+        for stage, seconds in batch.stage_seconds.items():
+            self._stages[stage] = self._stages.get(stage, 0.0) + seconds
+        self._delivered(images, waited)
+
+    def take(self, next_data: Callable[[], Any]) -> Any:
+        """The next batch of somebody else's: torch's workers', or what the caller's thread makes; its end is passed on."""
+        began = time.perf_counter()
+        try:
+            data = next_data()
+        except StopIteration:
+            self.end()
+            raise
+        self._delivered(_first_length(data), time.perf_counter() - began)
+        return data
+
+    def _delivered(self, images: int, waited: float) -> None:
         self._last = time.perf_counter()
         if self._first_batch is None:
             self._first_batch = self._last - self._began
         self._batches += 1
         self._images += images
-        self._fallbacks += batch.fallbacks
         self._waited += waited
-        for stage, seconds in batch.stage_seconds.items():
-            self._stages[stage] = self._stages.get(stage, 0.0) + seconds
+        own_job_file().tick(self._last)
+
+    def end(self) -> None:
+        """The epoch is over."""
+        self._ended = True
+        own_job_file().at_the_end(time.perf_counter())
 
     def add_decoders(self, gpu: int, split: int, reasons: dict[str, int]) -> None:
         """How many images of a batch the GPU decoded, or the CPU and the GPU a half each, and why the CPU had the others."""
@@ -44,6 +67,10 @@ class Statistics:
     def refuse(self, index: int, path: str | None, reason: str) -> None:
         """An image that the GPU's decoder was given and could not decode."""
         self._refused.append((index, path, reason))
+
+    @property
+    def has_ended(self) -> bool:
+        return self._ended
 
     def figures(self) -> dict[str, Any]:
         """A fresh dictionary; see ``DataLoader.stats``."""
@@ -65,3 +92,14 @@ class Statistics:
                 "refused": list(self._refused),
             },
         }
+
+
+def _first_length(data: Any) -> int:
+    """How many samples a batch has, as its first tensor or list of texts says; one where nothing does."""
+    while isinstance(data, (Mapping, tuple, list)) and data:
+        first = next(iter(data.values())) if isinstance(data, Mapping) else data[0]
+        if isinstance(first, str | bytes | int | float):
+            return len(data)
+        data = first
+    shape = getattr(data, "shape", ())
+    return int(shape[0]) if shape else 1

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection
+import weakref
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from fastload.reports import Ledger, SampleError, Statistics, Tolerance
@@ -21,6 +22,8 @@ class EpochLog:
         statistics: of the newest iterator.
         keeps_progress: whether iterators are to write down how far they are.
         progress: of the newest iterator, if so.
+        queue: of the newest iterator, while it is there: batches that are ready, and those that are asked for or ready.
+        expected: (epoch, batches that it has, where that is known).
     """
 
     keeps_progress: bool
@@ -29,6 +32,8 @@ class EpochLog:
     epoch: int = -1
     statistics: Statistics = field(default_factory=Statistics)
     progress: Progress | None = None
+    queue: weakref.WeakMethod[Callable[[], tuple[int, int]]] | None = None
+    expected: tuple[int, int | None] | None = None
 
     def for_another_process(self) -> EpochLog:
         """What of it goes along with a pickle or a copy of the loader."""
