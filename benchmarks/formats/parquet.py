@@ -16,11 +16,11 @@ import datasets
 import pyarrow.parquet
 import torch
 import torchvision.transforms as T
-from benchmarks.formats.in_turn import BATCH, TRAIN, WORKERS, arguments, in_turn, native, records_of
 
 import fastload
 from benchmarks.arms import MEAN, RESIZED, SIDE, STD, Options
 from benchmarks.arms import parquet as rival
+from benchmarks.formats.in_turn import BATCH, TRAIN, WORKERS, arguments, in_turn, native, records_of
 
 EVAL = T.Compose([T.Resize(RESIZED), T.CenterCrop(SIDE), T.ToTensor(), T.Normalize(MEAN, STD)])
 # A tensor's antialiasing is not PIL's: so far apart, on the average, may the pictures of the same photo be, of 255.

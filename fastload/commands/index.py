@@ -78,6 +78,7 @@ def _indexed(source: str, exports: tuple[str, ...], imports: tuple[str, ...]) ->
         "bytes": sum(shard.size for shard in found.shards),
         "targets": found.target_kind,
         "index": found.path,
+        "unclosed": sum("unclosed" in facts for facts in found.facts.get("shards", [])),
     }
     if imports:
         report["imported"] = {path: check_foreign_index(path, paths) for path in imports}
@@ -98,6 +99,10 @@ def _text(report: dict[str, Any]) -> str:
     )
     lines.append(f"  targets: {report['targets']}" + (f", {report['classes']:,} classes" if report["classes"] else ""))
     lines.append(f"  index: {report['index'] or 'nowhere can be written, so it is made anew each time'}")
+    if report["unclosed"]:
+        lines.append(
+            f"  {report['unclosed']:,} shards end without the blocks that close a tar: whole, or cut between two members"
+        )
     lines += [f"  {path}: as the shards are, {count:,} samples" for path, count in report.get("imported", {}).items()]
     lines += [f"  written: {path}" for path in report.get("exported", [])]
     return "\n".join(lines + [f"  {line}" for line in report["warnings"]])

@@ -10,7 +10,7 @@ from typing import Any
 from fastload.datasets.image_folder import ImageFolder
 from fastload.datasets.parquet import Parquet
 from fastload.datasets.web_dataset import WebDataset
-from fastload.shards import is_url, looks_like_parquet, looks_like_tar, shard_list, target_of_tar
+from fastload.shards import is_url, looks_like_parquet, looks_like_tar, shard_list, target_of_tars
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def _open_tar(
 ) -> WebDataset:
     """With the target that its samples have."""
     if "target" not in options:
-        options["target"] = target_of_tar(shard_list(source)[0])
+        options["target"] = target_of_tars(shard_list(source))
     return WebDataset(source, transform, target_transform, progress=progress, **options)
 
 

@@ -16,7 +16,7 @@ from fastload.shards.tar_index import (
     index_tars,
     looks_like_tar,
     summary_of,
-    target_of_tar,
+    target_of_tars,
 )
 from fastload.shards.tar_stream import LeftOut, StreamSample, stream_tar
 from fastload.shards.tar_writer import write_tar
@@ -47,7 +47,7 @@ __all__ = [
     "stream_tar",
     "summary_of",
     "table_index",
-    "target_of_tar",
+    "target_of_tars",
     "write_foreign_index",
     "write_parquet",
     "write_tar",

@@ -15,7 +15,7 @@ from typing import Any
 
 from fastload import _core
 from fastload.shards.shard_paths import WIDS_KIND, wids_shards
-from fastload.shards.tar_index import TarError, is_meta
+from fastload.shards.tar_index import TarError, is_meta, printable
 
 # A sample's members: (ending, offset of the data, size, name).
 Members = list[tuple[str, int, int, str]]
@@ -58,7 +58,7 @@ def tar_samples(path: str) -> Iterator[tuple[str, Members]]:
     """Key and members of each sample of a tar, by webdataset's rule. Raises TarError, and OSError."""
     listed, end, position, reason = _core.list_tar(path, os.path.getsize(path))
     if end not in ("marked", "unmarked"):
-        raise TarError(f"{path} is {end} at byte {position}: {reason.decode('utf-8', 'replace')}")
+        raise TarError(f"{path} is {end} at byte {position}: {printable(reason)}")
     last: str | None = None
     members: Members = []
     for encoded, offset, size, is_another_tar in listed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -104,6 +104,9 @@ def _built(
     if older is not None and not older.facts.get("named_by_shard"):
         facts = older.facts.get("shards", [{}] * len(older.shards))
         known = {shard: samples_of_shard(older, n, facts[n]) for n, shard in enumerate(older.shards)}
+        for part in known.values():
+            if part.facts.get("names_classes"):
+                part.facts = {**part.facts, "classes": older.facts["classes"]}
 
     def samples(shard: Shard) -> ShardSamples:
         return known[shard] if shard in known else scan_tar(shard, fields, on_damage)
@@ -118,7 +121,7 @@ def _built(
         except BaseException:
             threads.shutdown(wait=False, cancel_futures=True)
             raise
-    facts = {"classes": _classes(shards, parts), "shards": [dict(part.facts) for part in parts]}
+    facts = {"classes": _classes(shards, parts), "shards": [_without_classes(part.facts) for part in parts]}
     if _names_repeat(parts):
         facts["named_by_shard"] = True
         for shard, part in zip(shards, parts, strict=True):
@@ -130,6 +133,13 @@ def _built(
     if len(index) == 0:
         raise TarError(f"{shards[0].path}: {_nothing(parts, fields)}")
     return index
+
+
+def _without_classes(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """They stand once in the index."""
+    return {name: value for name, value in facts.items() if name != "classes"} | (
+        {"names_classes": True} if "classes" in facts else {}
+    )
 
 
 def _names_repeat(parts: Sequence[ShardSamples]) -> bool:
@@ -150,20 +160,28 @@ def scan_tar(shard: Shard, fields: TarFields, on_damage: str = "raise") -> Shard
     found = _core.scan_tar(source, shard.size, list(fields.images), endings)
     facts = {name: found[name] for name in ("without_image", "without_target", "returned", "unnamed", "not_files")}
     facts = {name: count for name, count in facts.items() if count}
+    if found["end"] == "unmarked" and shard.size:
+        facts["unclosed"] = 1
     for name in ("first_without_image", "first_without_target"):
         if found[name]:
-            facts[name] = found[name].decode("utf-8", "replace")
+            facts[name] = printable(found[name])
     if found["end"] not in ("marked", "unmarked"):
-        reason = found["reason"].decode("utf-8", "replace")
-        message = f"{shard.path} is {found['end']} at byte {found['position']}: {reason}"
+        message = f"{shard.path} is {found['end']} at byte {found['position']}: {printable(found['reason'])}"
+        if said := _why_no_tar(shard, found):
+            raise TarError(said)
         if on_damage == "raise":
-            raise TarError(_why_no_tar(shard, found) or message)
+            raise TarError(message)
         facts["damage"] = f"{message}; {len(found['offset'])} samples before it are used"
     part = ShardSamples(found["offset"], found["length"], found["name"], facts=facts)
     if found["about"]:
         _read_about(shard, found, part, facts)
     _set_targets(shard, found, part, fields)
     return part
+
+
+def printable(text: bytes) -> str:
+    """For messages: a name in a shard may hold anything, also what a terminal obeys."""
+    return "".join(c if c.isprintable() else "?" for c in text.decode("utf-8", "replace"))
 
 
 def is_meta(name: str) -> bool:
@@ -184,15 +202,18 @@ def looks_like_tar(path: str) -> bool:
     )
 
 
-def target_of_tar(path: str) -> str | None:
-    """Which field of a shard's samples is their target: the first of ``cls``, ``json:label`` and ``txt`` that all of them have;
-    None if they have none. Raises TarError, and OSError."""
+def target_of_tars(paths: Sequence[str]) -> str | None:
+    """Which field of the samples is their target: the first of ``cls``, ``json:label`` and ``txt`` that all of them in the first
+    shard with any have; None if they have none. Raises TarError, and OSError."""
+    shards = (shard_of(path) for path in paths)
+    shard = next((shard for shard in shards if len(scan_tar(shard, TarFields.of(IMAGES, None)))), None)
+    if shard is None:
+        return None
     for target in ("cls", "json:label", "txt"):
         with contextlib.suppress(TarError):
-            part = scan_tar(shard_of(path), TarFields.of(IMAGES, target))
+            part = scan_tar(shard, TarFields.of(IMAGES, target))
             if len(part) and "without_target" not in part.facts:
                 return target
-    scan_tar(shard_of(path), TarFields.of(IMAGES, None))  # what is wrong with the shard itself is said here
     return None
 
 
@@ -269,7 +290,7 @@ def _values(shard: Shard, found: dict[str, Any], fields: TarFields) -> list[Any]
                 value = json.loads(text)
                 values.append(value[key] if key else value)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            name = texts_of(found["name"])[row].decode("utf-8", "replace")
+            name = printable(texts_of(found["name"])[row])
             what = f"has no {key!r}" if isinstance(error, (KeyError, TypeError)) else f"cannot be read: {error}"
             raise TarError(f"{shard.path}, sample {name}: its {ending} {what}") from error
     return values

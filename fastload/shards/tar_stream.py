@@ -74,7 +74,7 @@ class _StrictTarInfo(tarfile.TarInfo):
     """tarfile takes what is no header for the end."""
 
     @classmethod
-    def fromtarfile(cls, tar: tarfile.TarFile) -> tarfile.TarInfo:
+    def fromtarfile(cls, tar: tarfile.TarFile) -> _StrictTarInfo:
         try:
             return super().fromtarfile(tar)
         except tarfile.HeaderError as error:

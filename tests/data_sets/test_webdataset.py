@@ -105,6 +105,23 @@ def test_an_epoch_is_resumed_where_it_stopped(shards, seen):
     assert same(list(second), whole[seen:])
 
 
+def test_an_epoch_goes_on_with_another_number_of_ranks(shards):
+    dataset = WebDataset(shards, T.Compose([T.Resize((8, 8)), T.ToTensor()]), target="json:filename")
+    states, seen = [None, None], []
+    for ranks, batches in ((2, 2), (3, None)):
+        state, states = states[0], []
+        for rank in range(ranks):
+            sampler = DistributedSampler(dataset, ranks, rank, seed=8)
+            loader = StatefulDataLoader(dataset, 3, sampler=sampler, rng="index")
+            if state is not None:
+                loader.load_state_dict(state)
+            iterator = iter(loader)
+            taken = [next(iterator) for _ in range(batches)] if batches else list(iterator)
+            seen += [name for _, names in taken for name in names]
+            states.append(loader.state_dict())
+    assert sorted(seen) == sorted(dataset.targets)
+
+
 def test_names_and_errors(shards, tmp_path):
     ours = WebDataset(shards)
     assert [ours.samples.name(i) for i in (0, 6, 20)] == ["class0/000.jpg", "class0/006.jpg", "class2/006.jpg"]

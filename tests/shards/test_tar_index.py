@@ -22,7 +22,7 @@ from fastload.shards import (
     index_tars,
     looks_like_tar,
     tar_index,
-    target_of_tar,
+    target_of_tars,
     write_tar,
 )
 from fastload.shards.join_columns import texts_of
@@ -181,7 +181,7 @@ def test_what_tar_says_with_other_numbers(tmp_path):
     names = ["base", "é signed", "seven", "old", "pax", "other"]
     assert [name for name, _ in found] == [f"{name}.jpg" for name in names]
     assert [data for _, data in found] == [b"b" * 513, b"sss", b"777", b"ooo", b"ppp", b"ttt"]
-    assert part.facts == {"not_files": 1}
+    assert part.facts == {"not_files": 1, "unclosed": 1}
 
 
 def test_names_are_split_by_webdatasets_rule():
@@ -333,11 +333,31 @@ def test_names_that_come_in_several_shards_are_told_apart(tmp_path):
 def test_the_target_is_found_by_looking(tmp_path):
     for target, fields in {"cls": {"cls": b"1", "txt": b"t"}, "json:label": {"json": b'{"label": 1}'}}.items():
         tar_of(tmp_path / "a.tar", [("1.jpg", b""), *((f"1.{name}", data) for name, data in fields.items())])
-        assert target_of_tar(str(tmp_path / "a.tar")) == target
+        assert target_of_tars([str(tmp_path / "a.tar")]) == target
     tar_of(tmp_path / "a.tar", [("1.jpg", b""), ("1.json", b"{}"), ("1.txt", b"t")])
-    assert target_of_tar(str(tmp_path / "a.tar")) == "txt"
+    assert target_of_tars([str(tmp_path / "a.tar")]) == "txt"
     tar_of(tmp_path / "a.tar", [("1.jpg", b"")])
-    assert target_of_tar(str(tmp_path / "a.tar")) is None
+    assert target_of_tars([str(tmp_path / "a.tar")]) is None
+
+
+def test_an_index_of_many_shards_names_the_classes_once(tmp_path):
+    paths = [str(tmp_path / f"{n}.tar") for n in range(3)]
+    for n, path in enumerate(paths):
+        write_tar(path, [Record(f"{n}.jpg", b"x", n)], ["first class", "b", "c"])
+    index = index_tars(paths, TarFields.of("jpg", "cls"))
+    assert str(index.facts).count("first class") == 1
+    write_tar(paths[0], [Record("new.jpg", b"x", 0)], ["first class", "b", "c"])
+    index = index_tars(paths, TarFields.of("jpg", "cls"))  # of one new shard, and two that are known
+    assert index.facts["classes"] == ["first class", "b", "c"]
+    write_tar(paths[1], [Record("new.jpg", b"x", 0)], ["other"])
+    with pytest.raises(TarError, match="other classes"):
+        index_tars(paths, TarFields.of("jpg", "cls"))
+
+
+def test_what_a_terminal_would_obey_is_no_part_of_a_message(tmp_path):
+    tar_of(tmp_path / "a.tar", [("\x1b[2J\n.jpg", b""), ("\x1b[2J\n.cls", b"\x07x")])
+    with pytest.raises(TarError, match=r"member '\?\[2J\?\.cls' is no integer: '\?x'"):
+        scan(tmp_path / "a.tar")
 
 
 def corrupted(rng, whole):
