@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ from fastload.engine import (
     SampleSource,
     engine_of,
     file_dataset_of,
+    file_of,
     pixel_limit,
     share_of_cores,
 )
@@ -133,9 +134,11 @@ class _Looked(BatchSamples):
     def __init__(self, heard: dict[int, list[str]], *args: Any) -> None:
         super().__init__(*args)
         self.said: dict[int, str] = {}
+        self.asked: set[int] = set()
         self._heard = heard
 
     def load(self, slot: int, why: str) -> np.ndarray | None:
+        self.asked.add(slot)
         mine = self._heard[threading.get_ident()] = []
         pixels = super().load(slot, why)
         if pixels is not None:
@@ -143,6 +146,18 @@ class _Looked(BatchSamples):
             if what:
                 self.said[slot] = what
         return pixels
+
+    def listen(self, failures: Any) -> None:
+        """Asks Pillow for the headers of those that it was not asked for: it warns of EXIF data, which the engine passes over."""
+        mine = self._heard[threading.get_ident()] = []
+        for slot, source in enumerate(self.given):
+            if slot in failures or slot in self.asked:
+                continue
+            with contextlib.suppress(Exception), PIL.Image.open(file_of(source)):  # it was read a moment ago
+                pass
+            if mine:
+                self.said[slot] = mine[0]
+                mine.clear()
 
 
 def _repair(source: Any) -> str:
@@ -169,6 +184,7 @@ def _bytes(source: Any) -> bytes:
 
 def _note(found: Verification, dataset: Any, samples: _Looked, batch: _core.Batch, reading: Any) -> None:
     failures = samples.failures(batch, reading)
+    samples.listen(failures)
     for slot in sorted({*failures, *samples.said}):
         reason = failures[slot].reason if slot in failures else samples.said[slot]
         index, source = samples.indices[slot], samples.given[slot]
@@ -181,7 +197,7 @@ def _note(found: Verification, dataset: Any, samples: _Looked, batch: _core.Batc
         (found.bad if slot in failures else found.warned).append(finding)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _warnings_heard() -> Iterator[dict[int, list[str]]]:
     """Python's warnings, by the thread that they come from."""
     heard: dict[int, list[str]] = {}

