@@ -26,9 +26,11 @@ from fastload.shards.arrow_columns import (
 from fastload.shards.arrow_samples import joined, joined_paths, sample_columns
 from fastload.shards.index_file import Column
 from fastload.shards.index_place import kept_index
-from fastload.shards.parquet_pages import UnreadPages, value_places
+from fastload.shards.parquet_footer import Chunk, column_chunks
+from fastload.shards.parquet_pages import value_places
 from fastload.shards.sample_index import SampleIndex, Shard
 from fastload.shards.shard_paths import shard_list
+from fastload.shards.thrift_compact import UnreadPages
 from fastload.shards.unpacked_values import unpacked
 
 FORMAT = "parquet"
@@ -137,6 +139,8 @@ def _of_parquet(shard: Shard, image: str, target: str | None) -> _Images:
                 wanted.append(f"{image}.path")
         elif is_text(kind):
             wanted.append(image)
+        # Before pyarrow looks at them: it believes that they are there.
+        chunks = column_chunks(shard.path, leaf, file.metadata.num_columns)
         table = file.read(columns=wanted, use_threads=False)
         if len(table) != rows:
             raise ValueError(f"{shard.path} is damaged: {len(table)} rows, and {rows} in its metadata")
@@ -149,42 +153,28 @@ def _of_parquet(shard: Shard, image: str, target: str | None) -> _Images:
         found = _Images(*_nowhere(rows), paths, targets, class_names(schema.metadata, target))
         if is_bytes(kind) or (leaf != image and is_bytes(kind.field("bytes").type)):
             try:
-                found.offsets, found.lengths = _in_pages(file, shard.path, image, leaf)
+                found.offsets, found.lengths = _in_pages(file, shard.path, image, leaf, chunks)
             except UnreadPages:
-                found.values, found.offsets, found.lengths = _unpacked_pages(file, shard, image, leaf)
+                size = sum(chunk.unpacked_size for chunk in chunks)
+                found.values, found.offsets, found.lengths = _unpacked_pages(file, shard, image, leaf, size)
     if len(found.lengths) != rows:
         raise ValueError(f"{shard.path} is damaged: {len(found.lengths)} images in {rows} rows")
     return found
 
 
-def _leaf_number(metadata: Any, leaf: str) -> int:
-    numbers = [i for i in range(metadata.num_columns) if metadata.schema.column(i).path == leaf]
-    if len(numbers) != 1:
-        raise UnreadPages(f"{len(numbers)} columns {leaf}")
-    return numbers[0]
-
-
-def _in_pages(file: Any, path: str, image: str, leaf: str) -> tuple[Column, Column]:
+def _in_pages(file: Any, path: str, image: str, leaf: str, chunks: list[Chunk]) -> tuple[Column, Column]:
     """Offsets and lengths of values in the file itself; UnreadPages where they do not lie there as they are."""
-    metadata = file.metadata
-    number = _leaf_number(metadata, leaf)
-    described = metadata.schema.column(number)
+    schema = file.metadata.schema
+    described = next(column for column in map(schema.column, range(len(schema))) if column.path == leaf)
     if described.physical_type != "BYTE_ARRAY" or described.max_repetition_level:
         raise UnreadPages(described.physical_type)
-    chunks = [metadata.row_group(i).column(number) for i in range(metadata.num_row_groups)]
-    if any(chunk.compression != "UNCOMPRESSED" or chunk.file_path for chunk in chunks):
+    if any(chunk.is_compressed for chunk in chunks):
         raise UnreadPages("compressed")
+    deepest = described.max_definition_level
     places = []
     with open(path, "rb", buffering=4096) as pages:
         for chunk in chunks:
-            start = chunk.data_page_offset
-            if chunk.has_dictionary_page and chunk.dictionary_page_offset is not None:
-                start = min(start, chunk.dictionary_page_offset)
-            places.append(
-                value_places(
-                    pages, start, chunk.total_compressed_size, chunk.num_values, described.max_definition_level
-                )
-            )
+            places.append(value_places(pages, chunk.start, chunk.size, chunk.values, deepest))
     offsets, lengths = joined(place[0] for place in places), joined(place[1] for place in places)
     _compare_first(_parquet_values(file, image, leaf, rows=1), path, offsets, lengths)
     return offsets, lengths
@@ -206,10 +196,7 @@ def _parquet_values(file: Any, image: str, leaf: str, rows: int = _ROWS_AT_ONCE)
         yield encoded_and_paths(batch.column(image))[0]
 
 
-def _unpacked_pages(file: Any, shard: Shard, image: str, leaf: str) -> tuple[Shard, Column, Column]:
-    metadata = file.metadata
-    number = _leaf_number(metadata, leaf)
-    size = sum(metadata.row_group(i).column(number).total_uncompressed_size for i in range(metadata.num_row_groups))
+def _unpacked_pages(file: Any, shard: Shard, image: str, leaf: str, size: int) -> tuple[Shard, Column, Column]:
     with ProgressLine(f"unpacking {os.path.basename(shard.path)}", size, "bytes") as line:
         return unpacked(shard, image, size, lambda: _parquet_values(file, image, leaf), line.add)
 

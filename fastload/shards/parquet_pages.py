@@ -11,16 +11,12 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from fastload.shards.index_file import Column
+from fastload.shards.thrift_compact import UnreadPages, read_struct, read_varint
 
 # Of Parquet's format.
 _DATA, _INDEX, _DICTIONARY, _DATA_V2 = 0, 1, 2, 3
 _PLAIN, _PLAIN_DICTIONARY, _RLE, _RLE_DICTIONARY = 0, 2, 3, 8
 _LONGEST_HEADER = 1 << 16
-_DEEPEST_HEADER = 8
-
-
-class UnreadPages(ValueError):
-    """Pages whose values are not to be found this way."""
 
 
 def value_places(file: BinaryIO, start: int, size: int, values: int, deepest: int) -> tuple[Column, Column]:
@@ -131,7 +127,7 @@ def _runs(data: bytes, width: int, count: int) -> Column:
     done = at = 0
     while done < count:
         try:
-            head, at = _varint(data, at)
+            head, at = read_varint(data, at)
         except IndexError as error:
             raise UnreadPages("a run that is cut") from error
         if head & 1:
@@ -158,67 +154,14 @@ def _page_header(file: BinaryIO, at: int, end: int) -> tuple[dict[int, Any], int
     """A page's header, by the numbers of its fields, and where the page begins."""
     data = _bytes(file, at, min(end, at + 256))
     try:
-        header, length = _struct(data, 0, 0)
+        header, length = read_struct(data)
     except IndexError:  # statistics of long values
         data = _bytes(file, at, min(end, at + _LONGEST_HEADER))
         try:
-            header, length = _struct(data, 0, 0)
+            header, length = read_struct(data)
         except IndexError as error:
             raise UnreadPages("a header that is cut") from error
     return header, at + length
-
-
-def _struct(data: bytes, at: int, depth: int) -> tuple[dict[int, Any], int]:
-    """Thrift's compact form; IndexError where it is cut."""
-    if depth > _DEEPEST_HEADER:
-        raise UnreadPages("a header too deep")
-    fields: dict[int, Any] = {}
-    number = 0
-    while True:
-        head = data[at]
-        at += 1
-        if head == 0:
-            return fields, at
-        if head >> 4:
-            number += head >> 4
-        else:
-            number, at = _zigzag(data, at)
-        fields[number], at = _field(data, at, head & 15, depth)
-
-
-def _field(data: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:
-    if kind in (1, 2):
-        return kind == 1, at
-    if kind == 3:
-        return data[at], at + 1
-    if kind in (4, 5, 6):
-        return _zigzag(data, at)
-    if kind == 7:
-        return None, at + 8
-    if kind == 8:
-        length, at = _varint(data, at)
-        return None, at + length
-    if kind == 12:
-        return _struct(data, at, depth + 1)
-    raise UnreadPages(f"a header with a field of kind {kind}")
-
-
-def _zigzag(data: bytes, at: int) -> tuple[int, int]:
-    value, at = _varint(data, at)
-    return (value >> 1) ^ -(value & 1), at
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]  # IndexError
-        at += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, at
-        shift += 7
-        if shift > 63:
-            raise UnreadPages("a number of more than 64 bits")
 
 
 def _number(fields: dict[int, Any], number: int) -> int:
