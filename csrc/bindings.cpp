@@ -1,6 +1,8 @@
 // bindings.cpp: the extension module fastload._core.
 #include "bindings.h"
 
+#include "bindings_shards.h"
+
 PYBIND11_MODULE(_core, module) {
   using namespace fastload::bindings;
   module.doc() = "The native core of fastload: bytes to pixels to tensors. No torch inside.";
@@ -9,6 +11,7 @@ PYBIND11_MODULE(_core, module) {
   bind_target(module);
   bind_index(module);
   bind_shards_tar(module);
+  bind_shards_tfrecord(module);
   bind_image(module);
   bind_jpeg(module);
   bind_memory(module);

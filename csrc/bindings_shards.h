@@ -13,6 +13,8 @@
 
 namespace fastload::bindings {
 
+void bind_shards_tfrecord(pybind11::module_& module);  // scans of TFRecord files
+
 // The bytes of a shard: of a file by its path, or of a Python callable read(offset, length) -> bytes. Used without the lock, on one
 // thread; the callable is called with it.
 class ShardReader {

@@ -25,11 +25,12 @@ io::Source append_source(const py::handle& object, Pointees* pointees) {
     append_path(object, &pointees->paths);
   } else if (py::isinstance<py::tuple>(object)) {
     const auto range = py::reinterpret_borrow<py::tuple>(object);
-    if (range.size() != 3) throw py::value_error("a range is (path, offset, length)");
+    if (range.size() != 3 && range.size() != 4) throw py::value_error("a range is (path, offset, length[, crc32c])");
     append_path(range[0], &pointees->paths);
     source.kind = io::SourceKind::range;
     source.offset = range[1].cast<int64_t>();
     source.length = range[2].cast<int64_t>();
+    if (range.size() == 4) source.crc32c = range[3].cast<uint32_t>();
   } else {
     const auto view = py::reinterpret_steal<py::memoryview>(PyMemoryView_FromObject(object.ptr()));
     if (!view) throw py::error_already_set();

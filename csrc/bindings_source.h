@@ -18,7 +18,7 @@ struct Pointees {
   pybind11::list memory;  // views of buffers: as long as one lives, its owner cannot move the bytes
 };
 
-// str | (str, offset, length) | bytes-like. ValueError for anything else that has the shape of one of these, or holds a null byte.
+// str | (str, offset, length[, crc32c]) | bytes-like. ValueError for anything else that has the shape of one of these, or holds a null byte.
 io::Source read_source(const pybind11::handle& object, Pointees* pointees);
 
 // The same of each, with its index.

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from fastload.datasets import ImageFiles, ImageFolder, Parquet, WebDataset, from_hf
+    from fastload.datasets import LMDB, ImageFiles, ImageFolder, Parquet, TFRecord, WebDataset, from_hf
     from fastload.gpu import GpuDecode
     from fastload.installation import install, uninstall
     from fastload.loader import DataLoader, require_native
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         TooManyErrors,
         TransformError,
     )
-    from fastload.shards import write_parquet, write_tar
+    from fastload.shards import write_lmdb, write_parquet, write_tar, write_tfrecord
     from fastload.stateful import StatefulDataLoader
 
 # Where each name lives. A name is imported when it is first asked for, so that `fastload run` starts a script without torch.
@@ -35,11 +35,13 @@ _HOMES = {
     "GpuDecode": "gpu",
     "ImageFiles": "datasets",
     "ImageFolder": "datasets",
+    "LMDB": "datasets",
     "NotNativeError": "reports",
     "Parquet": "datasets",
     "ReadError": "reports",
     "SampleError": "reports",
     "StatefulDataLoader": "stateful",
+    "TFRecord": "datasets",
     "TooManyErrors": "reports",
     "TransformError": "reports",
     "WebDataset": "datasets",
@@ -48,11 +50,14 @@ _HOMES = {
     "profile": "diagnosis",
     "require_native": "loader",
     "uninstall": "installation",
+    "write_lmdb": "shards",
     "write_parquet": "shards",
     "write_tar": "shards",
+    "write_tfrecord": "shards",
 }
 
 __all__ = [
+    "LMDB",
     "DataLoader",
     "DecodeError",
     "FastloadError",
@@ -65,6 +70,7 @@ __all__ = [
     "ReadError",
     "SampleError",
     "StatefulDataLoader",
+    "TFRecord",
     "TooManyErrors",
     "TransformError",
     "WebDataset",
@@ -74,8 +80,10 @@ __all__ = [
     "profile",
     "require_native",
     "uninstall",
+    "write_lmdb",
     "write_parquet",
     "write_tar",
+    "write_tfrecord",
 ]
 
 

@@ -8,8 +8,8 @@ import numpy.typing as npt
 from typing_extensions import Buffer
 
 _Memory = Buffer | npt.NDArray[Any]  # NumPy's arrays are Buffers from Python 3.12 on
-# What a sample's bytes are read from: a path, a range of a file (path, offset, length), or memory.
-_Source = str | tuple[str, int, int] | _Memory
+# What a sample's bytes are read from: a path, a range of a file (path, offset, length[, crc32c]), or memory.
+_Source = str | tuple[str, int, int] | tuple[str, int, int, int] | _Memory
 _Box = tuple[int, int, int, int]  # x, y, width, height
 
 # Random numbers
@@ -136,6 +136,12 @@ def list_tar(
     source: str | Callable[[int, int], bytes], size: int, window: int = 4096
 ) -> tuple[list[tuple[bytes, int, int, bool]], str, int, bytes]: ...
 def split_tar_name(name: str | bytes) -> tuple[bytes, bytes] | None: ...
+def crc32c(data: _Memory, before: int = 0, variant: str = "") -> int: ...
+def example_features(example: _Memory) -> dict[bytes, list[Any]]: ...
+def protobuf_fields(message: _Memory) -> list[tuple[int, int | tuple[int, int]]]: ...
+def scan_tfrecord(
+    path: str | bytes, image: str, label: str, name: str, class_name: str, checks_data: bool, sums_images: bool
+) -> dict[str, Any]: ...
 
 # Images, for tests: uint8 [height, width, 3 or 4] in, [height, width, 3] out
 

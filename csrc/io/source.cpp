@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "io/crc32c.h"
+
 namespace fastload::io {
 
 namespace {
@@ -76,11 +78,19 @@ Status FileBuffer::read_file(const char* path, int64_t offset, int64_t length, c
   }
 }
 
+Status FileBuffer::read_checked(const Source& source, ByteSpan* bytes) {
+  const Judge all = [](ByteSpan) { return Rest::wanted; };
+  const Status status = read_file(source.path.data(), source.offset, source.length, all, bytes);
+  if (!status.ok() || crc32c(*bytes) == source.crc32c) return status;
+  return {Code::unreadable, "the checksum of its bytes is wrong: they changed since they were indexed"};
+}
+
 Status FileBuffer::read(const Source& source, const Judge& judge, ByteSpan* bytes) {
   switch (source.kind) {
     case SourceKind::path: return read_file(source.path.data(), 0, kWholeFile, judge, bytes);
     case SourceKind::range:
       if (source.offset < 0 || source.length < 0) return {Code::unreadable, "negative range"};
+      if (source.crc32c >= 0) return read_checked(source, bytes);
       return read_file(source.path.data(), source.offset, source.length, judge, bytes);
     case SourceKind::memory:
       if (source.memory.size == 0) return {Code::empty, "empty"};

@@ -19,6 +19,7 @@ struct Source {
   std::string_view path;
   int64_t offset = 0;  // range
   int64_t length = 0;  // range
+  int64_t crc32c = -1;  // range: what the bytes must have, if not negative
   ByteSpan memory;
 };
 
@@ -35,6 +36,7 @@ class FileBuffer {
 
  private:
   Status read_file(const char* path, int64_t offset, int64_t length, const Judge& judge, ByteSpan* bytes);
+  Status read_checked(const Source& source, ByteSpan* bytes);
 
   Buffer buffer_;
 };

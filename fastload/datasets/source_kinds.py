@@ -8,9 +8,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastload.datasets.image_folder import ImageFolder
+from fastload.datasets.lmdb import LMDB
 from fastload.datasets.parquet import Parquet
+from fastload.datasets.tfrecord import TFRecord
 from fastload.datasets.web_dataset import WebDataset
-from fastload.shards import is_url, looks_like_parquet, looks_like_tar, shard_list, target_of_tars
+from fastload.shards import (
+    holds_lmdb,
+    holds_tfrecords,
+    is_url,
+    looks_like_parquet,
+    looks_like_tar,
+    shard_list,
+    target_of_tars,
+)
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,8 @@ _PARQUETS = (".parquet", ".arrow")
 KINDS = [
     SourceKind("tar", _TARS, _folder_of(looks_like_tar, _TARS), _open_tar),
     SourceKind("parquet", _PARQUETS, _folder_of(looks_like_parquet, _PARQUETS), Parquet),
+    SourceKind("tfrecord", (".tfrecord", ".tfrecords", ".tfrec"), holds_tfrecords, TFRecord),
+    SourceKind("lmdb", (".lmdb", ".mdb"), holds_lmdb, LMDB),
     SourceKind("folder", (), _has_class_folders, ImageFolder),
 ]
 

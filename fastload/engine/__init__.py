@@ -25,6 +25,7 @@ from fastload.engine.random_generators import (
 )
 from fastload.engine.sample_sources import (
     ByteRange,
+    CheckedRange,
     Encoded,
     SampleSource,
     engine_form_of,
@@ -42,6 +43,7 @@ __all__ = [
     "BatchSamples",
     "ByteRange",
     "Cancellation",
+    "CheckedRange",
     "Encoded",
     "Engine",
     "FileDataset",

@@ -8,6 +8,8 @@ from typing import Any, BinaryIO
 
 import PIL.Image
 
+from fastload import _core
+
 
 class SampleSource:
     """The encoded bytes of one sample that is no file of its own.
@@ -20,7 +22,8 @@ class SampleSource:
     name: str
 
     def engine_form(self) -> Any:
-        """What the engine reads: a path, ``(path, offset, length)``, bytes, or what ``csrc/bindings_source.h`` has beside these."""
+        """What the engine reads: a path, ``(path, offset, length)``, the same with a CRC-32C behind it, bytes, or what
+        ``csrc/bindings_source.h`` has beside these."""
         raise NotImplementedError
 
     def read(self) -> bytes:
@@ -45,7 +48,7 @@ class ByteRange(SampleSource):
         self.length = length
         self.name = name
 
-    def engine_form(self) -> tuple[str, int, int]:
+    def engine_form(self) -> Any:
         return self.path, self.offset, self.length
 
     def read(self) -> bytes:
@@ -64,6 +67,28 @@ class ByteRange(SampleSource):
 
     def __reduce__(self) -> Any:
         return ByteRange, (self.path, self.offset, self.length, self.name)
+
+
+class CheckedRange(ByteRange):
+    """A run of bytes whose CRC-32C is looked at each time when it is read: 0.1 ms a megabyte."""
+
+    __slots__ = ("crc32c",)
+
+    def __init__(self, path: str, offset: int, length: int, name: str, crc32c: int) -> None:
+        super().__init__(path, offset, length, name)
+        self.crc32c = crc32c
+
+    def engine_form(self) -> Any:
+        return self.path, self.offset, self.length, self.crc32c
+
+    def read(self) -> bytes:
+        data = super().read()
+        if _core.crc32c(data) != self.crc32c:
+            raise OSError(f"{self.name}: the checksum of its bytes is wrong: they changed since they were indexed")
+        return data
+
+    def __reduce__(self) -> Any:
+        return CheckedRange, (self.path, self.offset, self.length, self.name, self.crc32c)
 
 
 class Encoded(SampleSource):

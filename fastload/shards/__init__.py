@@ -4,6 +4,8 @@ from fastload.shards.arrow_tables import table_index
 from fastload.shards.foreign_indexes import ForeignIndexError, check_foreign_index, write_foreign_index
 from fastload.shards.index_file import BadIndexError
 from fastload.shards.index_place import cache_folder, kept_index
+from fastload.shards.lmdb_index import find_lmdb, holds_lmdb, index_lmdb
+from fastload.shards.lmdb_writer import write_lmdb
 from fastload.shards.parquet_index import index_parquet, looks_like_parquet, parquet_files
 from fastload.shards.parquet_writer import write_parquet
 from fastload.shards.record import Record
@@ -20,6 +22,9 @@ from fastload.shards.tar_index import (
 )
 from fastload.shards.tar_stream import LeftOut, StreamSample, stream_tar
 from fastload.shards.tar_writer import write_tar
+from fastload.shards.tfrecord_files import find_tfrecords, holds_tfrecords
+from fastload.shards.tfrecord_index import index_tfrecords
+from fastload.shards.tfrecord_writer import write_tfrecord
 
 __all__ = [
     "IMAGES",
@@ -36,8 +41,14 @@ __all__ = [
     "TarFields",
     "cache_folder",
     "check_foreign_index",
+    "find_lmdb",
+    "find_tfrecords",
+    "holds_lmdb",
+    "holds_tfrecords",
+    "index_lmdb",
     "index_parquet",
     "index_tars",
+    "index_tfrecords",
     "is_url",
     "kept_index",
     "looks_like_parquet",
@@ -49,6 +60,8 @@ __all__ = [
     "table_index",
     "target_of_tars",
     "write_foreign_index",
+    "write_lmdb",
     "write_parquet",
     "write_tar",
+    "write_tfrecord",
 ]

@@ -11,7 +11,8 @@ import json
 import os
 import secrets
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,23 @@ def write_index(path: str | os.PathLike[str], header: Mapping[str, Any], columns
 
     The same header and columns give the same bytes. Raises OSError.
     """
+    folder = os.path.dirname(os.path.abspath(path))
+    beside = os.path.join(folder, f".{os.path.basename(path)}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    try:
+        with open(beside, "xb") as file:
+            for piece in index_bytes(header, columns):
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
+        raise
+
+
+def index_bytes(header: Mapping[str, Any], columns: Mapping[str, Column]) -> Iterator[Any]:
+    """The bytes of such a file, in pieces."""
     described: dict[str, Any] = {}
     start = 0  # counted from where the columns begin
     for name, column in columns.items():
@@ -51,28 +69,24 @@ def write_index(path: str | os.PathLike[str], header: Mapping[str, Any], columns
         start += _rounded(column.nbytes)
     text = json.dumps({**header, "columns": described}, sort_keys=True, separators=(",", ":")).encode()
     preamble = MAGIC + b"".join(number.to_bytes(4, "little") for number in (VERSION, len(text), zlib.crc32(text), 0))
-    folder = os.path.dirname(os.path.abspath(path))
-    beside = os.path.join(folder, f".{os.path.basename(path)}.{os.getpid()}.{secrets.token_hex(4)}.part")
-    try:
-        with open(beside, "xb") as file:
-            file.write((preamble + text).ljust(_rounded(_PREAMBLE + len(text)), b"\0"))
-            for column in columns.values():
-                file.write(_bytes(column))
-                file.write(bytes(_rounded(column.nbytes) - column.nbytes))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
-        raise
+    yield (preamble + text).ljust(_rounded(_PREAMBLE + len(text)), b"\0")
+    for column in columns.values():
+        yield _bytes(column)
+        yield bytes(_rounded(column.nbytes) - column.nbytes)
 
 
 def read_index(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Column]]:
     """Header, and columns mapped from the file, read-only. Raises BadIndexError, and OSError where it cannot be read."""
-    if os.path.getsize(path) < _PREAMBLE:
+    if os.path.getsize(path) == 0:  # which cannot be mapped
         raise BadIndexError(f"{os.fspath(path)} is no index of fastload: too short")
-    whole = np.memmap(path, np.uint8, "r").view(np.ndarray)
+    return index_of_bytes(path, np.memmap(path, np.uint8, "r").view(np.ndarray))
+
+
+def index_of_bytes(path: str | os.PathLike[str], data: Any) -> tuple[dict[str, Any], dict[str, Column]]:
+    """The same of bytes that are elsewhere, as columns of these; ``path`` is for errors."""
+    whole = np.frombuffer(data, np.uint8)
+    if len(whole) < _PREAMBLE:
+        raise BadIndexError(f"{os.fspath(path)} is no index of fastload: too short")
     header, body = _header(Path(path), whole)
     columns = header.pop("columns", None)
     if not isinstance(columns, dict):
@@ -86,6 +100,12 @@ def text_column(values: list[str]) -> tuple[Column, Column]:
     starts = np.zeros(len(encoded) + 1, np.int64)
     np.cumsum([len(value) for value in encoded], out=starts[1:])
     return starts, np.frombuffer(b"".join(encoded), np.uint8)
+
+
+def texts_of(starts: Column, text: Column) -> list[str]:
+    """The texts of two such columns."""
+    whole = text.tobytes()
+    return [whole[begin:end].decode("utf-8", "surrogateescape") for begin, end in pairwise(starts.tolist())]
 
 
 def _header(path: Path, whole: Column) -> tuple[dict[str, Any], int]:

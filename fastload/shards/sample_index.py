@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastload.engine import ByteRange, SampleSource
+from fastload.engine import ByteRange, CheckedRange, SampleSource
 from fastload.shards.index_file import BadIndexError, Column, read_index, write_index
 
 KIND = "samples"
@@ -51,6 +51,7 @@ class SampleColumns:
         target_starts, targets: where they are text or JSON, as the names.
         is_file: uint8 [n], 1 where a sample is a file of its own: its name is the path, counted from its shard's folder.
             None: none is.
+        crc32c: uint32 [n], of the encoded image; None where it is not checked when it is read.
     """
 
     shard: Column
@@ -62,6 +63,7 @@ class SampleColumns:
     target_starts: Column | None = None
     targets: Column | None = None
     is_file: Column | None = None
+    crc32c: Column | None = None
 
     def __len__(self) -> int:
         return len(self.shard)
@@ -77,6 +79,7 @@ _COLUMN_TYPES = {
     "target_starts": "<i8",
     "targets": "|u1",
     "is_file": "|u1",
+    "crc32c": "<u4",
 }
 
 
@@ -130,7 +133,10 @@ class SampleIndex:
         if self.columns.is_file is not None and self.columns.is_file[row]:
             return os.path.join(os.path.dirname(path), self.name(row))
         offset, length = int(self.columns.offset[row]), int(self.columns.length[row])
-        return ByteRange(path, offset, length, f"{path}, sample {self.name(row)} at byte {offset}")
+        name = f"{path}, sample {self.name(row)} at byte {offset}"
+        if self.columns.crc32c is not None:
+            return CheckedRange(path, offset, length, name, int(self.columns.crc32c[row]))
+        return ByteRange(path, offset, length, name)
 
     def target(self, row: int) -> Any:
         """int, str, or what the JSON says; -1 where there are none."""

@@ -1,0 +1,84 @@
+"""The TFRecord files that a user names: by path, pattern, folder, or several of these."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import warnings
+from collections.abc import Iterable
+
+from fastload.reports import FastloadWarning
+from fastload.shards.tfrecord_records import masked_crc32c
+
+# TensorFlow's names of shards: "train-00003-of-01024".
+_NUMBERED = re.compile(r"^(.*)-(\d{5,})-of-(\d{5,})(\.\w+)?$")
+_ENDINGS = (".tfrecord", ".tfrecords", ".tfrec")
+
+
+def find_tfrecords(files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
+    """Paths, those of a pattern or a folder in the order of their numbers and names.
+
+    A folder's TFRecords are those whose beginning or whose name says so; what begins with a dot is none. Shards that are missing
+    from a numbered set are warned of.
+
+    Raises FileNotFoundError where a pattern or a folder names none.
+    """
+    if not isinstance(files, str | os.PathLike):
+        return [found for one in files for found in find_tfrecords(one)]
+    named = os.fspath(files)
+    if os.path.isdir(named):
+        paths = [entry.path for entry in os.scandir(named) if entry.is_file() and is_tfrecord(entry.path)]
+    elif os.path.exists(named) or not glob.has_magic(named):
+        return [named]
+    else:
+        paths = glob.glob(named, recursive=True)
+    if not paths:
+        raise FileNotFoundError(f"{named} holds no TFRecords" if os.path.isdir(named) else f"no file matches {named}")
+    found = sorted(paths, key=_order)
+    _warn_of_missing(found)
+    return found
+
+
+def holds_tfrecords(path: str) -> bool:
+    """Whether it is a TFRecord, or a folder with files that are named as such. Raises OSError."""
+    return any(map(_is_named_so, os.listdir(path))) if os.path.isdir(path) else is_tfrecord(path)
+
+
+def is_tfrecord(path: str) -> bool:
+    """Whether a file's beginning, or its name, says so. Raises OSError."""
+    name = os.path.basename(path)
+    if name.startswith("."):
+        return False
+    if _is_named_so(name):
+        return True
+    with open(path, "rb") as file:
+        head = file.read(12)
+    return len(head) == 12 and masked_crc32c(head[:8]) == int.from_bytes(head[8:], "little")
+
+
+def _is_named_so(name: str) -> bool:
+    numbered = _NUMBERED.match(name)
+    is_shard = numbered is not None and numbered[4] is None
+    return not name.startswith(".") and (is_shard or name.endswith(_ENDINGS))
+
+
+def _order(path: str) -> tuple[str, int, str]:
+    numbered = _NUMBERED.match(path)
+    return (numbered[1], int(numbered[2]), path) if numbered else (path, 0, path)
+
+
+def _warn_of_missing(paths: list[str]) -> None:
+    sets: dict[tuple[str, int], set[int]] = {}
+    for path in paths:
+        if numbered := _NUMBERED.match(path):
+            sets.setdefault((numbered[1], int(numbered[3])), set()).add(int(numbered[2]))
+    for (name, count), numbers in sets.items():
+        if len(numbers) < count:
+            missing = next(number for number in range(count) if number not in numbers)
+            warnings.warn(
+                f"{len(numbers)} of {count} files of {name}-*-of-{count:05d} are there; number {missing} is the first that is "
+                "missing",
+                FastloadWarning,
+                stacklevel=4,
+            )
