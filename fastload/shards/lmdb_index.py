@@ -59,7 +59,7 @@ def find_lmdb(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) 
     if os.path.isdir(named):
         if os.path.exists(os.path.join(named, _DATA)):
             return [os.path.join(named, _DATA)]
-        inside = sorted(entry.path for entry in os.scandir(named) if not entry.name.startswith("."))
+        inside = sorted(os.path.join(named, name) for name in os.listdir(named) if not name.startswith("."))
         found = [_data_file(path) for path in inside if is_lmdb(path)]
         if not found:
             raise FileNotFoundError(f"{named} holds no LMDB database")
@@ -76,7 +76,8 @@ def holds_lmdb(path: str) -> bool:
     """Whether it is a database, or a folder of databases."""
     if is_lmdb(path) or not os.path.isdir(path):
         return is_lmdb(path)
-    return any(is_lmdb(entry.path) for entry in os.scandir(path) if entry.is_dir() or entry.name.endswith(_ENDINGS))
+    with os.scandir(path) as entries:
+        return any(is_lmdb(entry.path) for entry in entries if entry.is_dir() or entry.name.endswith(_ENDINGS))
 
 
 def is_lmdb(path: str) -> bool:

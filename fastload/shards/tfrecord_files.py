@@ -28,7 +28,8 @@ def find_tfrecords(files: str | os.PathLike[str] | Iterable[str | os.PathLike[st
         return [found for one in files for found in find_tfrecords(one)]
     named = os.fspath(files)
     if os.path.isdir(named):
-        paths = [entry.path for entry in os.scandir(named) if entry.is_file() and is_tfrecord(entry.path)]
+        inside = [os.path.join(named, name) for name in os.listdir(named)]
+        paths = [path for path in inside if os.path.isfile(path) and is_tfrecord(path)]
     elif os.path.exists(named) or not glob.has_magic(named):
         return [named]
     else:
