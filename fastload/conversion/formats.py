@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastload.conversion.folder_writer import write_folder
-from fastload.shards import write_parquet, write_tar
+from fastload.shards import write_lmdb, write_parquet, write_tar, write_tfrecord
 
 
 @dataclass(frozen=True)
@@ -30,5 +30,7 @@ class Format:
 FORMATS = {
     "parquet": Format(write_parquet, "train-{number:05d}-of-{count:05d}.parquet"),
     "webdataset": Format(write_tar, "{number:06d}.tar"),
+    "tfrecord": Format(write_tfrecord, "train-{number:05d}-of-{count:05d}.tfrecord"),
+    "lmdb": Format(write_lmdb, "{number:06d}.mdb"),
     "folder": Format(write_folder, None),
 }
