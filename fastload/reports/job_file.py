@@ -91,10 +91,10 @@ class JobFile:
             text = json.dumps({**self._head, "written": time.time(), "loaders": [get() for get in loaders if get]})
             _replace(path, text)
             self._path = path
-        except (
-            Exception
-        ):  # no room, or none that is private: nothing that a training should end for, and it would be so again
-            self._next = float("inf")
+        except Exception:  # nothing that a training should end for
+            if self._path is None:
+                self._next = float("inf")  # no folder that is private: it would be so again
+            self._path = None  # a session's end takes its runtime directory away: the next one may be elsewhere
         finally:
             self._busy.release()
 

@@ -7,6 +7,7 @@ import gc
 import itertools
 import json
 import os
+import shutil
 import stat
 import time
 
@@ -79,6 +80,19 @@ def test_it_is_written_four_times_a_second_at_most(runtime):
         now += 0.01
     changes = sum(before != after for before, after in itertools.pairwise(counts))
     assert 1 <= changes <= 2 / EVERY_SECONDS
+
+
+def test_a_folder_that_is_taken_away_is_made_anew(runtime, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    file, loader = JobFile(), Figures(7)
+    file.watch(loader.figures)
+    written(file)
+    shutil.rmtree(runtime / "fastload")
+    assert written(file) is None
+    assert written(file)["loaders"] == [{"id": 7}]
+    shutil.rmtree(runtime)
+    assert [written(file), written(file)] == [None, None]
+    assert file._next == float("inf")
 
 
 def test_loaders_that_are_gone_are_not_told_of(runtime):
