@@ -164,6 +164,8 @@ def _check_timm(path: str, content: Any, shards: Sequence[str]) -> int:
     try:
         splits = {name: (list(one["filenames"]), list(one["shard_lengths"])) for name, one in content["splits"].items()}
         paths = {name: [os.path.join(folder, file) for file in files] for name, (files, _) in splits.items()}
+        if any(type(length) is not int for _, lengths in splits.values() for length in lengths):
+            raise TypeError("a length that is no integer")
     except (KeyError, TypeError, AttributeError) as error:
         raise ForeignIndexError(f"{path} is no _info.json of timm: {error!r}") from error
     names = {os.path.basename(shard) for shard in shards}

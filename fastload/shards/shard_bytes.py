@@ -18,6 +18,8 @@ def shard_of(path: str) -> Shard:
         raise ValueError(f"{path} has no samples that can be had in any order: read it with WebDataset.stream")
     if is_url(path):
         raise ValueError(f"{path}: shards are files here, not URLs")
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise ValueError(f"{path} is no file: read it with WebDataset.stream")
     return Shard.of_file(path)
 
 

@@ -15,6 +15,7 @@ _LETTERS = re.compile(r"([A-Za-z])\.\.([A-Za-z])(?:\.\.-?(\d+))?")
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 # A pattern of more is a mistake, and would fill the memory.
 _MOST_SHARDS = 10_000_000
+_DEEPEST_LIST = 8  # of lists in lists
 WIDS_KIND = "wids-shard-index-v1"
 # What is read from its beginning to its end alone: the output of a command, and standard input.
 PIPE = "pipe:"
@@ -53,25 +54,28 @@ def expand_braces(pattern: str) -> Iterator[str]:
 def wids_shards(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """The shards that a wids list names, each with ``url`` and what else it says; relative ones are found from the list's ``base``
     or its own folder. Raises ValueError, and OSError."""
-    where = os.fspath(path)
-    with open(path, "rb") as file:
+    return list(_wids_of_file(os.fspath(path), 0))
+
+
+def _wids_of_file(where: str, depth: int) -> Iterator[dict[str, Any]]:
+    with open(where, "rb") as file:
         try:
             content = json.load(file)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{where} is no list of shards: {error}") from error
     if not isinstance(content, dict) or content.get("__kind__") != WIDS_KIND:
         raise ValueError(f'{where} is no list of shards: it does not say "__kind__": "{WIDS_KIND}"')
-    return list(_wids(content, where, None, 0))
+    yield from _wids(content, where, None, depth)
 
 
 def _wids(content: Any, where: str, base: str | None, depth: int) -> Iterator[dict[str, Any]]:
     folder = base or os.path.dirname(os.path.abspath(where))
-    if depth > 8 or not isinstance(content, dict) or not isinstance(content.get("base", ""), str):
+    if depth > _DEEPEST_LIST or not isinstance(content, dict) or not isinstance(content.get("base", ""), str):
         raise ValueError(f"{where} is no list of shards that wids would write")
     folder = _from(folder, content.get("base", ""))
-    listed = content.get("shardlist", [])
-    if not isinstance(listed, list):
-        raise ValueError(f"{where}: its shardlist is none")
+    listed, parts = content.get("shardlist", []), content.get("datasets", [])
+    if not isinstance(listed, list) or not isinstance(parts, list):
+        raise ValueError(f"{where}: its shardlist or its datasets are no lists")
     for shard in listed:
         if not isinstance(shard, dict) or not isinstance(shard.get("url"), str):
             raise ValueError(f"{where}: a shard without a url")
@@ -79,9 +83,9 @@ def _wids(content: Any, where: str, base: str | None, depth: int) -> Iterator[di
             if name in shard and (type(shard[name]) is not int or shard[name] < 0):
                 raise ValueError(f"{where}: {name} of {shard['url']} is {shard[name]!r}")
         yield {**shard, "url": _from(folder, shard["url"])}
-    for part in content.get("datasets", []):
+    for part in parts:
         if isinstance(part, dict) and isinstance(part.get("source_url"), str):
-            yield from wids_shards(_from(folder, part["source_url"])) if depth < 8 else ()
+            yield from _wids_of_file(_from(folder, part["source_url"]), depth + 1)
         else:
             yield from _wids(part, where, folder, depth + 1)
 

@@ -56,11 +56,11 @@ def stream_tar(path: str, fields: TarFields, left_out: LeftOut) -> Iterator[Stre
     with _opened(path) as file:
         key: bytes | None = None
         members: dict[str, tuple[str, bytes]] = {}
-        for name, data in _members(path, file, fields):
+        for name, data, is_another_tar in _members(path, file, fields):
             split = _core.split_tar_name(name.encode("utf-8", "surrogateescape"))
             if is_meta(name) or split is None:
                 continue
-            if split[0] != key:
+            if split[0] != key or is_another_tar:
                 yield from _sample(path, key, members, fields, left_out)
                 key, members = split[0], {}
             ending = split[1].decode("utf-8", "surrogateescape").lower()
@@ -83,14 +83,17 @@ class _StrictTarInfo(tarfile.TarInfo):
             raise TarError(f"no tar header at byte {tar.offset}: {error}") from error
 
 
-def _members(path: str, file: BinaryIO, fields: TarFields) -> Iterator[tuple[str, bytes]]:
-    """Files; of those that nobody asks for no data."""
+def _members(path: str, file: BinaryIO, fields: TarFields) -> Iterator[tuple[str, bytes, bool]]:
+    """Files, and whether another tar began before each; of those that nobody asks for no data."""
     wanted = {*fields.images, *(ending for ending, _ in fields.targets)}
-    at = 0
+    at = next_header = 0
+    is_another = False
     try:
-        with tarfile.open(fileobj=file, mode="r|*", tarinfo=_StrictTarInfo) as tar:
+        with tarfile.open(fileobj=file, mode="r|*", tarinfo=_StrictTarInfo, ignore_zeros=True) as tar:
             for member in tar:
                 at = member.offset
+                is_another = is_another or at != next_header
+                next_header = tar.offset
                 if not member.isreg():
                     continue
                 if member.issparse():
@@ -103,7 +106,8 @@ def _members(path: str, file: BinaryIO, fields: TarFields) -> Iterator[tuple[str
                         f"member {member.name!r} at byte {at} is {member.size} bytes long, {len(data)} are there"
                     )
                 tar.members = []  # type: ignore[attr-defined]  # which tarfile keeps all of
-                yield member.name, data
+                yield member.name, data, is_another
+                is_another = False
     except TarError as error:
         raise TarError(f"{path}: {error}") from error
     except _DAMAGE as error:

@@ -133,6 +133,23 @@ print([target for _, target in WebDataset.stream("-", shuffle=False)])
     assert done.stdout.decode() == f"{expected}\n"
 
 
+def test_several_tars_in_one_file(shards, tmp_path):
+    path = tmp_path / "both.tar"
+    path.write_bytes(
+        (shards / "0.tar").read_bytes() + (shards / "1.tar").read_bytes() + (shards / "1.tar").read_bytes()
+    )
+    found = [target for _, target in WebDataset.stream(path, TRANSFORM, shuffle=False)]
+    assert found == WebDataset(path).targets == [*range(12), *range(5, 12)]
+    one = io.BytesIO()
+    with tarfile.open(fileobj=one, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("1.jpg"))
+    path.write_bytes(one.getvalue() * 2)  # the same key ends one and begins the other
+    indexed = WebDataset(path, target=None)
+    assert len(indexed) == 2
+    with pytest.raises(Exception, match=r"1\.jpg|cannot identify"):
+        list(WebDataset.stream(path, TRANSFORM, target=None))
+
+
 def test_commands_belong_to_streams_alone(shards):
     with pytest.raises(ValueError, match=r"WebDataset\.stream"):
         WebDataset(f"pipe:cat {shards}/1.tar")

@@ -210,6 +210,16 @@ def test_a_list_that_is_none_is_refused(tmp_path, text):
         shard_list(tmp_path / "wids.json")
 
 
+def test_lists_that_name_themselves_end(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"__kind__": "wids-shard-index-v1", "datasets": [{"source_url": "a.json"}]}))
+    with pytest.raises(ValueError, match=r"a\.json"):
+        shard_list(path)
+    with pytest.raises(ValueError, match=r"WebDataset\.stream"):
+        os.mkfifo(tmp_path / "pipe.tar")
+        WebDataset(tmp_path / "pipe.tar")
+
+
 def test_braces_mean_what_they_mean_in_webdataset():
     braceexpand = pytest.importorskip("braceexpand").braceexpand
     patterns = [
