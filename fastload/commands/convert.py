@@ -92,7 +92,7 @@ def convert(src: str, dst: str, no_check: bool, as_json: bool, **options: Any) -
         click.echo(f"\nended; the same command goes on where {dst} is now", err=True)
         raise SystemExit(130) from None
     except (conversion.ConversionError, ImportError, OSError) as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {error}\nWhat is written stays, and the same command goes on from there.", err=True)
         raise SystemExit(1) from None
     click.echo(json.dumps(report, indent=1, sort_keys=True) if as_json else _text(report, dst))
 

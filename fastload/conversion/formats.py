@@ -28,9 +28,9 @@ class Format:
 
 
 FORMATS = {
-    "parquet": Format(write_parquet, "train-{number:05d}-of-{count:05d}.parquet"),
     "webdataset": Format(write_tar, "{number:06d}.tar"),
     "tfrecord": Format(write_tfrecord, "train-{number:05d}-of-{count:05d}.tfrecord"),
-    "lmdb": Format(write_lmdb, "{number:06d}.mdb"),
+    "lmdb": Format(write_lmdb, "data.mdb"),  # one, whatever its size: others open the folder that it lies in
+    "parquet": Format(write_parquet, "train-{number:05d}-of-{count:05d}.parquet"),
     "folder": Format(write_folder, None),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
@@ -18,6 +19,8 @@ from fastload.conversion.safe_names import check_name
 from fastload.conversion.sample_lists import Sample
 from fastload.shards import Record
 
+# liblmdb calls a full disk an error of input and output.
+_LITTLE_ROOM = 64 << 20
 _A = TypeVar("_A")
 _B = TypeVar("_B")
 
@@ -82,7 +85,9 @@ class Part:
             raise
         except Exception as error:
             where = os.path.join(self.dst, self.file or "")
-            raise ConversionError(f"{where} cannot be written: {type(error).__name__}: {error}") from error
+            free = shutil.disk_usage(self.dst).free
+            room = f"; only {free:,} bytes are free there" if free < _LITTLE_ROOM else ""
+            raise ConversionError(f"{where} cannot be written: {type(error).__name__}: {error}{room}") from error
         finally:
             records.close()
             remove(staged)
