@@ -65,6 +65,7 @@ def main() -> None:
     check_equal(fastload.LMDB(path, TRAIN), fastload.ImageFolder(options.data, TRAIN))
     still = Usual(path, targets, STILL)
     check_rival((still[i] for i in range(16)), fastload.ImageFolder(options.data, STILL))
+    still.env.close()
     torch.manual_seed(0)
     usual = Usual(path, targets, TRAIN)
     medians = in_turn(

@@ -53,7 +53,7 @@ class Decoded:
         self.transform = transform
 
     def __call__(self, features):
-        image = PIL.Image.open(io.BytesIO(features["image/encoded"].tobytes())).convert("RGB")
+        image = PIL.Image.open(io.BytesIO(bytes(features["image/encoded"]))).convert("RGB")
         return self.transform(image), int(features["image/class/label"][0])
 
 
