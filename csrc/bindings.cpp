@@ -1,6 +1,7 @@
 // bindings.cpp: the extension module fastload._core.
 #include "bindings.h"
 
+#include "bindings_arrival.h"
 #include "bindings_shards.h"
 
 PYBIND11_MODULE(_core, module) {
@@ -14,6 +15,7 @@ PYBIND11_MODULE(_core, module) {
   bind_shards_tfrecord(module);
   bind_image(module);
   bind_jpeg(module);
+  bind_arrival(module);
   bind_memory(module);
   bind_batch(module);
   bind_engine(module);

@@ -1,5 +1,6 @@
 #include <pybind11/numpy.h>
 
+#include <chrono>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -15,6 +16,17 @@ namespace fastload::bindings {
 namespace py = pybind11;
 
 namespace {
+
+// Waits look for signals this often, so that Ctrl-C is answered.
+constexpr std::chrono::milliseconds kSignalCheck{100};
+
+// Until what is to arrive has come.
+void await(const io::Source& source) {
+  if (source.kind != io::SourceKind::arrival) return;
+  while (!unlocked([&] { return source.arrival->wait_for(kSignalCheck); })) {
+    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+  }
+}
 
 // A sample that is open on the calling thread, to be drawn and then read, once. For one thread at a time: others get an error.
 class OpenSample {
@@ -108,6 +120,7 @@ void bind_reader(py::module_& module) {
           [](const std::shared_ptr<engine::Lanes>& lanes, const py::object& object, int64_t max_pixels) {
             Pointees pointees;
             const io::Source source = read_source(object, &pointees);
+            await(source);
             auto sample = std::make_unique<OpenSample>(lanes, pointees.memory);
             if (!sample->open(source, max_pixels)) sample.reset();
             return sample;

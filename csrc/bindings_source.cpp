@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <string_view>
 
+#include "bindings_arrival.h"
+
 namespace fastload::bindings {
 
 namespace py = pybind11;
@@ -31,17 +33,19 @@ io::Source append_source(const py::handle& object, Pointees* pointees) {
     source.offset = range[1].cast<int64_t>();
     source.length = range[2].cast<int64_t>();
     if (range.size() == 4) source.crc32c = range[3].cast<uint32_t>();
+  } else if (py::isinstance<PyArrival>(object)) {
+    source.kind = io::SourceKind::arrival;
+    source.arrival = &object.cast<PyArrival&>().arrival;
+    pointees->memory.append(object);
   } else {
-    const auto view = py::reinterpret_steal<py::memoryview>(PyMemoryView_FromObject(object.ptr()));
-    if (!view) throw py::error_already_set();
-    const Py_buffer* const buffer = PyMemoryView_GET_BUFFER(view.ptr());
-    if (buffer->ndim != 1 || buffer->itemsize != 1 || PyBuffer_IsContiguous(buffer, 'C') == 0)
-      throw py::value_error("a sample in memory is a flat run of bytes");
     source.kind = io::SourceKind::memory;
-    source.memory = {static_cast<const uint8_t*>(buffer->buf), static_cast<size_t>(buffer->len)};
-    pointees->memory.append(view);
+    pointees->memory.append(view_of_bytes(object, &source.memory));
   }
   return source;
+}
+
+bool is_of_file(const io::Source& source) {
+  return source.kind == io::SourceKind::path || source.kind == io::SourceKind::range;
 }
 
 }  // namespace
@@ -49,7 +53,7 @@ io::Source append_source(const py::handle& object, Pointees* pointees) {
 io::Source read_source(const py::handle& object, Pointees* pointees) {
   const size_t start = pointees->paths.size();
   io::Source source = append_source(object, pointees);
-  if (source.kind != io::SourceKind::memory) source.path = std::string_view(pointees->paths.data() + start);
+  if (is_of_file(source)) source.path = std::string_view(pointees->paths.data() + start);
   return source;
 }
 
@@ -64,7 +68,7 @@ std::vector<engine::Sample> read_sources(const py::list& sources, const std::vec
   // Paths lie in the order of the samples, each up to its NUL.
   const char* next = pointees->paths.data();
   for (engine::Sample& sample : samples) {
-    if (sample.source.kind == io::SourceKind::memory) continue;
+    if (!is_of_file(sample.source)) continue;
     sample.source.path = std::string_view(next);
     next += sample.source.path.size() + 1;
   }

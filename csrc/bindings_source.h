@@ -15,10 +15,11 @@ namespace fastload::bindings {
 // What sources point into; it must outlive them, and stay where it is.
 struct Pointees {
   std::string paths;      // each followed by a NUL
-  pybind11::list memory;  // views of buffers: as long as one lives, its owner cannot move the bytes
+  pybind11::list memory;  // arrivals, and views of buffers: as long as one lives, its owner cannot move the bytes
 };
 
-// str | (str, offset, length[, crc32c]) | bytes-like. ValueError for anything else that has the shape of one of these, or holds a null byte.
+// str | (str, offset, length[, crc32c]) | Arrival | bytes-like. ValueError for anything else that has the shape of one of these, or
+// holds a null byte.
 io::Source read_source(const pybind11::handle& object, Pointees* pointees);
 
 // The same of each, with its index.

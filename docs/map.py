@@ -19,6 +19,7 @@ WINGS = (
     "reports",
     "transforms",
     "engine",
+    "remote",
     "shards",
     "datasets",
     "resume",

@@ -36,6 +36,7 @@ from fastload.gpu import (
     checked_decode,
     checked_device,
 )
+from fastload.remote import describe_remote, transfers_so_far
 from fastload.reports import NotNativeError, SampleError, Statistics, Tolerance, checked_max_errors, own_job_file
 from fastload.resume import EpochLog, Sampling
 
@@ -316,7 +317,9 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         mode = choose(settings)
         also = [f"  also: {reason}" for reason in reasons(settings, mode)[1:]]
         decode = self._on_device.describe(settings, mode, self.decode)
-        return "\n".join([mode.describe(settings.thread_count), *also, *decode])
+        files = mode.located.file_datasets if mode.located is not None else []
+        far = [f"  remote: {describe_remote()}"] if any(one.is_far for one in files) else []
+        return "\n".join([mode.describe(settings.thread_count), *also, *decode, *far])
 
     def stats(self) -> dict[str, Any]:
         """Figures of the current or last epoch.
@@ -327,8 +330,10 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         decoded), ``errors`` (samples that failed), ``all_errors`` and ``errors_by_reason`` (the same since the loader was made)
         and ``decoders`` (images that the "cpu" and the "gpu" decoded, and of the "split" ones the CPU read the codes and the GPU
         did the rest; "reasons" why the CPU decoded some, for a loader that has the GPU; "refused": index, path and reason of
-        those that DALI was given and could not decode). ``stages``, ``fallbacks`` and ``decoders`` are of native threads alone;
-        elsewhere an image is a sample, and without workers making it is waiting for it.
+        those that DALI was given and could not decode). ``remote`` is there where this process has read from afar: since it
+        began, ``requests``, ``bytes``, ``hedges`` (requests sent again because they were late), ``retries`` (because they had
+        failed) and ``waits`` (reads that somebody had to wait for). ``stages``, ``fallbacks`` and ``decoders`` are of native
+        threads alone; elsewhere an image is a sample, and without workers making it is waiting for it.
         """
         ledger = self._record.ledger
         return {
@@ -337,6 +342,7 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
             "errors": self._record.tolerance.failed,
             "all_errors": ledger.count,
             "errors_by_reason": dict(ledger.by_reason),
+            **({"remote": far.figures()} if (far := transfers_so_far()) is not None else {}),
         }
 
     def _published(self) -> dict[str, Any]:

@@ -78,6 +78,9 @@ void ThreadPool::reclaim(const std::shared_ptr<Batch>& batch, std::vector<size_t
 void ThreadPool::abandon(Batch& batch) {
   batch.cancelled = true;
   if (batch.asked.order) batch.asked.order->close();
+  for (const Sample& sample : batch.asked.samples) {
+    if (sample.source.arrival != nullptr) sample.source.arrival->give_up();
+  }
   std::shared_ptr<Batch> removed;  // the caller's reference may be the queue's; its end may be here: not with the lock
   const std::lock_guard<std::mutex> lock(mutex_);
   removed = queue_.remove(batch);

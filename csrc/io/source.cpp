@@ -96,6 +96,7 @@ Status FileBuffer::read(const Source& source, const Judge& judge, ByteSpan* byte
       if (source.memory.size == 0) return {Code::empty, "empty"};
       *bytes = source.memory;
       return {};
+    case SourceKind::arrival: return source.arrival->wait(bytes);
   }
   return {Code::unreadable, "unknown source"};
 }

@@ -26,7 +26,7 @@ from fastload.batches.worker_state import (
     value_or_failure,
 )
 from fastload.datasets import Located, locate
-from fastload.engine import GeneratorStates, Items, name_of, opens, stand_in_indices
+from fastload.engine import GeneratorStates, Items, asked_for, name_of, opens, stand_in_indices
 from fastload.reports import DecodeError, FastloadError, NotNative, ReadError, SampleError, sample_error
 from fastload.transforms import why_modes_not_native
 
@@ -89,9 +89,12 @@ class NativeSamples(DatasetInWorker):
         if not self._is_native_now():
             return super()._many(indices)
         epoch = getattr(indices, "epoch", 0)
-        if self._on_error == "raise":
-            return [self._item(index, epoch) for index in indices]
-        return self._readable_items(indices, epoch)
+        assert self._made_here is not None
+        located = self._made_here[0]
+        with asked_for(located.file_datasets, located.find, indices):
+            if self._on_error == "raise":
+                return [self._item(index, epoch) for index in indices]
+            return self._readable_items(indices, epoch)
 
     def _is_native_now(self) -> bool:
         """Whether samples can still be made natively in this process: user code may have changed anything."""

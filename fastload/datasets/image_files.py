@@ -1,4 +1,4 @@
-"""Images named one by one."""
+"""Images named one by one, or all that lie below a URL."""
 
 from __future__ import annotations
 
@@ -11,44 +11,56 @@ from torchvision.datasets.folder import default_loader
 
 from fastload.datasets.batched_getitems import GivesLists
 from fastload.datasets.exclude_lists import Exclude, excluded_names
+from fastload.datasets.remote_samples import RemoteSamples, images_below, name_of_listed
 from fastload.datasets.sample_table import SampleTable
-from fastload.engine import name_of, names_files
+from fastload.engine import load_sample, names_files
+from fastload.remote import is_remote, redacted
 
 
 class ImageFiles(GivesLists, Dataset[Any]):
     """Images by path.
 
     Args:
-        paths: any iterable of paths; one that ``open`` would not take is a sample that cannot be read.
+        paths: any iterable of paths and URLs; one that ``open`` would not take is a sample that cannot be read. Or one URL that
+            stands for a folder (``s3://bucket/train/``): all images below it, in the order of their names. Which there are is asked
+            once and kept in the user's cache folder.
         targets: as many integers, or None; then an item is the image alone.
         transform: torchvision transform of the RGB image.
         target_transform: of the target.
         exclude: paths of samples that are left out, or a file of paths, one a line.
+        refresh: ask for the images below a URL anew.
 
     Items are ``(image, target)``, or ``image`` without targets. ``samples`` is a sequence of ``(path, target)``; the target is
-    -1 where there are none.
+    -1 where there are none; a :class:`RemoteObject` in the path's place where that is a URL.
     """
 
     def __init__(
         self,
-        paths: Iterable[str | bytes | os.PathLike[Any]],
+        paths: str | Iterable[str | bytes | os.PathLike[Any]],
         targets: Iterable[int] | None = None,
         transform: Callable[[Any], Any] | None = None,
         target_transform: Callable[[Any], Any] | None = None,
         *,
         exclude: Exclude = None,
+        refresh: bool = False,
     ) -> None:
+        found: list[Any] = [paths] if is_remote(paths) else list(paths)
+        are_far = any(is_remote(path) for path in found)
+        if is_remote(paths):
+            found = list(images_below(str(paths), refresh=refresh))
+            if not found:
+                raise FileNotFoundError(f"there are no images below {redacted(str(paths))}")
         if targets is None:
-            samples: Any = ((path, -1) for path in paths)
+            samples: Any = ((path, -1) for path in found)
         else:
-            samples = ((path, int(target)) for path, target in zip(paths, targets, strict=True))
+            samples = ((path, int(target)) for path, target in zip(found, targets, strict=True))
         if unwanted := excluded_names(exclude):
-            samples = (sample for sample in samples if name_of(sample[0]) not in unwanted)
-        self.samples = SampleTable(samples)
+            samples = (sample for sample in samples if name_of_listed(sample[0]) not in unwanted)
+        self.samples = RemoteSamples(samples) if are_far else SampleTable(samples)
         self.has_targets = targets is not None
         self.transform = transform
         self.target_transform = target_transform
-        self.loader = default_loader
+        self.loader = load_sample if are_far else default_loader
 
     @property
     def targets(self) -> list[int] | None:

@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from fastload.datasets.batched_getitems import GivesLists
 from fastload.datasets.exclude_lists import Exclude, excluded_names
 from fastload.engine import SampleSource, load_sample, names_files
+from fastload.remote import is_remote
 from fastload.shards import SampleIndex
 
 
@@ -24,6 +25,7 @@ class IndexedSamples(Sequence[tuple[SampleSource | str, Any]]):
 
     def __init__(self, index: SampleIndex, exclude: Exclude = None) -> None:
         self.sample_index = index
+        self.is_far = any(is_remote(shard.path) for shard in index.shards)
         self._rows: np.ndarray | None = None  # of the index; None: all
         unwanted = excluded_names(exclude)
         if unwanted:

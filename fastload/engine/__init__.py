@@ -6,7 +6,7 @@ from fastload.engine.batch_memory import BatchMemory, pins
 from fastload.engine.batch_samples import BatchSamples, pixel_limit, stand_in_indices
 from fastload.engine.control_groups import limiting_groups, unescaped
 from fastload.engine.cpu_share import cpu_quota, share_of_cores, usable_cores
-from fastload.engine.dataset_items import ItemLists, Items
+from fastload.engine.dataset_items import ItemLists, Items, asked_for
 from fastload.engine.file_dataset import (
     FileDataset,
     file_dataset_of,
@@ -28,6 +28,7 @@ from fastload.engine.sample_sources import (
     CheckedRange,
     Encoded,
     SampleSource,
+    ask_for,
     engine_form_of,
     file_of,
     load_sample,
@@ -52,6 +53,8 @@ __all__ = [
     "Items",
     "SampleSource",
     "as_they_were",
+    "ask_for",
+    "asked_for",
     "cpu_quota",
     "drawing",
     "end_first",

@@ -6,7 +6,8 @@ One after the other where Python code runs in between; a list at a time on a few
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from fastload.engine.batch_samples import BatchSamples, pixel_limit
 from fastload.engine.cpu_share import share_of_cores
 from fastload.engine.file_dataset import FileDataset, file_dataset_of
 from fastload.engine.random_generators import drawing
-from fastload.engine.sample_sources import engine_form_of, file_of
+from fastload.engine.sample_sources import SampleSource, ask_for, engine_form_of, file_of
 from fastload.engine.thread_pools import AtWork, engine_of, leave_if_all_ends
 from fastload.reports import NotNative
 from fastload.transforms import Reading, read, why_modes_not_native
@@ -97,6 +98,24 @@ class Items:
         return known[1], known[2]
 
 
+@contextmanager
+def asked_for(
+    datasets: Iterable[FileDataset], find: Callable[[Any], tuple[FileDataset, int]], indices: Iterable[Any]
+) -> Iterator[None]:
+    """Samples that are far away come at the same time, and not each when the one before it is made."""
+    held: list[SampleSource] = []
+    if not any(files.is_far for files in datasets):
+        yield
+        return
+    try:
+        found = [find(index) for index in indices]
+        held = ask_for(files.sample(within)[0] for files, within in found)
+    except Exception:  # whoever makes the item says so
+        pass
+    yield
+    del held
+
+
 class ItemLists:
     """Makes lists of items of one data set; what ``__getitems__`` of this package's data sets does.
 
@@ -132,7 +151,8 @@ class ItemLists:
         reading, form = self._items.recipe(dataset.transform)
         in_python = reading.tail or (files.has_targets and dataset.target_transform is not None)
         if in_python or not reading.is_tensor or reading.size is None or not indices:
-            return [self._items.item(files, index) for index in indices]
+            with asked_for([files], lambda index: (files, index), indices):
+                return [self._items.item(files, index) for index in indices]
         return self._from_threads(files, indices, reading, form)
 
     def _from_threads(self, files: FileDataset, indices: list[Any], reading: Reading, form: _core.Target) -> list[Any]:

@@ -85,6 +85,11 @@ class FileDataset:
         path, target = (self.dataset.samples if self.frozen is None else self.frozen)[index]
         return path, target
 
+    @property
+    def is_far(self) -> bool:
+        """Whether samples are better asked for before they are read."""
+        return getattr(self.dataset.samples, "is_far", False)
+
     def load(self, path: Any) -> Any:
         """The RGB image as the plain loader would have it."""
         return self.dataset.loader(path)

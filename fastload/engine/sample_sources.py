@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterable
 from typing import Any, BinaryIO
 
 import PIL.Image
@@ -29,6 +30,9 @@ class SampleSource:
     def read(self) -> bytes:
         """All its bytes, for who does not read as the engine does. Raises OSError."""
         raise NotImplementedError
+
+    def ask(self) -> None:
+        """Begins to fetch them, where that takes time; who has asked holds the source until it is read."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -105,6 +109,14 @@ class Encoded(SampleSource):
 
     def read(self) -> bytes:
         return bytes(self.data)
+
+
+def ask_for(sources: Iterable[Any]) -> list[SampleSource]:
+    """Begins to fetch those that are far away, all at once; to be held until they are read."""
+    asked = [source for source in sources if isinstance(source, SampleSource)]
+    for source in asked:
+        source.ask()
+    return asked
 
 
 def name_of(source: Any) -> str | None:

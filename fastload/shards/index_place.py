@@ -48,6 +48,7 @@ def kept_index(format_name: str, shards: Sequence[Shard], settings: Mapping[str,
 
 def index_places(format_name: str, paths: Sequence[str], settings: Mapping[str, Any]) -> list[Path]:
     """Where the index of such a source is looked for, in this order; the last is in the user's cache folder."""
+    paths = [path.partition("?")[0] if "://" in path else path for path in paths]  # signatures change
     parent = _common_folder(paths)
     relative = [os.path.relpath(path, parent) if parent else path for path in paths]
     text = json.dumps([format_name, dict(settings), relative], sort_keys=True)
@@ -93,7 +94,7 @@ def _written(index: SampleIndex, places: Sequence[Path]) -> SampleIndex:
         with contextlib.suppress(OSError):
             place.parent.mkdir(parents=True, exist_ok=True)
             index.write(place)
-            return SampleIndex.read(place)
+            return SampleIndex.read(place).at(index.shards)
     return index
 
 

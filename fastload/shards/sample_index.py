@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastload.engine import ByteRange, CheckedRange, SampleSource
+from fastload.remote import RemoteObject, RemoteRange, is_remote, redacted, remote_stat
 from fastload.shards.index_file import BadIndexError, Column, read_index, write_index
 
 KIND = "samples"
@@ -31,6 +32,16 @@ class Shard:
     path: str
     size: int
     version: str
+
+    @property
+    def shown(self) -> str:
+        """The path as it may be printed and written down."""
+        return redacted(self.path) if is_remote(self.path) else self.path
+
+    @classmethod
+    def of(cls, path: str | os.PathLike[str]) -> Shard:
+        """Of a file or a URL. Raises OSError."""
+        return cls(str(path), *remote_stat(str(path))) if is_remote(path) else cls.of_file(path)
 
     @classmethod
     def of_file(cls, path: str | os.PathLike[str]) -> Shard:
@@ -129,14 +140,17 @@ class SampleIndex:
 
     def source(self, row: int) -> SampleSource | str:
         """The encoded image, or the path of its file."""
-        path = self.shard(row).path
+        shard = self.shard(row)
         if self.columns.is_file is not None and self.columns.is_file[row]:
-            return os.path.join(os.path.dirname(path), self.name(row))
+            beside = os.path.join(os.path.dirname(shard.path), self.name(row))
+            return RemoteObject(beside) if is_remote(beside) else beside
         offset, length = int(self.columns.offset[row]), int(self.columns.length[row])
-        name = f"{path}, sample {self.name(row)} at byte {offset}"
+        name = f"{shard.shown}, sample {self.name(row)} at byte {offset}"
+        if is_remote(shard.path):
+            return RemoteRange(shard.path, offset, length, name, shard.size, shard.version)
         if self.columns.crc32c is not None:
-            return CheckedRange(path, offset, length, name, int(self.columns.crc32c[row]))
-        return ByteRange(path, offset, length, name)
+            return CheckedRange(shard.path, offset, length, name, int(self.columns.crc32c[row]))
+        return ByteRange(shard.path, offset, length, name)
 
     def target(self, row: int) -> Any:
         """int, str, or what the JSON says; -1 where there are none."""
@@ -163,7 +177,7 @@ class SampleIndex:
         header = {
             "kind": KIND,
             "format": self.format_name,
-            "shards": [asdict(shard) for shard in self.shards],
+            "shards": [{**asdict(shard), "path": shard.shown} for shard in self.shards],
             "target": self.target_kind,
             "settings": self.settings,
             "facts": self.facts,

@@ -2,27 +2,50 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
+from fastload.remote import RemoteFile, is_remote, local_copy, redacted
+from fastload.shards.index_place import cache_folder
 from fastload.shards.sample_index import Shard
 from fastload.shards.shard_paths import PIPE, STANDARD_INPUT, is_url
 
 # A path, or read(offset, length) -> bytes, fewer than asked for only at the end.
 ScanSource = str | Callable[[int, int], bytes]
+_ASKED_AT_ONCE = 32
 
 
 def shard_of(path: str) -> Shard:
     """What there is now. Raises OSError, and ValueError where it cannot be told."""
     if path.startswith(PIPE) or (path == STANDARD_INPUT and not os.path.exists(path)):
         raise ValueError(f"{path} has no samples that can be had in any order: read it with WebDataset.stream")
-    if is_url(path):
-        raise ValueError(f"{path}: shards are files here, not URLs")
+    if is_url(path) and not is_remote(path):
+        raise ValueError(f"{redacted(path)}: no URL that fastload reads")
     if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
         raise ValueError(f"{path} is no file: read it with WebDataset.stream")
-    return Shard.of_file(path)
+    return Shard.of(path)
+
+
+def shards_of(paths: Sequence[str]) -> list[Shard]:
+    """The same of each, those that are far away at the same time."""
+    if not any(map(is_remote, paths)):
+        return [shard_of(path) for path in paths]
+    with ThreadPoolExecutor(min(len(paths), _ASKED_AT_ONCE)) as threads:
+        return list(threads.map(shard_of, paths))
 
 
 def scan_source(shard: Shard) -> ScanSource:
-    """What a native scan reads."""
-    return shard.path
+    """What a native scan reads, from front to back."""
+    return RemoteFile(shard.path, shard.size, shard.version).read if is_remote(shard.path) else shard.path
+
+
+@contextlib.contextmanager
+def scan_path(shard: Shard) -> Iterator[str]:
+    """A path of it, for a scan that wants one: of a copy, which goes afterwards, where the shard is far away. Raises OSError."""
+    if not is_remote(shard.path):
+        yield shard.path
+        return
+    with local_copy(shard.path, shard.size, shard.version, cache_folder() / "copies") as path:
+        yield path

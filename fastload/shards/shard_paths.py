@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from fastload.remote import is_remote, redacted, transfers
+
 _INTEGERS = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.-?(\d+))?", re.ASCII)
 _LETTERS = re.compile(r"([A-Za-z])\.\.([A-Za-z])(?:\.\.-?(\d+))?")
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -126,8 +128,24 @@ def _globbed(path: str, endings: tuple[str, ...]) -> Iterator[str]:
     yield from found
 
 
+def _listed(url: str, endings: tuple[str, ...]) -> list[str]:
+    """The objects that a pattern with stars means, or those right below a folder."""
+    folder = url[: url.index("*")].rpartition("/")[0] + "/" if "*" in url else url
+    names = [one.url for one in transfers().listing(folder)]
+    if "*" in url:
+        wanted = re.compile("[^/]*".join(map(re.escape, url.split("*"))))
+        found = [name for name in names if wanted.fullmatch(name)]
+    else:
+        found = [name for name in names if "/" not in name[len(folder) :] and name.endswith(endings)]
+    if not found:
+        raise FileNotFoundError(f"no shards: no object is named like {redacted(url)}")
+    return found
+
+
 def _at(path: str, endings: tuple[str, ...]) -> Iterator[str]:
-    if is_url(path) or path.startswith(PIPE):
+    if is_remote(path) and ("*" in path or path.endswith("/")):
+        yield from _listed(path, endings)
+    elif is_url(path) or path.startswith(PIPE):
         yield path
     elif os.path.isdir(path):
         names = sorted(name for name in os.listdir(path) if name.endswith(endings) and not name.startswith("."))

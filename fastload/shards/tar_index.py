@@ -17,7 +17,7 @@ from fastload.shards.index_file import text_column
 from fastload.shards.index_place import kept_index
 from fastload.shards.join_columns import ShardSamples, join_columns, samples_of_shard, texts_of
 from fastload.shards.sample_index import SampleIndex, Shard
-from fastload.shards.shard_bytes import scan_source, shard_of
+from fastload.shards.shard_bytes import scan_source, shard_of, shards_of
 
 FORMAT = "tar"
 IMAGES = "jpg;jpeg;png;webp"
@@ -90,7 +90,7 @@ def index_tars(
     def build(shards: Sequence[Shard], older: SampleIndex | None) -> SampleIndex:
         return _built(shards, older, fields, on_damage, progress)
 
-    return kept_index(FORMAT, [shard_of(path) for path in paths], {**fields.settings(), "on_damage": on_damage}, build)
+    return kept_index(FORMAT, shards_of(paths), {**fields.settings(), "on_damage": on_damage}, build)
 
 
 def _built(
@@ -131,7 +131,7 @@ def _built(
     columns, kind = join_columns(parts)
     index = SampleIndex(FORMAT, shards, columns, target_kind=kind, facts=facts)
     if len(index) == 0:
-        raise TarError(f"{shards[0].path}: {_nothing(parts, fields)}")
+        raise TarError(f"{shards[0].shown}: {_nothing(parts, fields)}")
     return index
 
 
@@ -166,7 +166,7 @@ def scan_tar(shard: Shard, fields: TarFields, on_damage: str = "raise") -> Shard
         if found[name]:
             facts[name] = printable(found[name])
     if found["end"] not in ("marked", "unmarked"):
-        message = f"{shard.path} is {found['end']} at byte {found['position']}: {printable(found['reason'])}"
+        message = f"{shard.shown} is {found['end']} at byte {found['position']}: {printable(found['reason'])}"
         if said := _why_no_tar(shard, found):
             raise TarError(said)
         if on_damage == "raise":
@@ -234,10 +234,10 @@ def _why_no_tar(shard: Shard, found: dict[str, Any]) -> str:
     for magic, name in _COMPRESSED.items():
         if begins.startswith(magic):
             return (
-                f"{shard.path} is compressed ({name}): its samples cannot be had in any order. Unpack it once, which makes images "
+                f"{shard.shown} is compressed ({name}): its samples cannot be had in any order. Unpack it once, which makes images "
                 "no larger, or read it from the beginning to the end with WebDataset.stream"
             )
-    return f"{shard.path} is no tar" if _is_no_header(found) else ""
+    return f"{shard.shown} is no tar" if _is_no_header(found) else ""
 
 
 def _read_about(shard: Shard, found: dict[str, Any], part: ShardSamples, facts: dict[str, Any]) -> None:
@@ -246,7 +246,7 @@ def _read_about(shard: Shard, found: dict[str, Any], part: ShardSamples, facts: 
         facts["classes"] = [str(name) for name in json.loads(found["about"])["classes"] or []]
         names = [str(json.loads(note)["filename"]) for note in texts_of(found["note"])]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise TarError(f"{shard.path} says that fastload wrote it, but not what it holds: {error!r}") from error
+        raise TarError(f"{shard.shown} says that fastload wrote it, but not what it holds: {error!r}") from error
     part.names = text_column(names)
 
 
@@ -292,7 +292,7 @@ def _values(shard: Shard, found: dict[str, Any], fields: TarFields) -> list[Any]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             name = printable(texts_of(found["name"])[row])
             what = f"has no {key!r}" if isinstance(error, (KeyError, TypeError)) else f"cannot be read: {error}"
-            raise TarError(f"{shard.path}, sample {name}: its {ending} {what}") from error
+            raise TarError(f"{shard.shown}, sample {name}: its {ending} {what}") from error
     return values
 
 

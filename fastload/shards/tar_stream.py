@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from fastload import _core
+from fastload.remote import is_remote, open_remote
 from fastload.shards.shard_paths import PIPE, STANDARD_INPUT, is_url
 from fastload.shards.tar_index import JSONS, NUMBERS, TarError, TarFields, is_meta
 
@@ -148,6 +149,10 @@ def _opened(path: str) -> Iterator[BinaryIO]:
     """Raises OSError where a command fails, also at its end."""
     if path == STANDARD_INPUT:
         yield sys.stdin.buffer
+        return
+    if is_remote(path):
+        with open_remote(path) as far:
+            yield far
         return
     if is_url(path):
         raise ValueError(f"{path}: give a command that reads it, as 'pipe:curl -fsS {path}'")

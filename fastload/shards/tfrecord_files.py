@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterable
 
 from fastload.reports import FastloadWarning
+from fastload.shards.shard_paths import is_url, shard_list
 from fastload.shards.tfrecord_records import masked_crc32c
 
 # TensorFlow's names of shards: "train-00003-of-01024".
@@ -27,6 +28,10 @@ def find_tfrecords(files: str | os.PathLike[str] | Iterable[str | os.PathLike[st
     if not isinstance(files, str | os.PathLike):
         return [found for one in files for found in find_tfrecords(one)]
     named = os.fspath(files)
+    if is_url(named) or ("{" in named and not os.path.exists(named)):
+        return [
+            path for path in shard_list(named, ("",)) if not named.endswith("/") or _is_named_so(os.path.basename(path))
+        ]
     if os.path.isdir(named):
         inside = [os.path.join(named, name) for name in os.listdir(named)]
         paths = [path for path in inside if os.path.isfile(path) and is_tfrecord(path)]

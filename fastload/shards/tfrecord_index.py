@@ -12,9 +12,11 @@ import numpy as np
 
 from fastload import _core
 from fastload.engine import share_of_cores
+from fastload.remote import is_remote
 from fastload.shards.index_file import Column, text_column
 from fastload.shards.index_place import kept_index
 from fastload.shards.sample_index import SampleColumns, SampleIndex, Shard
+from fastload.shards.shard_bytes import scan_path, shards_of
 from fastload.shards.tfrecord_features import Features, chosen_features
 from fastload.shards.tfrecord_records import first_example
 
@@ -40,16 +42,19 @@ def index_tfrecords(
     if check not in CHECKS:
         raise ValueError(f"check={check!r}: it is one of {', '.join(map(repr, CHECKS))}")
     settings = {"image": image, "target": target, "check": check, "label_base": label_base}
-    shards = [Shard.of_file(file) for file in files]
-    return kept_index(FORMAT, shards, settings, lambda now, _: _built(now, settings))
+    if check == "always" and any(map(is_remote, files)):
+        raise ValueError(
+            'check="always" is for files: what is read from afar is checked when it is indexed, and by its ETag'
+        )
+    return kept_index(FORMAT, shards_of(files), settings, lambda now, _: _built(now, settings))
 
 
 def _built(shards: Sequence[Shard], settings: Mapping[str, Any]) -> SampleIndex:
     checks_data = settings["check"] != "never"
-    example = next((found for shard in shards if (found := first_example(shard.path, checks_data)) is not None), {})
+    example = next((found for shard in shards if (found := _example(shard, checks_data)) is not None), {})
     features = chosen_features(example, settings["image"], settings["target"])
     with ThreadPoolExecutor(max(1, min(share_of_cores(), len(shards)))) as pool:
-        scans = list(pool.map(lambda shard: _scanned(shard.path, features, settings["check"]), shards))
+        scans = list(pool.map(lambda shard: _scanned(shard, features, settings["check"]), shards))
     if not scans:
         raise ValueError("no TFRecord files")
     lengths = [len(scan["offset"]) for scan in scans]
@@ -74,17 +79,23 @@ def _built(shards: Sequence[Shard], settings: Mapping[str, Any]) -> SampleIndex:
     return SampleIndex(FORMAT, shards, columns, target_kind=kind, facts=facts)
 
 
-def _scanned(path: str, features: Features, check: str) -> dict[str, Any]:
+def _example(shard: Shard, checks_data: bool) -> dict[str, list[Any]] | None:
+    with scan_path(shard) as path:
+        return first_example(path, checks_data)
+
+
+def _scanned(shard: Shard, features: Features, check: str) -> dict[str, Any]:
     names = (features.image, features.target or "", features.name or "", features.class_name or "")
-    found = _core.scan_tfrecord(os.fsencode(path), *names, check != "never", check == "always")
+    with scan_path(shard) as path:
+        found = _core.scan_tfrecord(os.fsencode(path), *names, check != "never", check == "always")
     if "error" not in found:
         return found
     what, record, offset, error = found["error"]
     what = what.decode("utf-8", "replace")
     if error:
-        raise OSError(error, what, path)
+        raise OSError(error, what, shard.shown)
     hint = '; check="never" reads on all the same' if what.startswith("the checksum of its data") else ""
-    raise ValueError(f"{path}: record {record}, at byte {offset}: {what}{hint}")
+    raise ValueError(f"{shard.shown}: record {record}, at byte {offset}: {what}{hint}")
 
 
 def _targets(shards: Sequence[Shard], scans: list[dict[str, Any]]) -> tuple[str, dict[str, Column]]:
@@ -115,7 +126,7 @@ def _where(shards: Sequence[Shard], scans: list[dict[str, Any]], which: Column) 
     row = int(np.argmax(which))
     for shard, scan in zip(shards, scans, strict=True):
         if row < len(scan["offset"]):
-            return f"{shard.path}: record {row}, its image at byte {scan['offset'][row]}"
+            return f"{shard.shown}: record {row}, its image at byte {scan['offset'][row]}"
         row -= len(scan["offset"])
     raise IndexError(row)
 

@@ -1,0 +1,143 @@
+"""Images from an object store with latency, beside those from a folder: ``python -m benchmarks.formats.remote --data DIR``.
+
+Everything runs on 127.0.0.1: the store is object_server.py in a process of its own, on cores of its own where there are more than
+``--cores``. Arms, each a process, taken in turn ``--rounds`` times:
+
+    local        fastload.ImageFolder(DIR)
+    remote       fastload.ImageFolder("s3://…"), 20 ms more for each answer
+    disturbed    the same, where 1 % of the requests fail (500) or hang for 5 s
+    litdata      LitData's StreamingRawDataset of the same store with torchvision v2, where ``--litdata PYTHON`` has it
+
+Printed: images per second of the second epoch (the first opens files and connections), each round, and the medians' ratios. With
+``--data`` a folder of images; they are served under as many names as ``--images`` says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+_CLASSES = 10
+_WORKERS = 2
+_BATCH = 64
+_FAULTS = [
+    {"kind": "error", "code": 500, "share": 0.005, "match": "train"},
+    {"kind": "hang", "seconds": 5, "share": 0.005, "match": "train"},
+]
+
+
+def images_in(data: Path, folder: Path, count: int) -> None:
+    """``count`` images in class folders: links to those of ``data``, one after the other."""
+    found = sorted(path for path in data.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+    if not found:
+        raise SystemExit(f"no JPEGs in {data}")
+    for number in range(count):
+        path = folder / f"class{number % _CLASSES}" / f"{number:06}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(found[number % len(found)], path)
+
+
+def serve(root: Path, latency: float, cores: set[int]) -> tuple[subprocess.Popen[str], str]:
+    server = subprocess.Popen(
+        [sys.executable, str(HERE / "object_server.py"), str(root), "--latency", str(latency)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
+    )
+    assert server.stdout is not None
+    return server, f"http://127.0.0.1:{int(server.stdout.readline())}"
+
+
+def tell(url: str, faults: list[dict[str, Any]]) -> None:
+    asked = urllib.request.Request(f"{url}/-/faults", data=json.dumps(faults).encode(), method="PUT")
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked) as answer:
+        answer.read()
+
+
+def measured(arm: str, python: str, folder: Path, cores: set[int], environment: dict[str, str]) -> dict[str, Any]:
+    """What the arm's process says of its epochs."""
+    source = str(folder) if arm == "local" else "s3://bucket/train"
+    command = [python, str(HERE / "remote_epochs.py"), arm, source, str(_BATCH), str(_WORKERS)]
+    ended = subprocess.run(
+        command, env=environment, capture_output=True, text=True, preexec_fn=lambda: os.sched_setaffinity(0, cores)
+    )
+    if ended.returncode:
+        raise SystemExit(f"{arm} failed:\n{ended.stderr[-3000:]}")
+    return dict(json.loads(ended.stdout.splitlines()[-1]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="a folder of JPEGs")
+    parser.add_argument("--images", type=int, default=4000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--cores", type=int, default=2, help="of the loader; the store has the others, if there are any"
+    )
+    parser.add_argument("--latency", type=float, default=0.02)
+    parser.add_argument("--litdata", help="a Python that has litdata, torch and torchvision")
+    parser.add_argument("--out", type=Path, help="for the figures, as JSON")
+    asked = parser.parse_args()
+    usable = sorted(os.sched_getaffinity(0))
+    mine = set(usable[: asked.cores])
+    others = set(usable[asked.cores :]) or set(usable)
+    arms = ["local", "remote", "disturbed"] + (["litdata"] if asked.litdata else [])
+    figures: dict[str, list[dict[str, Any]]] = {arm: [] for arm in arms}
+    with tempfile.TemporaryDirectory() as work:
+        folder = Path(work, "store", "bucket", "train")
+        images_in(asked.data, folder, asked.images)
+        server, url = serve(Path(work, "store"), asked.latency, others)
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
+            "AWS_ENDPOINT_URL": url,
+            "AWS_ACCESS_KEY_ID": "somebody",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_REGION": "us-east-1",
+            "XDG_CACHE_HOME": str(Path(work, "cache")),
+            "PYTHONPATH": str(HERE.parents[1]),
+        }
+        try:
+            for number in range(asked.rounds):
+                for arm in arms:
+                    tell(url, _FAULTS if arm == "disturbed" else [])
+                    python = asked.litdata if arm == "litdata" else sys.executable
+                    figures[arm].append(measured(arm, python, folder, mine, environment))
+                    print(f"round {number + 1}, {arm}: {json.dumps(figures[arm][-1])}", flush=True)
+        finally:
+            server.kill()
+            server.communicate()
+    rate = {arm: statistics.median(one["images_per_second"] for one in figures[arm]) for arm in arms}
+    spread = {arm: [round(one["images_per_second"]) for one in figures[arm]] for arm in arms}
+    lost = {arm: max(one["lost"] for one in figures[arm]) for arm in arms}
+    said = {
+        "date": time.strftime("%Y-%m-%d"),
+        "cores": len(mine),
+        "store on cores of its own": not mine & others,
+        "latency": asked.latency,
+        "images": asked.images,
+        "images_per_second": {arm: round(one) for arm, one in rate.items()},
+        "rounds": spread,
+        "lost": lost,
+        "remote / local": round(rate["remote"] / rate["local"], 3),
+        "disturbed epoch / undisturbed": round(rate["remote"] / rate["disturbed"], 3),
+    }
+    if "litdata" in rate:
+        said["remote / litdata"] = round(rate["remote"] / rate["litdata"], 2)
+    print(json.dumps(said, indent=2))
+    if asked.out:
+        asked.out.write_text(json.dumps(said, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

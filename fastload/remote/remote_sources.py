@@ -1,0 +1,105 @@
+"""Samples that lie in objects far away: asked for when the batch is made, waited for when their turn comes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastload.engine import SampleSource
+from fastload.remote.addresses import redacted
+from fastload.remote.cache_on_disk import DiskCache, disk_cache
+from fastload.remote.reads import ALL, Read
+from fastload.remote.transfers_here import transfers
+
+
+class RemoteObject(SampleSource):
+    """An object that is a sample.
+
+    Args:
+        url: of one of ``SCHEMES``.
+        size: in bytes, as a listing has it; -1: not known.
+        version: as a listing has it; "" where it is not known.
+    """
+
+    __slots__ = ("_read", "first", "length", "size", "url", "version")
+
+    def __init__(self, url: str, size: int = -1, version: str = "") -> None:
+        self.url = url
+        self.size = size
+        self.version = version
+        self.name = redacted(url)
+        self.first = 0
+        self.length = ALL
+        self._read: Read | None = None
+
+    def ask(self) -> None:
+        """Begins to fetch it, where it is not in the cache."""
+        cache = disk_cache()
+        if cache is None or self._in(cache) is None:
+            self._asked()
+
+    def engine_form(self) -> Any:
+        cache = disk_cache()
+        found = None if cache is None else self._in(cache)
+        return found if found is not None else self._asked().arrival()
+
+    def read(self) -> bytes:
+        """Waits for it."""
+        cache = disk_cache()
+        found = None if cache is None or self._read is not None else self._in(cache)
+        if found is not None:
+            try:
+                with open(found[0], "rb") as file:
+                    data = file.read()
+                if len(data) == found[2]:
+                    return data
+            except OSError:  # it has gone since
+                pass
+        return bytes(self._asked().wait())
+
+    def _in(self, cache: DiskCache) -> tuple[str, int, int] | None:
+        path = self._path(cache)
+        wanted = self.length if self.length >= 0 else self.size
+        found = cache.find(path, wanted)
+        return (path, 0, found) if found > 0 else None
+
+    def _path(self, cache: DiskCache) -> str:
+        return cache.path_of(self.url, self.version, self.first, self.length)
+
+    def _asked(self) -> Read:
+        here = transfers()
+        if self._read is None or self._read.transfers is not here or self._read.error is not None:
+            cache = disk_cache()
+            keep = None if cache is None else (cache, self._path(cache))
+            self._read = here.read(self.url, self.first, self.length, self.size, self.version, keep)
+        return self._read
+
+    def _key(self) -> tuple[Any, ...]:
+        return self.url, self.size, self.version, self.first, self.length, self.name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RemoteObject) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __reduce__(self) -> Any:
+        return RemoteObject, (self.url, self.size, self.version)
+
+
+class RemoteRange(RemoteObject):
+    """A run of bytes of an object: a sample of a shard.
+
+    Args:
+        size, version: of the whole object, as it was when it was indexed: bytes of another are an error.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, url: str, offset: int, length: int, name: str, size: int = -1, version: str = "") -> None:
+        super().__init__(url, size, version)
+        self.first = offset
+        self.length = length
+        self.name = name
+
+    def __reduce__(self) -> Any:
+        return RemoteRange, (self.url, self.first, self.length, self.name, self.size, self.version)

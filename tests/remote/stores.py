@@ -1,0 +1,58 @@
+"""An object store of a test: a process of its own on 127.0.0.1, with a folder of images, that can be told to fail."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import children
+
+SERVER = Path(__file__).resolve().parents[2] / "benchmarks" / "formats" / "object_server.py"
+# What would send requests elsewhere, or sign them as somebody.
+ELSEWHERE = (
+    "AWS_",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "HF_",
+    "FASTLOAD_REMOTE",
+)
+
+
+class ObjectServer:
+    """Serves ``folder/bucket/key``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(SERVER), str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=children.environment(),
+        )
+        assert self._process.stdout is not None
+        self.http = f"http://127.0.0.1:{int(self._process.stdout.readline())}"
+
+    def fails(self, *rules: dict[str, Any]) -> None:
+        """From now on, and counts anew."""
+        self._ask("PUT", json.dumps(rules).encode())
+
+    def counts(self) -> dict[str, int]:
+        return self._ask("GET")
+
+    def _ask(self, method: str, body: bytes | None = None) -> Any:
+        path = "/-/faults" if method == "PUT" else "/-/counts"
+        asked = urllib.request.Request(self.http + path, data=body, method=method)
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=60) as answer:
+            return json.loads(answer.read())
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.communicate()
