@@ -5,6 +5,7 @@ LOADER is ``torch`` or ``ours``. Costs are sleeps where that tells the same, so 
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from multiprocessing.pool import ThreadPool
@@ -15,6 +16,8 @@ import torch
 import torchvision.transforms as T
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.datasets import ImageFolder
+
+CORES = len(os.sched_getaffinity(0))
 
 
 def spin(milliseconds: float) -> int:
@@ -50,7 +53,7 @@ class WithThreads(Items):
     """Each sample's matrices are multiplied on as many threads as the machine has, in every worker."""
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        torch.set_num_threads(8)
+        torch.set_num_threads(4 * CORES)
         a = torch.ones(384, 384)
         for _ in range(12):
             a = a @ a.clamp(0, 1e-3)
@@ -142,7 +145,7 @@ JOBS = {
     "balanced": (lambda f: (Items(320, 20), {"num_workers": 2}), 50, 1),
     "few_workers": (lambda f: (Items(160, 20), {"num_workers": 1}), 60, 1),
     "no_workers": (lambda f: (Items(160, 10), {}), 60, 1),
-    "many_workers": (lambda f: (Working(1200, 12), {"num_workers": 16}), 1, 1),
+    "many_workers": (lambda f: (Working(600 * CORES, 12), {"num_workers": 8 * CORES}), 1, 1),
     "many_threads": (lambda f: (WithThreads(800), {"num_workers": 4}), 1, 1),
     "nested_pool": (lambda f: (Pooled(120, 20), {"num_workers": 2}), 5, 1),
     "slow_items": (lambda f: (Items(200, 50), {"num_workers": 2}), 5, 1),
@@ -152,11 +155,10 @@ JOBS = {
     "one_slow": (lambda f: (OneSlow(480, 2), {"num_workers": 2}), 10, 1),
     "huge": (lambda f: (Huge(160), {"num_workers": 2}), 5, 1),
     "files": (lambda f: (Files(f), {"num_workers": 2}), 5, 1),
-    "files_again": (lambda f: (Files(f), {"num_workers": 2}), 20, 4),
+    "files_again": (lambda f: (Files(f), {"num_workers": 2, "persistent_workers": True}), 20, 4),
     "slow_transform": (lambda f: (photos(f, Slow(40)), {"num_workers": 2}), 5, 1),
     "one_slow_transform": (lambda f: (photos(f, Fast(0), Fast(0), Slow(40), Fast(0)), {"num_workers": 2}), 5, 1),
     "photos": (lambda f: (photos(f), {"num_workers": 2}), 1, 1),
-    "photos_again": (lambda f: (photos(f), {"num_workers": 2}), 20, 4),
     "photos_computing": (lambda f: (photos(f), {"num_workers": 2}), 300, 1),
     "short": (lambda f: (Items(16), {"num_workers": 1}), 5, 1),
     "slow_rank": (lambda f: (Items(160, 1), {"num_workers": 1}), 10, 1),
