@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-_LINE_EVERY_S = 0.2
-_STATES_EVERY_S = 0.04
+_LINE_EVERY_S = 0.5
+_STATES_EVERY_S = 0.1
 _STATES_AT_ONCE = 24  # processes looked at each time, in turn
 # What a thread that waits for a file system or a device waits in, by the kernel's name.
 _STORAGE = re.compile(

@@ -7,9 +7,11 @@ import gc
 import json
 import os
 import signal
+import stat
 import time
 import warnings
 from collections.abc import Callable
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,7 @@ def _wait_and_experiment(folder: Path, loader: Any, number: int, parent: int) ->
         signal.signal(each, signal.SIG_IGN if each != signal.SIGCHLD else signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _silence()
+    _let_go()
     settings = json.loads((folder / "settings.json").read_text())
     order = folder / f"experiment-{os.getpid()}"
     (folder / f"spare-{os.getpid()}").write_text(str(number))
@@ -64,6 +67,16 @@ def _silence() -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nothing, stream)
+
+
+def _let_go() -> None:
+    """Of inherited pipes and sockets: others wait for the end of this process's parent by the end of one."""
+    resource_tracker._resource_tracker._fd = None  # type: ignore[attr-defined]  # a later one is started anew
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            mode = os.fstat(int(name)).st_mode
+            if int(name) > 2 and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+                os.close(int(name))
 
 
 def command(folder: Path, number: int, seconds: float) -> bool:

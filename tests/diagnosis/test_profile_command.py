@@ -143,3 +143,23 @@ def test_the_page_draws_in_a_browser_and_says_what_the_json_says(tmp_path):
         (each["remedy"], round(each["images_per_second"], 1)) for each in report["predictions"]
     ]
     assert Path(tmp_path / "it.html").stat().st_size < 10e6
+
+
+def test_who_waits_for_a_process_with_a_loader_sees_it_end(tmp_path):
+    (tmp_path / "train.py").write_text("""
+import multiprocessing
+from multiprocessing.connection import wait
+from torch.utils.data import DataLoader
+
+def work():
+    list(DataLoader(range(40), batch_size=2))
+
+if __name__ == "__main__":
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    wait([process.sentinel])  # as torch.multiprocessing.spawn does
+    process.join()
+    print(process.exitcode)
+""")
+    ended = run(*command("--experiments", 0.5, tmp_path / "train.py"))
+    assert ended.stdout == "0\n" and ended.returncode == 0, ended.stderr
