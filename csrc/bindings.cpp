@@ -17,6 +17,7 @@ PYBIND11_MODULE(_core, module) {
   bind_jpeg(module);
   bind_arrival(module);
   bind_memory(module);
+  bind_cache(module);
   bind_batch(module);
   bind_engine(module);
   bind_reader(module);

@@ -14,6 +14,7 @@ void bind_shards_tar(pybind11::module_& module);
 void bind_image(pybind11::module_& module);  // for tests: NumPy pixels in and out, every SIMD variant by name
 void bind_jpeg(pybind11::module_& module);   // for tests: bytes of JPEGs in, NumPy pixels and coefficients out
 void bind_memory(pybind11::module_& module);
+void bind_cache(pybind11::module_& module);
 void bind_batch(pybind11::module_& module);
 void bind_engine(pybind11::module_& module);
 void bind_reader(pybind11::module_& module);

@@ -158,6 +158,8 @@ void bind_batch(py::module_& module) {
           "kept", [](const PyBatch& b) { return kept_here(b.done().results); },
           "{reason: samples decoded here for it}, where something is left.")
       .def_property_readonly("fallbacks", [](const PyBatch& b) { return b.done().results.fallbacks; })
+      .def_property_readonly("cached", [](const PyBatch& b) { return b.done().results.cached; },
+                             "Samples that the cache had.")
       .def_property_readonly("stage_seconds", [](const PyBatch& b) { return stage_seconds(b.done().results.times); });
 }
 

@@ -13,7 +13,7 @@ namespace fastload::bindings {
 // The Python objects that a batch points into, its Request::owned. With Python's lock, which the deleter of hold() takes: the last
 // sample to end may let go of them on an engine thread.
 struct Held {
-  pybind11::object load;  // load(slot, why) -> uint8 [height, width, 3] or None; or None
+  pybind11::object load;  // load(slot, why[, encoded]) -> uint8 [height, width, 3] or None; or None
   pybind11::object out;
   Pointees pointees;
 };

@@ -3,12 +3,12 @@
 
 #include <array>
 #include <chrono>
-#include <cstring>
 #include <memory>
 #include <utility>
 #include <vector>
 
 #include "bindings.h"
+#include "bindings_adopt.h"
 #include "bindings_batch.h"
 #include "bindings_lock.h"
 #include "bindings_names.h"
@@ -20,26 +20,17 @@ namespace py = pybind11;
 
 namespace {
 
-// Pixels of any uint8 [height, width, 3] array into the lane.
-bool adopt_array(const py::object& object, engine::Lane* lane) {
-  const auto array = py::array_t<uint8_t, py::array::c_style | py::array::forcecast>::ensure(object);
-  if (!array || array.ndim() != 3 || array.shape(2) != 3 || array.shape(0) < 1 || array.shape(1) < 1) return false;
-  const Pixels pixels = lane->adopt(static_cast<int32_t>(array.shape(1)), static_cast<int32_t>(array.shape(0)));
-  const uint8_t* from = array.data();
-  for (int32_t y = 0; y < pixels.height; ++y) {
-    uint8_t* to = pixels.row(y);
-    for (int32_t x = 0; x < pixels.width; ++x, from += 3, to += 4) std::memcpy(to, from, 3);
-  }
-  return true;
-}
-
-// The engine's Fallback: the batch's `load(slot, why)` gives a uint8 [height, width, 3] array, or None when the sample has failed.
+// The engine's Fallback: the batch's `load(slot, why)` gives a uint8 [height, width, 3] array, or None when the sample has failed; it
+// is called as `load(slot, why, encoded)` with the file's bytes where a cache has them.
 Status load_in_python(const engine::Batch& batch, size_t slot, Status why, engine::Lane* lane) {
   const auto* held = static_cast<const Held*>(batch.asked.owned.get());
   if (held == nullptr) return why;
   return locked([&]() -> Status {
     if (held->load.is_none()) return why;
-    const py::object pixels = call(held->load, py::make_tuple(slot, code_name(why.code)));
+    const py::object encoded = as_bytes(lane->cached_bytes());
+    py::tuple given = py::make_tuple(slot, code_name(why.code));
+    if (!encoded.is_none()) given = py::make_tuple(slot, code_name(why.code), encoded);
+    const py::object pixels = call(held->load, given);
     if (!pixels) {
       PyErr_Clear();
       return {Code::damaged, "the other decoder failed"};
@@ -64,13 +55,17 @@ std::unique_ptr<PyBatch> submit(const std::shared_ptr<engine::Engine>& engine, c
                                 const std::shared_ptr<engine::Target>& target, std::array<int32_t, 2> size,
                                 const py::object& out, const std::shared_ptr<engine::DrawOrder>& order, uint64_t seed,
                                 uint32_t epoch, bool stop_at_failure, int64_t max_pixels, const py::object& load,
-                                engine::Defer defer) {
+                                engine::Defer defer, const std::shared_ptr<cache::Cache>& cache,
+                                const py::object& cache_names, uint32_t cache_variant) {
   if (!engine->running()) throw py::value_error("this engine was stopped, or belongs to the parent process");
   if (size[0] < 1 || size[1] < 1) throw py::value_error("size is (height, width), both positive");
   const std::shared_ptr<Held> held = hold(load, out);
   engine::Request asked;
   asked.samples = read_sources(sources, indices, &held->pointees);
   asked.owned = held;
+  asked.cache = cache;
+  asked.cache_variant = cache_variant;
+  if (!cache_names.is_none()) read_cache_names(cache_names.cast<py::list>(), &asked.samples, &held->pointees);
   asked.recipe = recipe;
   asked.order = order;
   asked.seed = seed;
@@ -114,7 +109,8 @@ void bind_engine(py::module_& module) {
       .def("submit", &submit, py::arg("sources"), py::arg("indices"), py::kw_only(), py::arg("recipe").none(false),
            py::arg("target").none(false), py::arg("size"), py::arg("out"), py::arg("order"), py::arg("seed"),
            py::arg("epoch"), py::arg("stop_at_failure"), py::arg("max_pixels"), py::arg("load"),
-           py::arg("leave") = engine::Defer::nothing)
+           py::arg("leave") = engine::Defer::nothing, py::arg("cache") = py::none(),
+           py::arg("cache_names") = py::none(), py::arg("cache_variant") = 0)
       .def(
           "take_back",
           [](Engine& made, const PyBatch& batch, const std::vector<size_t>& slots) {

@@ -12,6 +12,7 @@
 #include "engine/pixel_buffer.h"
 #include "engine/target.h"
 #include "image/colour.h"
+#include "image/compact.h"
 #include "image/geometry.h"
 #include "image/pack.h"
 #include "image/resample.h"
@@ -157,6 +158,21 @@ void bind_image(py::module_& module) {
   module.def("pad", &pad, py::arg("image"), py::arg("left"), py::arg("top"), py::arg("right"), py::arg("bottom"),
              py::arg("mode"), py::arg("fill"));
   module.def("flip", &flip, py::arg("image"), py::arg("horizontal"), py::arg("vertical"));
+  module.def(
+      "compact",
+      [](const Bytes& array, const std::array<int32_t, 4>& window, const std::string& simd) {
+        const Image image(array);
+        const int32_t channels = image::channels_of(image.pixels());
+        image::Compact compact = {nullptr, image.pixels().width, image.pixels().height, channels};
+        std::vector<uint8_t> data(compact.size() + 1);
+        image::to_compact(image.pixels(), channels, data.data());
+        compact.data = data.data();
+        const Box box = {window[0], window[1], window[2], window[3]};
+        const Image back(box.width, box.height);
+        image::from_compact(compact, box, back.pixels(), simd_named(simd));
+        return py::make_tuple(channels, back.rgb());
+      },
+      py::arg("image"), py::arg("window"), py::arg("simd") = "scalar", "How many channels were kept, and a window of it.");
   module.def(
       "grayscale",
       [](const Bytes& array) {

@@ -1,11 +1,15 @@
 #include <pybind11/numpy.h>
+#include <pybind11/stl.h>
 
 #include <chrono>
 #include <memory>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "bindings.h"
+#include "bindings_adopt.h"
 #include "bindings_lock.h"
 #include "bindings_names.h"
 #include "bindings_source.h"
@@ -31,12 +35,19 @@ void await(const io::Source& source) {
 // A sample that is open on the calling thread, to be drawn and then read, once. For one thread at a time: others get an error.
 class OpenSample {
  public:
-  OpenSample(std::shared_ptr<engine::Lanes> lanes, py::list memory)
-      : lanes_(std::move(lanes)), lane_(lanes_->borrow()), memory_(std::move(memory)) {}
+  // `load(encoded)` is another decoder, as the engine's Fallback, which may raise; or None.
+  OpenSample(std::shared_ptr<engine::Lanes> lanes, py::object load)
+      : lanes_(std::move(lanes)), lane_(lanes_->borrow()), load_(std::move(load)) {}
 
   // False: the native path cannot make it.
-  bool open(const io::Source& source, int64_t max_pixels) {
-    return unlocked([&] { return lane_->open(source, max_pixels).ok(); });
+  bool open(const py::object& object, int64_t max_pixels, std::shared_ptr<const cache::Cache> cache, std::string name,
+            uint32_t variant) {
+    source_ = read_source(object, &pointees_);
+    await(source_);
+    cache_ = std::move(cache);
+    pointees_.names = std::move(name);
+    const cache::Lookup lookup = {cache_.get(), pointees_.names, variant};
+    return unlocked([&] { return lane_->open(source_, max_pixels, lookup).ok(); }) || load();
   }
 
   // False: a transform refuses it.
@@ -52,7 +63,7 @@ class OpenSample {
   py::object read(const engine::Target& target) {
     Use use(this, State::drawn);
     use.after = State::over;
-    if (!unlocked([&] { return lane_->decode().ok(); })) return py::none();
+    if (!unlocked([&] { return lane_->decode().ok(); }) && !load()) return py::none();
     const recipe::Plan& plan = lane_->plan();
     const auto channels = static_cast<py::ssize_t>(target.values.channels);
     std::vector<py::ssize_t> shape = {plan.height, plan.width};
@@ -63,7 +74,17 @@ class OpenSample {
     return out;
   }
 
+  bool was_cached() const { return lane_->was_cached(); }
+
  private:
+  // False: there is no other decoder, or it gave no image.
+  bool load() {
+    if (load_.is_none()) return false;
+    const py::object pixels = call(load_, py::make_tuple(as_bytes(lane_->cached_bytes())));
+    if (!pixels) throw py::error_already_set();
+    return adopt_array(pixels, &*lane_);
+  }
+
   enum class State : uint8_t { open, drawn, over, in_use };
 
   // Begins and ends with Python's lock.
@@ -82,7 +103,10 @@ class OpenSample {
 
   std::shared_ptr<engine::Lanes> lanes_;
   engine::Lanes::Borrowed lane_;
-  py::list memory_;  // what the lane reads from, where it is not a file
+  py::object load_;
+  Pointees pointees_;  // what the two below point into
+  io::Source source_;
+  std::shared_ptr<const cache::Cache> cache_;
   State state_ = State::open;
 };
 
@@ -111,21 +135,23 @@ void bind_reader(py::module_& module) {
           "read",
           [](OpenSample& sample, const std::shared_ptr<engine::Target>& target) { return sample.read(*target); },
           py::arg("target").none(false),
-          "As an array of the target's element and layout; None: it cannot be made natively.");
+          "As an array of the target's element and layout; None: it cannot be made natively.")
+      .def_property_readonly("was_cached", &OpenSample::was_cached);
   py::class_<engine::Lanes, std::shared_ptr<engine::Lanes>>(module, "Reader",
                                                             "One sample at a time on the calling thread, whichever.")
       .def(py::init([] { return std::make_shared<engine::Lanes>(image::best_simd()); }))
       .def(
           "open",
-          [](const std::shared_ptr<engine::Lanes>& lanes, const py::object& object, int64_t max_pixels) {
-            Pointees pointees;
-            const io::Source source = read_source(object, &pointees);
-            await(source);
-            auto sample = std::make_unique<OpenSample>(lanes, pointees.memory);
-            if (!sample->open(source, max_pixels)) sample.reset();
+          [](const std::shared_ptr<engine::Lanes>& lanes, const py::object& source, int64_t max_pixels,
+             const std::shared_ptr<cache::Cache>& cache, const std::optional<std::string>& cache_name,
+             uint32_t cache_variant, py::object load) {
+            auto sample = std::make_unique<OpenSample>(lanes, std::move(load));
+            if (!sample->open(source, max_pixels, cache, cache_name.value_or(""), cache_variant)) sample.reset();
             return sample;
           },
-          py::arg("source"), py::arg("max_pixels"), "None: it cannot be made natively.");
+          py::arg("source"), py::arg("max_pixels"), py::kw_only(), py::arg("cache") = py::none(),
+          py::arg("cache_name") = py::none(), py::arg("cache_variant") = 0, py::arg("load") = py::none(),
+          "None: it cannot be made natively, and there is no load(encoded) that gives its pixels.");
 }
 
 }  // namespace fastload::bindings

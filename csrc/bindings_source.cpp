@@ -75,4 +75,18 @@ std::vector<engine::Sample> read_sources(const py::list& sources, const std::vec
   return samples;
 }
 
+void read_cache_names(const py::list& names, std::vector<engine::Sample>* samples, Pointees* pointees) {
+  if (names.size() != samples->size()) throw py::value_error("one name a source");
+  std::vector<size_t> ends;
+  for (const py::handle name : names) {
+    if (!name.is_none()) pointees->names += name.cast<std::string>();
+    ends.push_back(pointees->names.size());
+  }
+  size_t begin = 0;
+  for (size_t slot = 0; slot < ends.size(); ++slot) {
+    (*samples)[slot].cache_name = std::string_view(pointees->names.data() + begin, ends[slot] - begin);
+    begin = ends[slot];
+  }
+}
+
 }  // namespace fastload::bindings

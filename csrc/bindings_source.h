@@ -15,6 +15,7 @@ namespace fastload::bindings {
 // What sources point into; it must outlive them, and stay where it is.
 struct Pointees {
   std::string paths;      // each followed by a NUL
+  std::string names;      // of the cache
   pybind11::list memory;  // arrivals, and views of buffers: as long as one lives, its owner cannot move the bytes
 };
 
@@ -25,5 +26,8 @@ io::Source read_source(const pybind11::handle& object, Pointees* pointees);
 // The same of each, with its index.
 std::vector<engine::Sample> read_sources(const pybind11::list& sources, const std::vector<uint64_t>& indices,
                                          Pointees* pointees);
+
+// Gives each sample its name in the cache, text or None; ValueError where there is not one for each.
+void read_cache_names(const pybind11::list& names, std::vector<engine::Sample>* samples, Pointees* pointees);
 
 }  // namespace fastload::bindings

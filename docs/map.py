@@ -31,7 +31,7 @@ WINGS = (
     "commands",
 )
 # The same for the core; the words that all rooms share lie in csrc itself, under all of them, and the bindings on top.
-FLOORS = ("words", "io", "shards", "index", "random", "image", "recipe", "jpeg", "engine", "bindings")
+FLOORS = ("words", "io", "shards", "index", "random", "image", "recipe", "jpeg", "cache", "engine", "bindings")
 
 Graph = dict[str, set[str]]
 

@@ -15,6 +15,10 @@ from fastload.batches import (
     Mode,
     ThreadIterator,
     Way,
+    cache_figures,
+    cache_for,
+    cache_lines,
+    check_cache,
     choose,
     iterate_in_workers,
     keeps_books,
@@ -23,7 +27,7 @@ from fastload.batches import (
     reasons,
     warn_if_lost,
 )
-from fastload.engine import AtWork, BatchMemory, Engine, engine_of, share_of_cores
+from fastload.engine import AtWork, BatchMemory, Engine, SampleCache, engine_of, share_of_cores
 from fastload.gpu import (
     NICENESS,
     DecodeResources,
@@ -54,6 +58,7 @@ def _of_this_process() -> dict[str, Any]:
         "_native_engine": None,
         "_batch_memory": None,
         "_mode_seen": None,
+        "_sample_cache": None,
         "_on_device": DeviceResources(),
         "_told": frozenset(),
     }
@@ -83,7 +88,13 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
             few of the CPU's threads. "hybrid": the same with all threads, as much each as it manages. "auto": the fastest, by a
             short measurement. Windows, flips and order are the same, and so are all pixels but the hardware decoder's, which
             are off by a level at most before they are resized. :class:`GpuDecode` has more settings.
-        cache, cache_bytes: reserved; only the defaults are available in this version.
+        cache: what of each sample is kept in memory from its first use on, until that is full. "encoded": the bytes of the file.
+            "decoded": the pixels of the whole image (3 bytes each, 1 of gray images), so that windows stay random and batches the
+            same. One copy for all processes of this user on this machine that load the same data set with the same ``cache`` and
+            ``cache_bytes``; gone when the last of them drops its loader or ends, however it ends. A file that changes is read
+            anew. Needs samples made natively; "decoded" needs ``decode="cpu"``.
+        cache_bytes: how much memory, at most. None: half of what is free (of the machine's and of this container's) when the cache
+            is made. More than is free is a ValueError. It does not lie in /dev/shm, and takes only what was put into it.
         dtype: of the image batch; None: what the transform says.
         memory_format: of the image batch; None: contiguous.
 
@@ -100,6 +111,7 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
     _native_engine: Engine | None
     _batch_memory: BatchMemory | None
     _mode_seen: Mode | None
+    _sample_cache: SampleCache | None
     _on_device: DeviceResources
     _told: frozenset[str]
 
@@ -171,9 +183,7 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         if memory_format not in (None, torch.contiguous_format, torch.channels_last):
             raise ValueError(f"memory_format should be contiguous or channels_last, but got {memory_format!r}")
         checked_decode(decode, checked_device(device) if device is not None else None)
-        for name, value in {"cache": cache, "cache_bytes": cache_bytes}.items():
-            if value is not None:
-                raise ValueError(f"{name}={value!r} is not available in this version; leave it out")
+        check_cache(cache, cache_bytes, decode)
         self.threads = threads
         self.rng = rng
         self.on_error = on_error
@@ -203,7 +213,11 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         self._told = warn_if_lost(settings, mode, self._told)
         resumed = None
         if self._keeps_progress:
-            resumed, settings = self._take_state(), self._settings()  # a state brings a seed along
+            resumed = self._take_state()
+        if self.cache is not None:
+            self._sample_cache = cache_for(self._sample_cache, self.cache, self.cache_bytes, mode, self.dataset)
+        if self._keeps_progress or self.cache is not None:
+            settings = self._settings()  # a state brings a seed along
         if mode.way is Way.native and not mode.in_workers:
             return self._iterate_in_threads(settings, mode, resumed)
         if mode.way is Way.native:
@@ -258,6 +272,7 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
             dtype=self.dtype,
             memory_format=self.memory_format,
             device=None if self.device is None else checked_device(self.device),
+            cache=None if self.cache is None else self._sample_cache,
             sampling=self._sampling(),
             record=self._record,
         )
@@ -319,7 +334,8 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         decode = self._on_device.describe(settings, mode, self.decode)
         files = mode.located.file_datasets if mode.located is not None else []
         far = [f"  remote: {describe_remote()}"] if any(one.is_far for one in files) else []
-        return "\n".join([mode.describe(settings.thread_count), *also, *decode, *far])
+        cache = cache_lines(self.cache, self.cache_bytes, mode, self.dataset, self._sample_cache)
+        return "\n".join([mode.describe(settings.thread_count), *also, *decode, *far, *cache])
 
     def stats(self) -> dict[str, Any]:
         """Figures of the current or last epoch.
@@ -334,11 +350,14 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         began, ``requests``, ``bytes``, ``hedges`` (requests sent again because they were late), ``retries`` (because they had
         failed) and ``waits`` (reads that somebody had to wait for). ``stages``, ``fallbacks`` and ``decoders`` are of native
         threads alone; elsewhere an image is a sample, and without workers making it is waiting for it.
+        ``cache`` is None without one, else ``hits``, ``misses`` and ``hit_rate`` of the epoch, and of the cache as all processes
+        share it ``bytes`` (taken of its ``capacity``), ``samples`` and whether it is ``full``, so that something was turned away.
         """
         ledger = self._record.ledger
         return {
             "mode": self._mode_seen.name if self._mode_seen else None,
             **self._record.statistics.figures(),
+            "cache": cache_figures(self._sample_cache, self._record.statistics),
             "errors": self._record.tolerance.failed,
             "all_errors": ledger.count,
             "errors_by_reason": dict(ledger.by_reason),

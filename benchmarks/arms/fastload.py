@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import fastload
 from benchmarks.arms import Options, stock_pil
 
@@ -19,3 +21,15 @@ class Arm(stock_pil.Arm):
 
     def stats(self):
         return self.loader.stats()
+
+
+class Encoded(Arm):
+    """The same with the files' bytes in memory."""
+
+    LOADER = functools.partial(fastload.DataLoader, cache="encoded")
+
+
+class Decoded(Arm):
+    """The same with the images' pixels in memory."""
+
+    LOADER = functools.partial(fastload.DataLoader, cache="decoded")

@@ -96,4 +96,9 @@ void Batch::count_fallback() {
   ++results.fallbacks;
 }
 
+void Batch::count_cached() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  ++results.cached;
+}
+
 }  // namespace fastload::engine

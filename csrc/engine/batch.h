@@ -68,6 +68,7 @@ class Batch {
   // All samples that have not started are cancelled, and done. With the pool's lock.
   void cancel_unstarted();
   void count_fallback();
+  void count_cached();
 
  private:
   // With the lock, as the next.

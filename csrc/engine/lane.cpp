@@ -1,5 +1,7 @@
 #include "engine/lane.h"
 
+#include <new>
+
 #include "image/colour.h"
 #include "image/geometry.h"
 #include "jpeg/end_search.h"
@@ -10,6 +12,8 @@ namespace {
 
 // What an H200's hardware decoder gave in Pillow's pixels to a level; among other samplings some were off by three.
 constexpr int32_t k444 = 11, k420 = 22;
+// What is no JPEG is read to its end up to here, to be kept for the other decoder.
+constexpr size_t kMostForeign = size_t{1} << 26;
 
 Pixels view(const Pixels& pixels, const Box& box) {
   return {pixels.row(box.y) + 4 * static_cast<ptrdiff_t>(box.x), box.width, box.height, pixels.stride};
@@ -19,13 +23,36 @@ Pixels view(const Pixels& pixels, const Box& box) {
 
 Lane::Lane(image::Simd simd) : simd_(simd), resampler_(simd) {}
 
-Status Lane::open(const io::Source& source, int64_t max_pixels) {
+Status Lane::open(const io::Source& source, int64_t max_pixels, const cache::Lookup& lookup) {
   state_ = LaneState::empty;
   whole_ = adopted_ = false;
+  cached_ = {};
+  max_pixels_ = max_pixels;
   {
     const StageClock clock(&times_, Stage::read);
+    io::Source from = source;
+    if (keeping_.find(lookup, source)) {
+      cached_ = keeping_.pixels();
+      if (cached_.data != nullptr && is_allowed(cached_.width, cached_.height)) {
+        width_ = cached_.width;
+        height_ = cached_.height;
+        state_ = LaneState::opened;
+        return {};
+      }
+      cached_ = {};
+      if (keeping_.bytes().data != nullptr) {
+        from = io::Source{};
+        from.kind = io::SourceKind::memory;
+        from.memory = keeping_.bytes();
+      }
+    }
     jpeg::EndSearch search;
-    const Status status = file_.read(source, [&search](ByteSpan so_far) { return search.look(so_far); }, &bytes_);
+    const auto judge = [this, &search](ByteSpan so_far) {
+      const Rest rest = search.look(so_far);
+      const bool is_kept = rest == Rest::foreign && so_far.size < kMostForeign && keeping_.wants_bytes(so_far.size);
+      return is_kept ? Rest::wanted : rest;
+    };
+    const Status status = file_.read(from, judge, &bytes_);
     if (!status.ok()) return status;
   }
   header_ = jpeg::Header{};
@@ -49,6 +76,10 @@ Status Lane::open(const io::Source& source, int64_t max_pixels) {
   return status;
 }
 
+bool Lane::is_allowed(int32_t width, int32_t height) const {
+  return max_pixels_ == 0 || static_cast<int64_t>(width) * height <= max_pixels_;
+}
+
 LaneState Lane::if_of_plan(LaneState state) const {
   return width_ == plan_.image_width && height_ == plan_.image_height ? state : LaneState::mismatched;
 }
@@ -60,6 +91,7 @@ Pixels Lane::adopt(int32_t width, int32_t height) {
   pixels_ = decoded_.image(width, height);
   width_ = width;
   height_ = height;
+  cached_ = {};
   whole_ = adopted_ = true;
   state_ = planned ? if_of_plan(LaneState::decoded) : LaneState::opened;
   return pixels_;
@@ -110,6 +142,7 @@ Status Lane::defer_bytes(const std::shared_ptr<BytePool>& pool, Deferred* out, K
   if (*why == Keep::none && !describe(out)) *why = Keep::transforms;
   if (*why != Keep::none) return {};
   out->bytes = PooledBytes(pool, bytes_);
+  keep();
   jpeg_.close();
   state_ = LaneState::planned;
   return {};
@@ -133,21 +166,43 @@ Status Lane::defer_coefficients(Slabs* slabs, Deferred* out, Keep* why) {
 }
 
 Status Lane::read_coefficients(const Deferred& deferred) {
-  const Status status = check(state_, LaneCall::read_coefficients);
+  Status status = check(state_, LaneCall::read_coefficients);
   if (!status.ok()) return status;
   const StageClock clock(&times_, Stage::decode);
   state_ = LaneState::planned;
-  return jpeg_.read_coefficients(deferred.coefficients, reinterpret_cast<int16_t*>(deferred.place.data));
+  status = jpeg_.read_coefficients(deferred.coefficients, reinterpret_cast<int16_t*>(deferred.place.data));
+  if (status.ok()) keep();
+  return status;
+}
+
+Status Lane::decode_window() {
+  const StageClock clock(&times_, Stage::decode);
+  if (cached_.data != nullptr) {
+    pixels_ = decoded_.image(plan_.window.width, plan_.window.height);
+    image::from_compact(cached_, plan_.window, pixels_, simd_);
+    return {};
+  }
+  const bool all = keeping_.wants_pixels(width_, height_);
+  const Box window = all ? Box{0, 0, width_, height_} : plan_.window;
+  pixels_ = {decoded_.reserve(jpeg_.required_bytes(window)), 0, 0, 0};
+  const Status status = jpeg_.decode(window, &pixels_);
+  whole_ = all && status.ok();
+  return status;
+}
+
+void Lane::keep() noexcept {
+  const StageClock clock(&times_, Stage::read);
+  try {
+    if (whole_ && is_allowed(width_, height_)) keeping_.keep(pixels_);
+    if (!adopted_ || file_.is_whole()) keeping_.keep(bytes_);
+  } catch (const std::bad_alloc&) {  // the sample is there all the same
+  }
 }
 
 Status Lane::decode() {
   Status status = check(state_, LaneCall::decode);
   if (!status.ok()) return status;
-  if (!whole_ && state_ == LaneState::drawn) {
-    const StageClock clock(&times_, Stage::decode);
-    pixels_ = {decoded_.reserve(jpeg_.required_bytes(plan_.window)), 0, 0, 0};
-    status = jpeg_.decode(plan_.window, &pixels_);
-  }
+  if (!whole_ && state_ == LaneState::drawn) status = decode_window();
   state_ = status.ok() ? LaneState::decoded : LaneState::planned;
   return status;
 }
@@ -184,6 +239,7 @@ Pixels Lane::run_steps(Pixels pixels) {
 Status Lane::finish(const Target& target, void* out) {
   const Status status = check(state_, LaneCall::finish);
   if (!status.ok()) return status;
+  keep();
   Pixels pixels = whole_ ? view(pixels_, plan_.window) : pixels_;
   {
     const StageClock clock(&times_, Stage::resample);
@@ -203,6 +259,7 @@ void Lane::settle() {
   jpeg_.settle();
   resampler_.settle();
   decoded_.settle();
+  keeping_.settle();
   for (PixelBuffer& turned : turned_) turned.settle();
 }
 

@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "buffer.h"
+#include "cache/cache.h"
 #include "engine/deferred.h"
+#include "engine/keeping.h"
 #include "engine/lane_state.h"
 #include "engine/pixel_buffer.h"
 #include "engine/slabs.h"
@@ -29,8 +31,9 @@ class Lane {
   explicit Lane(image::Simd simd);
 
   // Reads the bytes and the header. A file that does not end as a JPEG should is decoded whole right here, so that its damage
-  // is known before anything is drawn. Any failure: the caller may fetch the pixels elsewhere and adopt() them.
-  Status open(const io::Source& source, int64_t max_pixels);
+  // is known before anything is drawn. Any failure: the caller may fetch the pixels elsewhere and adopt() them. What the cache has
+  // is not read, and what it has not is kept once it has shown to be readable: the source and the lookup live until then.
+  Status open(const io::Source& source, int64_t max_pixels, const cache::Lookup& lookup = {});
 
   // Room for the pixels of the whole image from another decoder, to be filled before draw().
   Pixels adopt(int32_t width, int32_t height);
@@ -55,22 +58,32 @@ class Lane {
   // Between two samples: gives back memory that only a very large one needs.
   void settle();
 
+  bool was_cached() const { return keeping_.was_found(); }
+  // The whole file, where the cache has it; for another decoder.
+  ByteSpan cached_bytes() const { return keeping_.bytes(); }
+
   int32_t width() const { return width_; }
   int32_t height() const { return height_; }
   const recipe::Plan& plan() const { return plan_; }
   StageTimes& times() { return times_; }
 
  private:
+  // Of more pixels the other decoder has something to say, each time.
+  bool is_allowed(int32_t width, int32_t height) const;
   // `state`, if the image is of the size that the plan is for.
   LaneState if_of_plan(LaneState state) const;
   Keep why_kept() const;
   // What the other decoder must know beside the file; false where the plan is not two passes.
   bool describe(Deferred* out);
   Pixels run_steps(Pixels pixels);
+  Status decode_window();
+  // In the cache, as they are now: before the steps change pixels, and while the bytes are there.
+  void keep() noexcept;
 
   const image::Simd simd_;
   io::FileBuffer file_;
   ByteSpan bytes_;
+  Keeping keeping_;
   jpeg::Header header_;
   image::Taps taps_;
   jpeg::Session jpeg_;
@@ -84,6 +97,8 @@ class Lane {
   int32_t height_ = 0;
   bool whole_ = false;    // pixels_ is all of it
   bool adopted_ = false;  // … and another decoder's
+  int64_t max_pixels_ = 0;
+  image::Compact cached_;  // all of it; no data: it was not in the cache
   Pixels pixels_;
   recipe::Plan plan_;
 };

@@ -7,8 +7,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <vector>
 
+#include "cache/cache.h"
 #include "engine/deferred.h"
 #include "engine/draw_order.h"
 #include "engine/memory.h"
@@ -20,7 +22,8 @@ namespace fastload::engine {
 
 struct Sample {
   io::Source source;
-  uint64_t index = 0;  // in the data set; what counter-based draws depend on
+  uint64_t index = 0;           // in the data set; what counter-based draws depend on
+  std::string_view cache_name;  // see cache::key_of()
 };
 
 struct Request {
@@ -40,6 +43,9 @@ struct Request {
   size_t sample_bytes = 0;              // of one finished sample
   uint8_t* out = nullptr;               // samples.size() images of out_height x out_width; or null, and then
   std::shared_ptr<BatchMemory> memory;  // … where the engine takes it from when it first writes
+
+  std::shared_ptr<const cache::Cache> cache;  // null: none
+  uint32_t cache_variant = 0;
 
   Defer defer = Defer::nothing;  // coefficients only where there is `memory`
 };

@@ -28,6 +28,7 @@ struct Results {
   random::Mt19937 generator_after;  // of the order, once the batch's last sample has drawn: where a resumed run goes on
   StageTimes times;                 // of all samples together
   int64_t fallbacks = 0;            // samples for which another decoder was asked here
+  int64_t cached = 0;               // samples that the cache had
 };
 
 }  // namespace fastload::engine

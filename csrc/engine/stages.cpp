@@ -53,15 +53,17 @@ class Run {
   Status plan() {
     Status status = kCancelled;
     if (!batch_.cancelled && !(asked_.stop_at_failure && batch_.failed)) {
-      status = open(asked_.samples[task_.slot].source);
+      const Sample& sample = asked_.samples[task_.slot];
+      status = open(sample.source, {asked_.cache.get(), sample.cache_name, asked_.cache_variant});
+      if (lane_.was_cached()) batch_.count_cached();
     }
     status = asked_.order ? draw_in_turn(status) : draw_by_index(status);
     if (!status.ok() || asked_.defer == Defer::nothing || !fits()) return status;
     return without_throwing([&] { return defer(); });
   }
 
-  Status open(const io::Source& source) {
-    const Status status = without_throwing([&] { return lane_.open(source, asked_.max_pixels); });
+  Status open(const io::Source& source, const cache::Lookup& lookup = {}) {
+    const Status status = without_throwing([&] { return lane_.open(source, asked_.max_pixels, lookup); });
     return status.ok() ? status : fall_back(status);
   }
 

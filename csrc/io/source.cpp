@@ -70,7 +70,8 @@ Status FileBuffer::read_file(const char* path, int64_t offset, int64_t length, c
       done += got;
     }
     *bytes = {data, static_cast<size_t>(done)};
-    if (done == length) return {};
+    is_whole_ = done == length;
+    if (is_whole_) return {};
     const Rest rest = judge(*bytes);
     if (rest == Rest::unwanted) return {};
     if (rest == Rest::foreign) return {Code::not_native, "not a plain 8-bit JPEG"};
@@ -82,10 +83,12 @@ Status FileBuffer::read_checked(const Source& source, ByteSpan* bytes) {
   const Judge all = [](ByteSpan) { return Rest::wanted; };
   const Status status = read_file(source.path.data(), source.offset, source.length, all, bytes);
   if (!status.ok() || crc32c(*bytes) == source.crc32c) return status;
+  is_whole_ = false;
   return {Code::unreadable, "the checksum of its bytes is wrong: they changed since they were indexed"};
 }
 
 Status FileBuffer::read(const Source& source, const Judge& judge, ByteSpan* bytes) {
+  is_whole_ = false;
   switch (source.kind) {
     case SourceKind::path: return read_file(source.path.data(), 0, kWholeFile, judge, bytes);
     case SourceKind::range:
@@ -95,8 +98,13 @@ Status FileBuffer::read(const Source& source, const Judge& judge, ByteSpan* byte
     case SourceKind::memory:
       if (source.memory.size == 0) return {Code::empty, "empty"};
       *bytes = source.memory;
+      is_whole_ = true;
       return {};
-    case SourceKind::arrival: return source.arrival->wait(bytes);
+    case SourceKind::arrival: {
+      const Status status = source.arrival->wait(bytes);
+      is_whole_ = status.ok();
+      return status;
+    }
   }
   return {Code::unreadable, "unknown source"};
 }

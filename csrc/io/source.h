@@ -34,6 +34,8 @@ class FileBuffer {
   // for. Of what is longer than
   // kReadWhole, as much as `judge` wants: it is asked again each time when twice as much is there. Code::not_native: foreign.
   Status read(const Source& source, const Judge& judge, ByteSpan* bytes);
+  // Whether the last read left nothing out.
+  bool is_whole() const { return is_whole_; }
   // See Buffer.
   void settle() { buffer_.settle(); }
 
@@ -42,6 +44,7 @@ class FileBuffer {
   Status read_checked(const Source& source, ByteSpan* bytes);
 
   Buffer buffer_;
+  bool is_whole_ = false;
 };
 
 }  // namespace fastload::io

@@ -1,5 +1,6 @@
 """Batches in the order, with the random numbers and with the errors of torch's loader."""
 
+from fastload.batches.loader_cache import cache_figures, cache_for, cache_lines, check_cache
 from fastload.batches.loader_settings import LoaderSettings
 from fastload.batches.native_or_stock import Mode, Way, choose
 from fastload.batches.not_native_reasons import not_native_error, reasons, warn_if_lost
@@ -17,6 +18,10 @@ __all__ = [
     "ThreadIterator",
     "Way",
     "after_the_end",
+    "cache_figures",
+    "cache_for",
+    "cache_lines",
+    "check_cache",
     "choose",
     "iterate_in_workers",
     "keeps_books",

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.utils.data
 
+from fastload.engine import SampleCache
 from fastload.resume import EpochLog, Sampling
 
 
@@ -26,6 +27,7 @@ class LoaderSettings:
         thread_count: of the engine.
         rng, on_error, dtype, memory_format: this package's parameters.
         device: where batches arrive; None: where torch leaves them.
+        cache: where samples are kept; None: nowhere, or there is none yet.
         sampling: which samples come next.
         record: what the loader and its iterators both write down.
     """
@@ -49,6 +51,7 @@ class LoaderSettings:
     dtype: torch.dtype | None
     memory_format: torch.memory_format | None
     device: torch.device | None
+    cache: SampleCache | None
     sampling: Sampling
     record: EpochLog
 

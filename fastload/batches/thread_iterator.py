@@ -83,6 +83,7 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
         self._seed = settings.seed if settings.rng == "index" else self._base_seed
         self._wanted_dtype = settings.dtype
         self._channels_last = settings.memory_format == torch.channels_last
+        self._cache = settings.cache
         self._ahead = (settings.prefetch_factor or 0) * self._num_workers
         self._memory: Any = memory if BatchMemory.serves(pinned=self._pin_memory) else None
         self._adopt(mode)
@@ -140,7 +141,7 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
         return self._send(indices, order)
 
     def _send(self, indices: Sequence[Any], order: _core.DrawOrder | None) -> PendingBatch:
-        samples = BatchSamples(self._find, indices, self._length)
+        samples = BatchSamples(self._find, indices, self._length, self._cache)
         height, width = self._size
         images = torch.empty(
             (len(samples.indices), self._target.channels, height, width),
@@ -164,6 +165,7 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
             max_pixels=pixel_limit(),
             load=samples.load,
             leave=leave,
+            **({} if self._cache is None else self._cache.asked_for(samples)),
         )
         return PendingBatch(samples, images, batch, leave)
 
@@ -258,6 +260,8 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
         failures = job.samples.failures(job.batch, self._reading)
         targets = job.samples.targets
         self._record.statistics.add(job.batch, len(targets) - len(failures), waited)
+        if self._cache is not None:
+            self._record.statistics.add_cached(job.batch.cached, len(targets))
         errors = [
             SampleError(failures[slot].index, failures[slot].path, failures[slot].reason) for slot in sorted(failures)
         ]

@@ -26,7 +26,8 @@ class Collate:
         if not isinstance(items, ExceptionWrapper):
             plain = list(items) if isinstance(items, ReadableItems) else items
             batch = value_or_failure(state, lambda: self._collate_fn(plain))
-        return WorkerBatch(batch, failed, worker_id(), state.after_batch(self._dataset.dataset))
+        after = state.after_batch(self._dataset.dataset)
+        return WorkerBatch(batch, failed, worker_id(), after, self._dataset.take_cached())
 
 
 class Initialise:

@@ -26,7 +26,7 @@ from fastload.batches.worker_state import (
     value_or_failure,
 )
 from fastload.datasets import Located, locate
-from fastload.engine import GeneratorStates, Items, asked_for, name_of, opens, stand_in_indices
+from fastload.engine import GeneratorStates, Items, SampleCache, asked_for, name_of, opens, stand_in_indices
 from fastload.reports import DecodeError, FastloadError, NotNative, ReadError, SampleError, sample_error
 from fastload.transforms import why_modes_not_native
 
@@ -37,6 +37,10 @@ class _InWorker:
     def __init__(self, dataset: Any, state: WorkerState) -> None:
         self.dataset = dataset
         self.worker_state = state
+
+    def take_cached(self) -> tuple[int, int]:
+        """Of the samples since the last call those that a cache had, and all that were looked up there."""
+        return 0, 0
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -70,8 +74,17 @@ class DatasetInWorker(_InWorker, Dataset[Any]):
 class NativeSamples(DatasetInWorker):
     """A data set whose items are those of ``dataset``, made natively where that is possible."""
 
-    def __init__(self, dataset: Dataset[Any], state: WorkerState, rng: str, seed: int, on_error: str) -> None:
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        state: WorkerState,
+        rng: str,
+        seed: int,
+        on_error: str,
+        cache: SampleCache | None,
+    ) -> None:
         super().__init__(dataset, state)
+        self._cache = cache
         self._rng = rng
         self._seed = seed
         self._on_error = on_error
@@ -91,7 +104,7 @@ class NativeSamples(DatasetInWorker):
         epoch = getattr(indices, "epoch", 0)
         assert self._made_here is not None
         located = self._made_here[0]
-        with asked_for(located.file_datasets, located.find, indices):
+        with asked_for(located.file_datasets, located.find, indices, self._cache):
             if self._on_error == "raise":
                 return [self._item(index, epoch) for index in indices]
             return self._readable_items(indices, epoch)
@@ -102,11 +115,19 @@ class NativeSamples(DatasetInWorker):
             return False
         if self._made_here is None or not self._made_here[0].holds():
             try:
-                self._made_here = locate(self.dataset), Items()
+                self._made_here = locate(self.dataset), Items(self._cache)
             except NotNative:
                 return False
         self._made_here[1].begin()
         return True
+
+    def take_cached(self) -> tuple[int, int]:
+        if self._made_here is None:
+            return 0, 0
+        items = self._made_here[1]
+        taken = items.found, items.looked_up
+        items.found = items.looked_up = 0
+        return taken
 
     def _readable_items(self, indices: list[Any], epoch: int) -> list[Any]:
         items: list[Any] = []

@@ -163,17 +163,19 @@ def _view_of(settings: LoaderSettings, mode: Mode, state: WorkerState) -> _Loade
         if settings.on_error != "raise" and not settings.in_batches:
             raise ValueError(f"on_error={settings.on_error!r} needs batches, but batch_size is None")
         seed = settings.seed if settings.rng == "index" else 0
-        dataset = NativeSamples(settings.dataset, state, settings.rng, seed, settings.on_error)
+        dataset = NativeSamples(settings.dataset, state, settings.rng, seed, settings.on_error, settings.cache)
     else:
         kind = StreamInWorker if isinstance(settings.dataset, IterableDataset) else DatasetInWorker
         dataset = kind(settings.dataset, state)
-    return _LoaderView(settings, dataset, carries=state.keeps or settings.on_error != "raise")
+    carries = state.keeps or settings.on_error != "raise" or settings.cache is not None
+    return _LoaderView(settings, dataset, carries=carries)
 
 
 def _unpacked(data: Any, record: EpochLog) -> Any:
     if not isinstance(data, WorkerBatch):
         return data
     record.note(*data.failed)
+    record.statistics.add_cached(*data.cached)
     if isinstance(data.batch, ExceptionWrapper):
         data.batch.reraise()
     return data.batch

@@ -39,6 +39,7 @@ class WorkerBatch:
         failed: of its samples the failures, in which slots these were, and the number of all samples.
         worker: whose it is.
         state_after: the worker's state after it, if that is kept.
+        cached: of its samples those that the cache had, and all that were looked up there.
     """
 
     def __init__(
@@ -47,15 +48,17 @@ class WorkerBatch:
         failed: tuple[list[SampleError], list[int], int],
         worker: int,
         state_after: dict[str, Any] | None,
+        cached: tuple[int, int] = (0, 0),
     ) -> None:
         self.batch = batch
         self.failed = failed
         self.worker = worker
         self.state_after = state_after
+        self.cached = cached
 
     def pin_memory(self) -> WorkerBatch:
         """Called by torch's pinning thread."""
         batch = self.batch
         if not isinstance(batch, ExceptionWrapper):
             batch = torch.utils.data._utils.pin_memory.pin_memory(batch)
-        return WorkerBatch(batch, self.failed, self.worker, self.state_after)
+        return WorkerBatch(batch, self.failed, self.worker, self.state_after, self.cached)

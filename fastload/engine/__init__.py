@@ -4,6 +4,7 @@ from fastload._core import Engine
 from fastload.engine.background_threads import BackgroundThread, Cancellation, end_first
 from fastload.engine.batch_memory import BatchMemory, pins
 from fastload.engine.batch_samples import BatchSamples, pixel_limit, stand_in_indices
+from fastload.engine.cache_room import check_cache_bytes
 from fastload.engine.control_groups import limiting_groups, unescaped
 from fastload.engine.cpu_share import cpu_quota, share_of_cores, usable_cores
 from fastload.engine.dataset_items import ItemLists, Items, asked_for
@@ -23,6 +24,8 @@ from fastload.engine.random_generators import (
     torch_state_from_json,
     torch_state_to_json,
 )
+from fastload.engine.sample_cache import KINDS as CACHES
+from fastload.engine.sample_cache import SampleCache, describe_cache
 from fastload.engine.sample_sources import (
     ByteRange,
     CheckedRange,
@@ -38,6 +41,7 @@ from fastload.engine.sample_sources import (
 from fastload.engine.thread_pools import AtWork, engine_of
 
 __all__ = [
+    "CACHES",
     "AtWork",
     "BackgroundThread",
     "BatchMemory",
@@ -51,11 +55,14 @@ __all__ = [
     "GeneratorStates",
     "ItemLists",
     "Items",
+    "SampleCache",
     "SampleSource",
     "as_they_were",
     "ask_for",
     "asked_for",
+    "check_cache_bytes",
     "cpu_quota",
+    "describe_cache",
     "drawing",
     "end_first",
     "engine_form_of",

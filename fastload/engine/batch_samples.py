@@ -12,7 +12,8 @@ import torch
 
 from fastload import _core
 from fastload.engine.file_dataset import FileDataset
-from fastload.engine.sample_sources import engine_form_of, name_of
+from fastload.engine.sample_cache import SampleCache, cache_name_of
+from fastload.engine.sample_sources import engine_form_of, load_with, name_of
 from fastload.reports import FastloadError, kind_of, sample_error
 from fastload.transforms import Reading
 
@@ -41,12 +42,20 @@ class BatchSamples:
         indices: as the sampler gave them, counted from the start of the data set.
         paths, targets: of each, paths or other names as text; None where the index is none.
         given: the path or SampleSource of each, as the plain loader takes it.
+        cache_names: of those that a cache knows by a name.
     """
 
-    def __init__(self, find: Callable[[int], tuple[FileDataset, int]], indices: Sequence[Any], length: int) -> None:
+    def __init__(
+        self,
+        find: Callable[[int], tuple[FileDataset, int]],
+        indices: Sequence[Any],
+        length: int,
+        cache: SampleCache | None = None,
+    ) -> None:
         self.indices: list[int] = []
         self.paths: list[str | None] = []
         self.sources: list[Any] = []  # in the engine's form
+        self.cache_names: list[str | None] = []
         self.targets: list[Any] = []
         self._causes: dict[int, Exception] = {}
         self._loads: list[Any] = []
@@ -55,26 +64,31 @@ class BatchSamples:
             # A bad index fails when its turn comes, like any bad sample: no bytes here, and load() raises.
             index, path, target = -1, None, None
             form: Any = b""  # no bytes: load() is asked
+            cache_name = None
             try:
                 index = operator.index(given)
                 files, within = find(index)
                 path, target = files.sample(within)
                 load = files.load
-                form = engine_form_of(path)
+                cache_name = cache_name_of(path)
+                if cache is None or not cache.has_named(cache_name):  # else it need not be fetched
+                    form = engine_form_of(path)
                 index += length if index < 0 else 0
             except Exception as error:
                 load = _raiser(error)
             self.indices.append(index)
             self.paths.append(name_of(path))
             self.sources.append(form)
+            self.cache_names.append(cache_name)
             self.targets.append(target)
             self._loads.append(load)
             self.given.append(path)
 
-    def load(self, slot: int, why: str) -> np.ndarray | None:
-        """Pillow's RGB pixels, uint8 [height, width, 3], or None and a cause. Called on the engine's threads."""
+    def load(self, slot: int, why: str, encoded: bytes | None = None) -> np.ndarray | None:
+        """Pillow's RGB pixels, uint8 [height, width, 3], or None and a cause. ``encoded``: the file's bytes, where a cache has
+        them. Called on the engine's threads."""
         try:
-            return np.asarray(self._loads[slot](self.given[slot]))
+            return np.asarray(load_with(self._loads[slot], self.given[slot], encoded))
         except Exception as error:
             self._causes[slot] = error
             return None

@@ -22,7 +22,8 @@ from fastload.engine.batch_samples import BatchSamples, pixel_limit
 from fastload.engine.cpu_share import share_of_cores
 from fastload.engine.file_dataset import FileDataset, file_dataset_of
 from fastload.engine.random_generators import drawing
-from fastload.engine.sample_sources import SampleSource, ask_for, engine_form_of, file_of
+from fastload.engine.sample_cache import SampleCache, cache_name_of
+from fastload.engine.sample_sources import SampleSource, ask_for, engine_form_of, file_of, load_with
 from fastload.engine.thread_pools import AtWork, engine_of, leave_if_all_ends
 from fastload.reports import NotNative
 from fastload.transforms import Reading, read, why_modes_not_native
@@ -32,9 +33,16 @@ _LISTS_IN_USE = 3
 
 
 class Items:
-    """Makes items one by one on the calling thread, whichever, drawing from torch's generator as torchvision would."""
+    """Makes items one by one on the calling thread, whichever, drawing from torch's generator as torchvision would.
 
-    def __init__(self) -> None:
+    Attributes:
+        cache: where samples are looked up and kept; None: nowhere.
+        found, looked_up: of the samples so far, those that it had, and all.
+    """
+
+    def __init__(self, cache: SampleCache | None = None) -> None:
+        self.cache = cache
+        self.found = self.looked_up = 0
         self._reader = _core.Reader()
         self._recipes: dict[int, tuple[Any, Reading, _core.Target]] = {}
         self._sure: set[int] = set()  # of these nothing can have changed since they were looked at
@@ -49,7 +57,7 @@ class Items:
         dataset = files.dataset
         path, target = files.sample(within)
         reading, form = self.recipe(dataset.transform)
-        array = self._read(engine_form_of(path), reading, form, words)
+        array = self._read(files, path, reading, form, words)
         if array is None:
             return dataset[within]  # Pillow knows, or raises; the generator is as it was
         sample = _as_torchvision_has_it(array, reading, path)
@@ -63,11 +71,30 @@ class Items:
             target = dataset.target_transform(target)
         return sample, target
 
+    def _open(self, files: FileDataset, path: Any, *, by_index: bool) -> _core.OpenSample | None:
+        """None: it cannot be made natively. With a cache Pillow's pixels can be, as they are to be kept; and where draws depend on
+        the index, as there the engine draws for Pillow's pixels too. Pillow's errors are raised."""
+        load = lambda encoded: np.asarray(load_with(files.load, path, encoded))  # noqa: E731
+        if self.cache is None:
+            return self._reader.open(engine_form_of(path), pixel_limit(), load=load if by_index else None)
+        self.looked_up += 1
+        name = cache_name_of(path)
+        opened = self._reader.open(
+            b"" if self.cache.has_named(name) else engine_form_of(path),  # what is there need not be fetched
+            pixel_limit(),
+            cache=self.cache.native,
+            cache_name=name,
+            cache_variant=self.cache.variant,
+            load=load,
+        )
+        self.found += opened is not None and opened.was_cached
+        return opened
+
     def _read(
-        self, source: Any, reading: Reading, form: _core.Target, words: tuple[int, int, int] | None
+        self, files: FileDataset, path: Any, reading: Reading, form: _core.Target, words: tuple[int, int, int] | None
     ) -> np.ndarray | None:
         """None: it cannot be made natively, and nothing was drawn."""
-        opened = self._reader.open(source, pixel_limit())
+        opened = self._open(files, path, by_index=words is not None)
         if opened is None:
             return None
         if words is not None:
@@ -78,9 +105,12 @@ class Items:
             if not opened.draw(reading.recipe, drawn.native):
                 return None
             drawn.keep(drawn.native)
-        array = opened.read(form)
-        if array is None:
-            drawn.undo()
+        array = None
+        try:
+            array = opened.read(form)
+        finally:
+            if array is None:
+                drawn.undo()
         return array
 
     def recipe(self, transform: Any) -> tuple[Reading, _core.Target]:
@@ -100,16 +130,20 @@ class Items:
 
 @contextmanager
 def asked_for(
-    datasets: Iterable[FileDataset], find: Callable[[Any], tuple[FileDataset, int]], indices: Iterable[Any]
+    datasets: Iterable[FileDataset],
+    find: Callable[[Any], tuple[FileDataset, int]],
+    indices: Iterable[Any],
+    cache: SampleCache | None = None,
 ) -> Iterator[None]:
-    """Samples that are far away come at the same time, and not each when the one before it is made."""
+    """Samples that are far away come at the same time, and not each when the one before it is made. But for those in the cache."""
     held: list[SampleSource] = []
     if not any(files.is_far for files in datasets):
         yield
         return
     try:
         found = [find(index) for index in indices]
-        held = ask_for(files.sample(within)[0] for files, within in found)
+        sources = [files.sample(within)[0] for files, within in found]
+        held = ask_for(one for one in sources if cache is None or not cache.has_named(cache_name_of(one)))
     except Exception:  # whoever makes the item says so
         pass
     yield

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO
 
 import PIL.Image
@@ -17,10 +18,16 @@ class SampleSource:
 
     Attributes:
         name: for errors and for the ledger: where it is, in one line.
+        cache_name: what tells its bytes from all others, for a RAM cache: a URL with the ETag and the range, say. None: it is a
+            range of a file, which is known by that; other bytes are not kept without one.
     """
 
     __slots__ = ("name",)
     name: str
+
+    @property
+    def cache_name(self) -> str | None:
+        return None
 
     def engine_form(self) -> Any:
         """What the engine reads: a path, ``(path, offset, length)``, the same with a CRC-32C behind it, bytes, or what
@@ -153,6 +160,14 @@ def load_sample(source: Any) -> PIL.Image.Image:
         return PIL.Image.open(io.BytesIO(source.read())).convert("RGB")
     with open(source, "rb") as file:
         return PIL.Image.open(file).convert("RGB")
+
+
+def load_with(load: Callable[[Any], Any], source: Any, encoded: bytes | None) -> Any:
+    """What the plain loader gives of a source, or of its bytes where they are at hand; an error is the plain loader's."""
+    if encoded is not None:
+        with contextlib.suppress(Exception):
+            return PIL.Image.open(io.BytesIO(encoded)).convert("RGB")
+    return load(source)
 
 
 def opens(source: Any) -> bool:

@@ -73,6 +73,11 @@ class RemoteObject(SampleSource):
             self._read = here.read(self.url, self.first, self.length, self.size, self.version, keep)
         return self._read
 
+    @property
+    def cache_name(self) -> str | None:
+        """Of what may be another object tomorrow there is none."""
+        return repr((self.url, self.version, self.first, self.length)) if self.version else None
+
     def _key(self) -> tuple[Any, ...]:
         return self.url, self.size, self.version, self.first, self.length, self.name
 

@@ -22,6 +22,7 @@ class Statistics:
         self._ended = False
         self._stages: dict[str, float] = {}
         self._on_gpu = self._split = 0
+        self._cached = self._looked_up = 0
         self._reasons: dict[str, int] = {}
         self._refused: list[tuple[int, str | None, str]] = []
 
@@ -63,6 +64,16 @@ class Statistics:
         self._split += split
         for reason, count in reasons.items():
             self._reasons[reason] = self._reasons.get(reason, 0) + count
+
+    def add_cached(self, found: int, looked_up: int) -> None:
+        """How many of the samples of a batch the cache had."""
+        self._cached += found
+        self._looked_up += looked_up
+
+    def cache_figures(self) -> dict[str, Any]:
+        """The cache's part of the figures of a loader that has one."""
+        rate = self._cached / self._looked_up if self._looked_up else 0.0
+        return {"hits": self._cached, "misses": self._looked_up - self._cached, "hit_rate": rate}
 
     def refuse(self, index: int, path: str | None, reason: str) -> None:
         """An image that the GPU's decoder was given and could not decode."""
