@@ -149,15 +149,22 @@ def engine_form_of(source: Any) -> Any:
     return b"" if name is None else name
 
 
+class _File(io.BytesIO):
+    """Bytes whom Pillow's messages call the same each time, not by their address."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self.getbuffer())} bytes>"
+
+
 def file_of(source: Any) -> str | bytes | os.PathLike[Any] | BinaryIO:
     """What Pillow opens."""
-    return io.BytesIO(source.read()) if isinstance(source, SampleSource) else source
+    return _File(source.read()) if isinstance(source, SampleSource) else source
 
 
 def load_sample(source: Any) -> PIL.Image.Image:
     """The RGB image of a sample, as torchvision's ``default_loader`` has it of a file."""
     if isinstance(source, SampleSource):
-        return PIL.Image.open(io.BytesIO(source.read())).convert("RGB")
+        return PIL.Image.open(_File(source.read())).convert("RGB")
     with open(source, "rb") as file:
         return PIL.Image.open(file).convert("RGB")
 

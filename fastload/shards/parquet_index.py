@@ -102,7 +102,10 @@ def _built(shards: Sequence[Shard], image: str, target: str | None) -> SampleInd
         [(Path(shard.path).stem, len(one.lengths)) for shard, one in zip(shards, read, strict=True)],
     )
     kind = next(iter(kinds), "none")
-    return SampleIndex(FORMAT, shards, columns, target_kind=kind, facts={"classes": classes}, unpacked=files)
+    facts: dict[str, Any] = {"classes": classes}
+    if files:
+        facts["unpacked_from"] = [number for number, one in enumerate(read) if one.values is not None]
+    return SampleIndex(FORMAT, shards, columns, target_kind=kind, facts=facts, unpacked=files)
 
 
 def _of_file(shard: Shard, image: str, target: str | None) -> _Images:

@@ -100,7 +100,8 @@ class SampleIndex:
     Attributes:
         shards: its files, as they were when they were indexed.
         settings: what was looked for in them, JSON; an index for other settings is another one.
-        facts: what was found beside the samples, JSON: ``classes``, ``label_base``, ``skipped`` and the like.
+        facts: what was found beside the samples, JSON: ``classes``, ``label_base``, ``skipped`` and the like; ``unpacked_from``:
+            the number of each unpacked file's shard, for messages.
         target_kind: one of TARGET_KINDS.
         unpacked: files that were made from shards whose samples do not lie in them as they are; numbered after the shards.
         path: the file that it is mapped from, or None.
@@ -145,12 +146,19 @@ class SampleIndex:
             beside = os.path.join(os.path.dirname(shard.path), self.name(row))
             return RemoteObject(beside) if is_remote(beside) else beside
         offset, length = int(self.columns.offset[row]), int(self.columns.length[row])
-        name = f"{shard.shown}, sample {self.name(row)} at byte {offset}"
+        name = f"{self._place(row, shard)}, sample {self.name(row)} at byte {offset}"
         if is_remote(shard.path):
             return RemoteRange(shard.path, offset, length, name, shard.size, shard.version)
         if self.columns.crc32c is not None:
             return CheckedRange(shard.path, offset, length, name, int(self.columns.crc32c[row]))
         return ByteRange(shard.path, offset, length, name)
+
+    def _place(self, row: int, shard: Shard) -> str:
+        """Of a file that was unpacked, whose name says nothing, also the shard that it was made from."""
+        number, known = int(self.columns.shard[row]) - len(self.shards), self.facts.get("unpacked_from")
+        return (
+            f"{self.shards[known[number]].shown}, unpacked in {shard.shown}" if known and number >= 0 else shard.shown
+        )
 
     def target(self, row: int) -> Any:
         """int, str, or what the JSON says; -1 where there are none."""
@@ -243,6 +251,9 @@ class SampleIndex:
         for starts, text in ((columns.name_starts, columns.names), (columns.target_starts, columns.targets)):
             if starts is not None and text is not None and not _are_starts(starts, len(text)):
                 raise BadIndexError(f"{where} is damaged: texts begin nowhere")
+        known = self.facts.get("unpacked_from")
+        if known is not None and not _are_numbers(known, len(self.unpacked), len(self.shards)):
+            raise BadIndexError(f"{where} is damaged: files unpacked from a shard that is not there")
         if count == 0:
             return
         files = self.shards + self.unpacked
@@ -257,6 +268,10 @@ class SampleIndex:
 
 def _are_starts(starts: Column, size: int) -> bool:
     return int(starts[0]) == 0 and int(starts[-1]) == size and bool((starts[1:] >= starts[:-1]).all())
+
+
+def _are_numbers(found: Any, count: int, end: int) -> bool:
+    return isinstance(found, list) and len(found) == count and all(type(one) is int and 0 <= one < end for one in found)
 
 
 def _text(starts: Column, text: Column, row: int) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import children
 
-SERVER = Path(__file__).resolve().parents[2] / "benchmarks" / "formats" / "object_server.py"
+SERVER = Path(__file__).resolve().parents[1] / "benchmarks" / "formats" / "object_server.py"
 # What would send requests elsewhere, or sign them as somebody.
 ELSEWHERE = (
     "AWS_",
