@@ -25,16 +25,21 @@ py::tuple text_of(const shards::TextRuns& column) {
   return py::make_tuple(array_of(column.starts), array_of(column.text));
 }
 
-py::dict scan(const std::string& path, const std::string& image, const std::string& label, const std::string& name,
-              const std::string& class_name, bool checks_data, bool sums_images) {
-  const shards::TfrecordQuestion question{image, label, name, class_name, checks_data, sums_images};
-  const shards::TfrecordColumns columns = unlocked([&] { return shards::scan_tfrecord(path.c_str(), question); });
+py::dict scan(const py::object& source, int64_t size, const std::string& image, const std::string& label,
+              const std::string& name, const std::string& class_name, bool checks_data, bool sums_images, bool goes_on) {
+  const shards::TfrecordQuestion question{image, label, name, class_name, checks_data, sums_images, goes_on};
+  ShardReader reader(source);
+  const shards::TfrecordColumns columns =
+      unlocked([&] { return shards::scan_tfrecord(reader.read_at(), size, question); });
+  reader.raise_if_failed();
   py::dict found;
-  if (!columns.error.empty()) {
-    found["error"] =
-        py::make_tuple(py::bytes(columns.error), columns.error_record, columns.error_offset, columns.os_error);
-    return found;
-  }
+  if (!columns.error.empty())
+    found["error"] = py::make_tuple(py::bytes(columns.error), columns.records, columns.error_offset);
+  py::list bad;
+  for (const shards::BadRecord& one : columns.bad)
+    bad.append(py::make_tuple(one.record, one.offset, one.row, py::bytes(one.why)));
+  found["bad"] = bad;
+  found["records"] = columns.records;
   py::dict classes;
   for (const auto& [number, text] : columns.classes) classes[py::int_(number)] = py::bytes(text);
   found["offset"] = array_of(columns.offset);
@@ -105,9 +110,11 @@ void bind_shards_tfrecord(py::module_& module) {
              "the features of one tf.train.Example: their names, and lists of their values");
   module.def("protobuf_fields", &fields_of, py::arg("message"),
              "the fields of a protobuf message: (number, value), or (number, (begin, end)) of bytes");
-  module.def("scan_tfrecord", &scan, py::arg("path"), py::arg("image"), py::arg("label"), py::arg("name"),
+  module.def("scan_tfrecord", &scan, py::arg("source"), py::arg("size"), py::arg("image"), py::arg("label"), py::arg("name"),
              py::arg("class_name"), py::arg("checks_data"), py::arg("sums_images"),
-             "columns of a TFRecord file; or {'error': (what, record, offset, errno)}");
+             py::arg("goes_on") = false,
+             "columns of a TFRecord file of `size` bytes: its path, or what gives bytes by (offset, length); with 'error': (what, "
+             "record, offset) where it ended early, and 'bad': (record, offset, row or -1, why) of those that it went past");
 }
 
 }  // namespace fastload::bindings

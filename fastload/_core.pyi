@@ -140,7 +140,15 @@ def crc32c(data: _Memory, before: int = 0, variant: str = "") -> int: ...
 def example_features(example: _Memory) -> dict[bytes, list[Any]]: ...
 def protobuf_fields(message: _Memory) -> list[tuple[int, int | tuple[int, int]]]: ...
 def scan_tfrecord(
-    path: str | bytes, image: str, label: str, name: str, class_name: str, checks_data: bool, sums_images: bool
+    source: str | Callable[[int, int], bytes],
+    size: int,
+    image: str,
+    label: str,
+    name: str,
+    class_name: str,
+    checks_data: bool,
+    sums_images: bool,
+    goes_on: bool = False,
 ) -> dict[str, Any]: ...
 
 # Images, for tests: uint8 [height, width, 3 or 4] in, [height, width, 3] out

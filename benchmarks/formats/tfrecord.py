@@ -71,7 +71,7 @@ def main() -> None:
         for _ in range(options.rounds):
             began = time.perf_counter()
             found = _core.scan_tfrecord(
-                str(path), *FEATURES, "image/filename", "image/class/text", check != "never", check == "always"
+                str(path), size, *FEATURES, "image/filename", "image/class/text", check != "never", check == "always"
             )
             times.append(time.perf_counter() - began)
             assert len(found["offset"]) == len(records)

@@ -1,12 +1,8 @@
 #include "shards/tfrecord_scan.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "io/crc32c.h"
 #include "shards/example.h"
@@ -19,30 +15,17 @@ constexpr int64_t kHeader = 12;  // uint64 length, and its masked checksum
 constexpr int64_t kFooter = 4;   // masked checksum of the data
 constexpr uint64_t kLongestRecord = uint64_t{1} << 31;  // no protobuf is longer
 constexpr int64_t kStep = int64_t{1} << 20;             // stays in the processor's cache until it was looked at
+constexpr size_t kMostBad = 100'000;                    // of one file that are told
+constexpr const char* kWrongData = "the checksum of its data is wrong";
 
 // A file front to back: the bytes from some place on, while that place only moves on.
 class Stream {
  public:
-  explicit Stream(const char* path) : fd_(::open(path, O_RDONLY | O_CLOEXEC)) {
-    struct stat info;
-    if (fd_ < 0 || ::fstat(fd_, &info) != 0) {
-      fail(errno);
-    } else if (!S_ISREG(info.st_mode)) {
-      error_ = "not a regular file";
-    } else {
-      size_ = info.st_size;
-      ::posix_fadvise(fd_, 0, 0, POSIX_FADV_SEQUENTIAL);
-    }
-  }
-  ~Stream() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Stream(const Stream&) = delete;
-  Stream& operator=(const Stream&) = delete;
+  Stream(ReadAt read, int64_t size) : read_(std::move(read)), size_(size) {}
 
-  const std::string& error() const { return error_; }
-  int os_error() const { return os_error_; }
   int64_t size() const { return size_; }
+  // Why there was nothing.
+  const std::string& error() const { return error_; }
 
   // Bytes [offset, offset + size), which lie in the file; null: error() says why. They live until the next call.
   const uint8_t* at(int64_t offset, int64_t size) {
@@ -53,31 +36,20 @@ class Stream {
       if (kept > 0) std::memmove(buffer_.data(), buffer_.data() + (offset - begin_), static_cast<size_t>(kept));
       begin_ = offset;
       end_ = offset + kept;
-      while (end_ < offset + wanted) {
-        const ssize_t got = ::pread(fd_, buffer_.data() + (end_ - begin_), static_cast<size_t>(offset + wanted - end_),
-                                    static_cast<off_t>(end_));
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) {
-          if (got < 0) fail(errno);
-          else error_ = "the file became shorter while it was read";
-          return nullptr;
-        }
-        end_ += got;
+      const int64_t got = read_(end_, buffer_.data() + kept, static_cast<size_t>(wanted - kept));
+      if (got < wanted - kept) {
+        error_ = got < 0 ? "cannot be read" : "the file became shorter while it was read";
+        return nullptr;
       }
+      end_ += got;
     }
     return buffer_.data() + (offset - begin_);
   }
 
  private:
-  void fail(int error) {
-    os_error_ = error;
-    error_ = std::strerror(error);
-  }
-
-  int fd_;
+  ReadAt read_;
+  int64_t size_;
   std::string error_;
-  int os_error_ = 0;
-  int64_t size_ = 0;
   int64_t begin_ = 0;  // of the file, what buffer_ holds
   int64_t end_ = 0;
   std::vector<uint8_t> buffer_;
@@ -195,15 +167,14 @@ void TextRuns::append(ByteSpan bytes) {
   starts.push_back(static_cast<int64_t>(text.size()));
 }
 
-TfrecordColumns scan_tfrecord(const char* path, const TfrecordQuestion& question) {
+TfrecordColumns scan_tfrecord(ReadAt read, int64_t size, const TfrecordQuestion& question) {
   TfrecordColumns columns;
-  Stream stream(path);
-  columns.error = stream.error();
+  Stream stream(std::move(read), size);
   Records records(question, &columns);
-  for (int64_t offset = 0; offset < stream.size() && columns.error.empty();) {
+  for (int64_t offset = 0; offset < stream.size(); ++columns.records) {
     columns.error_offset = offset;
     int64_t length = 0;
-    columns.error = read_length(&stream, offset, &length);
+    columns.error = columns.bad.size() < kMostBad ? read_length(&stream, offset, &length) : "is not looked at: too many were bad";
     if (!columns.error.empty()) break;
     const uint8_t* const data = stream.at(offset + kHeader, length + kFooter);
     if (data == nullptr) {
@@ -211,14 +182,22 @@ TfrecordColumns scan_tfrecord(const char* path, const TfrecordQuestion& question
       break;
     }
     const ByteSpan bytes{data, static_cast<size_t>(length)};
-    if (question.checks_data && io::masked_crc32c(bytes) != read_number(data + length, 4))
-      columns.error = "the checksum of its data is wrong";
-    else
-      columns.error = records.append(bytes, offset + kHeader);
+    const bool is_intact = !question.checks_data || io::masked_crc32c(bytes) == read_number(data + length, 4);
+    std::string wrong = is_intact ? "" : kWrongData;
+    if (is_intact || question.goes_on) {
+      const std::string unread = records.append(bytes, offset + kHeader);
+      if (wrong.empty() || unread.empty()) wrong += unread;
+      else wrong += ", and it " + unread;
+      if (!wrong.empty() && question.goes_on) {
+        const int64_t row = unread.empty() ? static_cast<int64_t>(columns.offset.size()) - 1 : -1;
+        columns.bad.push_back({columns.records, offset, row, std::move(wrong)});
+        wrong.clear();
+      }
+    }
+    columns.error = std::move(wrong);
+    if (!columns.error.empty()) break;
     offset += kHeader + length + kFooter;
-    if (columns.error.empty()) ++columns.error_record;
   }
-  columns.os_error = stream.os_error();
   return columns;
 }
 

@@ -1,6 +1,7 @@
 // shards/tfrecord_scan.h: a TFRecord file -> where the encoded image of each record lies in it, and its label and name, as columns.
 //
 // The file is read once, front to back. The checksum of every length is checked; that of the data where it is asked for.
+// One that is wrong ends the scan, or is noted.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "shards/byte_window.h"
 #include "types.h"
 
 namespace fastload::shards {
@@ -20,6 +22,14 @@ struct TfrecordQuestion {
   std::string class_name;
   bool checks_data = true;
   bool sums_images = false;
+  bool goes_on = false;  // past records that are bad, which are noted; a length that is wrong ends the scan all the same
+};
+
+struct BadRecord {
+  int64_t record;
+  int64_t offset;  // of its header
+  int64_t row;     // its place in the columns; -1: it has none, since it could not be read
+  std::string why;
 };
 
 // Texts one after the other.
@@ -43,14 +53,15 @@ struct TfrecordColumns {
   std::unordered_map<int64_t, std::string> classes;  // the name that came with each label
   bool is_one_name_a_class = true;
 
-  // Where the scan ended, if not at the end of the file: why, in which record, and where that begins. Empty: it did not.
+  int64_t records = 0;         // that were gone past
+  std::vector<BadRecord> bad;  // of these
+
+  // Where the scan ended, if not at the end of the file: why, and where the record begins. Empty: it did not.
   std::string error;
-  int os_error = 0;  // errno, where the file could not be read
-  int64_t error_record = 0;
   int64_t error_offset = 0;
 };
 
-// Throws nothing but std::bad_alloc.
-TfrecordColumns scan_tfrecord(const char* path, const TfrecordQuestion& question);
+// Of a file of `size` bytes. Throws nothing but std::bad_alloc.
+TfrecordColumns scan_tfrecord(ReadAt read, int64_t size, const TfrecordQuestion& question);
 
 }  // namespace fastload::shards

@@ -26,6 +26,14 @@ def opened(src: str, options: tuple[str, ...]) -> Any:
     """The data set of SRC; a usage error (exit status 2) where it is none."""
     from fastload.datasets import open_source
 
+    dataset = opened_by(open_source, src, options)
+    if not hasattr(dataset, "samples"):
+        raise click.UsageError(f"{src} is a stream; this looks at sources with an index")
+    return dataset
+
+
+def opened_by(opens: Callable[..., Any], src: str, options: tuple[str, ...]) -> Any:
+    """What a function makes of SRC and the options; a usage error (exit status 2) where it raises."""
     named = {}
     for option in options:
         name, equals, value = option.partition("=")
@@ -36,9 +44,6 @@ def opened(src: str, options: tuple[str, ...]) -> Any:
         except ValueError:
             named[name] = value
     try:
-        dataset = open_source(src, **named)
+        return opens(src, **named)
     except (OSError, ValueError, TypeError, ImportError) as error:
         raise click.UsageError(str(error)) from error
-    if not hasattr(dataset, "samples"):
-        raise click.UsageError(f"{src} is a stream; this looks at sources with an index")
-    return dataset

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastload.commands.source_options import opened, source_options
+from fastload.commands.source_options import opened_by, source_options
+from fastload.reports import printable
 
 if TYPE_CHECKING:
     from fastload.conversion import Finding
@@ -28,21 +29,22 @@ if TYPE_CHECKING:
 def verify(src: str, options: tuple[str, ...], list_file: str | None, threads: int | None, as_json: bool) -> None:
     """Read and decode every sample of SRC on all cores, and say which are bad, and why.
 
-    SRC is a folder of class folders, or files of any format that fastload reads. A sample that Pillow reads with a warning, or that
-    libjpeg repairs, is told as a warning: it is no bad one, and not in the list.
+    SRC is a folder of class folders, or files of any format that fastload reads. Shards that are cut or damaged are told with the
+    place, and so are records of TFRecord whose checksum is wrong; the rest is read. A sample that Pillow reads with a warning, or
+    that libjpeg repairs, is told as a warning: it is no bad one, and not in the list.
 
     Exit status: 0 all can be read, 1 there is a bad one, 2 SRC is no source.
     """
-    from fastload.conversion import verify_samples
+    from fastload.conversion import open_damaged, verify_samples
     from fastload.datasets import name_line
     from fastload.reports import ProgressLine
 
-    dataset = opened(src, options)
-    with ProgressLine("verifying", len(dataset), "images") as line:
-        found = verify_samples(dataset, threads=threads, tell=line.add)
+    dataset, damage = opened_by(open_damaged, src, options)
+    with ProgressLine("verifying", 0 if dataset is None else len(dataset), "images") as line:
+        found = verify_samples(dataset, damage=damage, threads=threads, tell=line.add)
     if list_file is not None:
         with open(list_file, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.writelines(name_line(finding.name) for finding in found.bad)
+            file.writelines(name_line(finding.name) for finding in found.bad if finding.name is not None)
     if as_json:
         click.echo(json.dumps(found.as_dict(), indent=2))
     else:
@@ -64,5 +66,6 @@ def _say(what: str, finding: Finding) -> None:
     where = finding.file or "in memory"
     if finding.offset is not None:
         where += f" at byte {finding.offset}"
-    name = finding.name.encode("utf-8", "backslashreplace").decode()
-    click.echo(f"{what}: {name} (sample {finding.index}; {where}): {finding.reason}")
+    if finding.name is not None:
+        where = f"{finding.name} (sample {finding.index}; {where})"
+    click.echo(f"{what}: {printable(where)}: {printable(finding.reason)}")

@@ -1,6 +1,7 @@
 """Over all samples of a source: converted, checked, described, shown."""
 
 from fastload.conversion.convert_source import DEFAULT_SHARD_SIZE, convert
+from fastload.conversion.damaged_sources import open_damaged
 from fastload.conversion.errors import BadSampleError, ConversionError, RefusedError
 from fastload.conversion.formats import FORMATS
 from fastload.conversion.info import LOOKED_AT, SourceInfo, describe
@@ -27,6 +28,7 @@ __all__ = [
     "Verification",
     "convert",
     "describe",
+    "open_damaged",
     "verify_samples",
     "write_preview",
 ]

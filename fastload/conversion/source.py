@@ -10,6 +10,8 @@ from typing import Any
 from fastload.conversion.errors import RefusedError
 from fastload.conversion.sample_lists import FolderSamples, IndexedSampleList, SampleList
 from fastload.datasets import ShardedImages, kind_of_source
+from fastload.remote import is_remote
+from fastload.shards import SampleIndex, compression_of, find_tfrecords, read_tfrecords
 
 
 def open_source(src: Any, exclude: Iterable[str] = ()) -> SampleList:
@@ -36,7 +38,8 @@ def open_source(src: Any, exclude: Iterable[str] = ()) -> SampleList:
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         try:
-            dataset = kind.open(src)
+            packed = _packed_index(src) if kind.name == "tfrecord" else None
+            dataset = kind.open(src) if packed is None else ShardedImages(packed)
         except (ValueError, OSError, TypeError) as error:
             raise RefusedError(f"{src} cannot be read: {error}") from error
     if not isinstance(dataset, ShardedImages):
@@ -44,3 +47,11 @@ def open_source(src: Any, exclude: Iterable[str] = ()) -> SampleList:
     samples = IndexedSampleList(dataset.samples.sample_index, kind.name, exclude)
     samples.left_out = [str(warning.message) for warning in told]
     return samples
+
+
+def _packed_index(src: Any) -> SampleIndex | None:
+    """Of TFRecord files some of which are compressed. They are read in the order of their records, as parts are written."""
+    files = find_tfrecords(src)
+    if not any(compression_of(file) for file in files if not is_remote(file)):
+        return None
+    return read_tfrecords(files, "image/encoded", "image/class/label")

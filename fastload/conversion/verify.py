@@ -7,7 +7,7 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -28,6 +28,7 @@ from fastload.engine import (
     pixel_limit,
     share_of_cores,
 )
+from fastload.shards import Damage
 from fastload.transforms import read
 
 _BATCH = 64
@@ -41,18 +42,18 @@ _REPAIRS = ("Corrupt JPEG data", "Premature end", "Inconsistent progression", "I
 
 @dataclass(frozen=True)
 class Finding:
-    """A sample that cannot be read, or one that Pillow reads with a warning.
+    """A sample that cannot be read, or one that Pillow reads with a warning; or a place in a shard where no sample can be had.
 
     Attributes:
-        index: in the data set.
-        name: by which ``exclude=`` leaves it out.
+        index: in the data set; None for what is no sample of it.
+        name: by which ``exclude=`` leaves it out; None as well.
         file: that it lies in, or is; None for one in memory.
         offset: of its first byte there; None for a file of its own.
         reason: one line.
     """
 
-    index: int
-    name: str
+    index: int | None
+    name: str | None
     file: str | None
     offset: int | None
     reason: str
@@ -80,12 +81,17 @@ class Verification:
 
 
 def verify_samples(
-    dataset: Any, *, threads: int | None = None, tell: Callable[[int], None] = lambda done: None
+    dataset: Any,
+    *,
+    damage: Sequence[Damage] = (),
+    threads: int | None = None,
+    tell: Callable[[int], None] = lambda done: None,
 ) -> Verification:
     """Reads and decodes each sample of a map-style data set of this package, or a torchvision folder, as the loader would.
 
     Args:
-        dataset: its transform takes no part.
+        dataset: its transform takes no part; None: there is nothing but damage.
+        damage: what :func:`open_damaged` found, which is bad as well.
         threads: None: this process's share of the cores.
         tell: is called with how many more are done.
 
@@ -93,6 +99,10 @@ def verify_samples(
     """
     found = Verification()
     began = time.monotonic()
+    found.bad += _of_damage(dataset, damage)
+    told = {one.index for one in found.bad}
+    if dataset is None:
+        return found
     files = file_dataset_of(dataset)
     reading = read(T.Compose([T.Resize((_SIDE, _SIDE), antialias=True), T.PILToTensor()]))
     form = reading.pixelwise.target("chw")
@@ -104,7 +114,7 @@ def verify_samples(
             if len(flight) >= _IN_FLIGHT or (start >= count and flight):
                 samples, batch = flight.pop(0)
                 batch.wait()
-                _note(found, dataset, samples, batch, reading)
+                _note(found, told, dataset, samples, batch, reading)
                 tell(len(samples.indices))
             if start < count:
                 samples = _Looked(heard, lambda index: (files, index), range(start, min(start + _BATCH, count)), count)
@@ -182,12 +192,27 @@ def _bytes(source: Any) -> bytes:
         return file.read()
 
 
-def _note(found: Verification, dataset: Any, samples: _Looked, batch: _core.Batch, reading: Any) -> None:
+def _of_damage(dataset: Any, damage: Sequence[Damage]) -> Iterator[Finding]:
+    """Without those that the data set leaves out."""
+    rows = {one.row for one in damage} - {None}
+    numbers = {row: i for i, row in enumerate(dataset.samples.rows().tolist()) if row in rows} if rows else {}
+    for one in damage:
+        if one.row is None:
+            yield Finding(None, None, one.file, one.offset, one.reason)
+        elif (index := numbers.get(one.row)) is not None:
+            yield Finding(index, sample_name(dataset, index), one.file, one.offset, one.reason)
+
+
+def _note(
+    found: Verification, told: set[int | None], dataset: Any, samples: _Looked, batch: _core.Batch, reading: Any
+) -> None:
     failures = samples.failures(batch, reading)
     samples.listen(failures)
     for slot in sorted({*failures, *samples.said}):
         reason = failures[slot].reason if slot in failures else samples.said[slot]
         index, source = samples.indices[slot], samples.given[slot]
+        if index in told:
+            continue
         file, offset = None, None
         if isinstance(source, ByteRange):
             file, offset = source.path, source.offset

@@ -13,11 +13,14 @@ from fastload.datasets.parquet import Parquet
 from fastload.datasets.tfrecord import TFRecord
 from fastload.datasets.web_dataset import WebDataset
 from fastload.shards import (
+    find_lmdb,
+    find_tfrecords,
     holds_lmdb,
     holds_tfrecords,
     is_url,
     looks_like_parquet,
     looks_like_tar,
+    parquet_files,
     shard_list,
     target_of_tars,
 )
@@ -32,12 +35,14 @@ class SourceKind:
         endings: of its files, by which a URL and the files of a folder are told.
         looks_like: whether an existing file, or a folder, is one.
         open: the data set of ``(source, transform, target_transform)`` and what else its class takes.
+        files: the shards that a source names; of a folder of images none.
     """
 
     name: str
     endings: tuple[str, ...]
     looks_like: Callable[[str], bool]
     open: Callable[..., Any]
+    files: Callable[[Any], list[str]]
 
 
 def _has_class_folders(path: str) -> bool:
@@ -63,7 +68,7 @@ def _open_tar(
 ) -> WebDataset:
     """With the target that its samples have."""
     if "target" not in options:
-        options["target"] = target_of_tars(shard_list(source))
+        options["target"] = target_of_tars(shard_list(source), options.get("on_damage", "raise"))
     return WebDataset(source, transform, target_transform, progress=progress, **options)
 
 
@@ -71,27 +76,29 @@ _TARS = (".tar",)
 _PARQUETS = (".parquet", ".arrow")
 # In this order: a folder of class folders is what has no files of another kind.
 KINDS = [
-    SourceKind("tar", _TARS, _folder_of(looks_like_tar, _TARS), _open_tar),
-    SourceKind("parquet", _PARQUETS, _folder_of(looks_like_parquet, _PARQUETS), Parquet),
-    SourceKind("tfrecord", (".tfrecord", ".tfrecords", ".tfrec"), holds_tfrecords, TFRecord),
-    SourceKind("lmdb", (".lmdb", ".mdb"), holds_lmdb, LMDB),
-    SourceKind("folder", (), _has_class_folders, ImageFolder),
+    SourceKind("tar", _TARS, _folder_of(looks_like_tar, _TARS), _open_tar, shard_list),
+    SourceKind("parquet", _PARQUETS, _folder_of(looks_like_parquet, _PARQUETS), Parquet, parquet_files),
+    SourceKind("tfrecord", (".tfrecord", ".tfrecords", ".tfrec"), holds_tfrecords, TFRecord, find_tfrecords),
+    SourceKind("lmdb", (".lmdb", ".mdb"), holds_lmdb, LMDB, find_lmdb),
+    SourceKind("folder", (), _has_class_folders, ImageFolder, lambda source: []),
 ]
 
 
 def kind_of_source(source: Any) -> SourceKind:
-    """Of a path, pattern or list of them. Raises FileNotFoundError, and ValueError that says what was looked for."""
+    """Of a path, pattern or list of them, by the first that is of a kind. Raises FileNotFoundError, and ValueError that says what
+    was looked for."""
     is_path = isinstance(source, (str, bytes, os.PathLike))
-    path = os.fsdecode(source) if is_path and os.path.exists(source) else shard_list(source)[0]
-    if is_url(path):
-        found = [kind for kind in KINDS if path.partition("?")[0].endswith(kind.endings or "/")]
-    elif os.path.exists(path):
-        found = [kind for kind in KINDS if kind.looks_like(path)]
-    else:
-        raise FileNotFoundError(f"{path} is not there")
-    if not found:
-        raise ValueError(f"{path} is no source that fastload knows: {', '.join(kind.name for kind in KINDS)}")
-    return found[0]
+    paths = [os.fsdecode(source)] if is_path and os.path.exists(source) else shard_list(source)
+    for path in paths:
+        if is_url(path):
+            found = [kind for kind in KINDS if path.partition("?")[0].endswith(kind.endings or "/")]
+        elif os.path.exists(path):
+            found = [kind for kind in KINDS if kind.looks_like(path)]
+        else:
+            raise FileNotFoundError(f"{path} is not there")
+        if found:
+            return found[0]
+    raise ValueError(f"{paths[0]} is no source that fastload knows: {', '.join(kind.name for kind in KINDS)}")
 
 
 def open_source(source: Any, transform: Any = None, target_transform: Any = None, **options: Any) -> Any:

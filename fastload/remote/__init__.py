@@ -3,7 +3,7 @@
 from fastload.remote.addresses import is_remote, redacted
 from fastload.remote.cache_on_disk import disk_cache
 from fastload.remote.kept_listing import listing
-from fastload.remote.remote_files import RemoteFile, local_copy, open_remote, remote_stat, windows
+from fastload.remote.remote_files import RemoteFile, open_remote, remote_stat, windows
 from fastload.remote.remote_sources import RemoteObject, RemoteRange
 from fastload.remote.stores import Listed
 from fastload.remote.transfers_here import describe_remote, transfers, transfers_so_far
@@ -17,7 +17,6 @@ __all__ = [
     "disk_cache",
     "is_remote",
     "listing",
-    "local_copy",
     "open_remote",
     "redacted",
     "remote_stat",

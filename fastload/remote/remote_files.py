@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
-import tempfile
 from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from fastload.remote.addresses import name_in
 from fastload.remote.reads import Read
 from fastload.remote.transfers_here import transfers
 
@@ -82,18 +77,3 @@ class _Stream(io.RawIOBase):
 def open_remote(url: str) -> io.BufferedReader:
     """An object from its begin to its end, as a file that cannot be wound back. Raises OSError."""
     return io.BufferedReader(_Stream(url), 1 << 20)
-
-
-@contextlib.contextmanager
-def local_copy(url: str, size: int, version: str, folder: Path) -> Iterator[str]:
-    """The path of a copy that is there for as long as this lasts, in a folder that is made where it is missing. Raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, path = tempfile.mkstemp(dir=folder, prefix="copy-", suffix=f"-{name_in(url)[-80:]}")
-    try:
-        with open(handle, "wb") as file:
-            for window in windows(url, size, version):
-                file.write(window)
-        yield path
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(path)

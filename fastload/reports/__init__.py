@@ -16,6 +16,7 @@ from fastload.reports.errors import (
 from fastload.reports.failed_samples import Ledger, Tolerance, checked_max_errors
 from fastload.reports.job_file import JobFile, is_private, job_folders, own_job_file, stale_files, start_time
 from fastload.reports.optional_libraries import needs
+from fastload.reports.printable_text import printable, printable_errors
 from fastload.reports.progress_line import ProgressLine
 from fastload.reports.statistics import Statistics
 
@@ -40,6 +41,8 @@ __all__ = [
     "kind_of",
     "needs",
     "own_job_file",
+    "printable",
+    "printable_errors",
     "sample_error",
     "stale_files",
     "start_time",

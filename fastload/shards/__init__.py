@@ -1,6 +1,7 @@
 """Where the samples of shards are: indexes of archives, records, databases and tables; and writing such files."""
 
 from fastload.shards.arrow_tables import table_index
+from fastload.shards.damage import Damage
 from fastload.shards.foreign_indexes import ForeignIndexError, check_foreign_index, write_foreign_index
 from fastload.shards.index_file import BadIndexError
 from fastload.shards.index_place import cache_folder, kept_index
@@ -23,13 +24,15 @@ from fastload.shards.tar_index import (
 from fastload.shards.tar_stream import LeftOut, StreamSample, stream_tar
 from fastload.shards.tar_writer import write_tar
 from fastload.shards.tfrecord_files import find_tfrecords, holds_tfrecords
-from fastload.shards.tfrecord_index import index_tfrecords
+from fastload.shards.tfrecord_index import index_tfrecords, read_tfrecords
+from fastload.shards.tfrecord_records import compression_of
 from fastload.shards.tfrecord_writer import write_tfrecord
 
 __all__ = [
     "IMAGES",
     "STANDARD_INPUT",
     "BadIndexError",
+    "Damage",
     "ForeignIndexError",
     "LeftOut",
     "Record",
@@ -41,6 +44,7 @@ __all__ = [
     "TarFields",
     "cache_folder",
     "check_foreign_index",
+    "compression_of",
     "find_lmdb",
     "find_tfrecords",
     "holds_lmdb",
@@ -54,6 +58,7 @@ __all__ = [
     "looks_like_parquet",
     "looks_like_tar",
     "parquet_files",
+    "read_tfrecords",
     "shard_list",
     "stream_tar",
     "summary_of",

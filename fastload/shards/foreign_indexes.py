@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from fastload import _core
+from fastload.reports import printable
 from fastload.shards.shard_paths import WIDS_KIND, wids_shards
-from fastload.shards.tar_index import TarError, is_meta, printable
+from fastload.shards.tar_index import TarError, is_meta
 
 # A sample's members: (ending, offset of the data, size, name).
 Members = list[tuple[str, int, int, str]]

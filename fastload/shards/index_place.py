@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fastload.reports import printable_errors
 from fastload.shards.index_file import BadIndexError
 from fastload.shards.sample_index import SampleIndex, Shard
 
@@ -73,7 +74,8 @@ def _common_folder(paths: Sequence[str]) -> str:
 def _built(
     build: Build, shards: Sequence[Shard], older: SampleIndex | None, settings: Mapping[str, Any]
 ) -> SampleIndex:
-    index = build(shards, older)
+    with printable_errors():
+        index = build(shards, older)
     index.settings = dict(settings)
     return index
 

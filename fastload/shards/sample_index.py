@@ -12,6 +12,7 @@ import numpy as np
 
 from fastload.engine import ByteRange, CheckedRange, SampleSource
 from fastload.remote import RemoteObject, RemoteRange, is_remote, redacted, remote_stat
+from fastload.reports import printable
 from fastload.shards.index_file import BadIndexError, Column, read_index, write_index
 
 KIND = "samples"
@@ -146,7 +147,7 @@ class SampleIndex:
             beside = os.path.join(os.path.dirname(shard.path), self.name(row))
             return RemoteObject(beside) if is_remote(beside) else beside
         offset, length = int(self.columns.offset[row]), int(self.columns.length[row])
-        name = f"{self._place(row, shard)}, sample {self.name(row)} at byte {offset}"
+        name = printable(f"{self._place(row, shard)}, sample {self.name(row)} at byte {offset}")
         if is_remote(shard.path):
             return RemoteRange(shard.path, offset, length, name, shard.size, shard.version)
         if self.columns.crc32c is not None:

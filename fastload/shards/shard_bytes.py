@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from fastload.remote import RemoteFile, is_remote, local_copy, redacted
-from fastload.shards.index_place import cache_folder
+from fastload.remote import RemoteFile, is_remote, redacted
 from fastload.shards.sample_index import Shard
 from fastload.shards.shard_paths import PIPE, STANDARD_INPUT, is_url
 
@@ -39,13 +37,3 @@ def shards_of(paths: Sequence[str]) -> list[Shard]:
 def scan_source(shard: Shard) -> ScanSource:
     """What a native scan reads, from front to back."""
     return RemoteFile(shard.path, shard.size, shard.version).read if is_remote(shard.path) else shard.path
-
-
-@contextlib.contextmanager
-def scan_path(shard: Shard) -> Iterator[str]:
-    """A path of it, for a scan that wants one: of a copy, which goes afterwards, where the shard is far away. Raises OSError."""
-    if not is_remote(shard.path):
-        yield shard.path
-        return
-    with local_copy(shard.path, shard.size, shard.version, cache_folder() / "copies") as path:
-        yield path

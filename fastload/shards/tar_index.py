@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastload import _core
+from fastload.reports import printable
 from fastload.shards.index_file import text_column
 from fastload.shards.index_place import kept_index
 from fastload.shards.join_columns import ShardSamples, join_columns, samples_of_shard, texts_of
@@ -171,17 +172,13 @@ def scan_tar(shard: Shard, fields: TarFields, on_damage: str = "raise") -> Shard
             raise TarError(said)
         if on_damage == "raise":
             raise TarError(message)
+        facts["damaged_at"] = found["position"]
         facts["damage"] = f"{message}; {len(found['offset'])} samples before it are used"
     part = ShardSamples(found["offset"], found["length"], found["name"], facts=facts)
     if found["about"]:
         _read_about(shard, found, part, facts)
     _set_targets(shard, found, part, fields)
     return part
-
-
-def printable(text: bytes) -> str:
-    """For messages: a name in a shard may hold anything, also what a terminal obeys."""
-    return "".join(c if c.isprintable() else "?" for c in text.decode("utf-8", "replace"))
 
 
 def is_meta(name: str) -> bool:
@@ -202,16 +199,16 @@ def looks_like_tar(path: str) -> bool:
     )
 
 
-def target_of_tars(paths: Sequence[str]) -> str | None:
+def target_of_tars(paths: Sequence[str], on_damage: str = "raise") -> str | None:
     """Which field of the samples is their target: the first of ``cls``, ``json:label`` and ``txt`` that all of them in the first
     shard with any have; None if they have none. Raises TarError, and OSError."""
     shards = (shard_of(path) for path in paths)
-    shard = next((shard for shard in shards if len(scan_tar(shard, TarFields.of(IMAGES, None)))), None)
+    shard = next((shard for shard in shards if len(scan_tar(shard, TarFields.of(IMAGES, None), on_damage))), None)
     if shard is None:
         return None
     for target in ("cls", "json:label", "txt"):
         with contextlib.suppress(TarError):
-            part = scan_tar(shard, TarFields.of(IMAGES, target))
+            part = scan_tar(shard, TarFields.of(IMAGES, target), on_damage)
             if len(part) and "without_target" not in part.facts:
                 return target
     return None

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import re
 import warnings
+import zlib
 from collections.abc import Iterable
 
 from fastload.reports import FastloadWarning
 from fastload.shards.shard_paths import is_url, shard_list
-from fastload.shards.tfrecord_records import masked_crc32c
+from fastload.shards.tfrecord_records import begins_a_record, opened
 
 # TensorFlow's names of shards: "train-00003-of-01024".
 _NUMBERED = re.compile(r"^(.*)-(\d{5,})-of-(\d{5,})(\.\w+)?$")
 _ENDINGS = (".tfrecord", ".tfrecords", ".tfrec")
+_PACKED = (".gz", ".gzip", ".zlib")
 
 
 def find_tfrecords(files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
@@ -58,12 +61,14 @@ def is_tfrecord(path: str) -> bool:
         return False
     if _is_named_so(name):
         return True
-    with open(path, "rb") as file:
-        head = file.read(12)
-    return len(head) == 12 and masked_crc32c(head[:8]) == int.from_bytes(head[8:], "little")
+    with contextlib.suppress(EOFError, zlib.error), opened(path) as file:
+        return begins_a_record(file.read(12))
+    return False
 
 
 def _is_named_so(name: str) -> bool:
+    for ending in _PACKED:
+        name = name.removesuffix(ending)
     numbered = _NUMBERED.match(name)
     is_shard = numbered is not None and numbered[4] is None
     return not name.startswith(".") and (is_shard or name.endswith(_ENDINGS))

@@ -13,12 +13,15 @@ import numpy as np
 from fastload import _core
 from fastload.engine import share_of_cores
 from fastload.remote import is_remote
+from fastload.reports import printable, printable_errors
+from fastload.shards.damage import Damage
 from fastload.shards.index_file import Column, text_column
 from fastload.shards.index_place import kept_index
+from fastload.shards.packed_tfrecords import PackedIndex, UnpackedFile, unpacked_shard
 from fastload.shards.sample_index import SampleColumns, SampleIndex, Shard
-from fastload.shards.shard_bytes import scan_path, shards_of
+from fastload.shards.shard_bytes import ScanSource, scan_source, shards_of
 from fastload.shards.tfrecord_features import Features, chosen_features
-from fastload.shards.tfrecord_records import first_example
+from fastload.shards.tfrecord_records import compression_of, first_example, refusal
 
 FORMAT = "tfrecord"
 CHECKS = ("first", "always", "never")
@@ -49,16 +52,62 @@ def index_tfrecords(
     return kept_index(FORMAT, shards_of(files), settings, lambda now, _: _built(now, settings))
 
 
-def _built(shards: Sequence[Shard], settings: Mapping[str, Any]) -> SampleIndex:
+def read_tfrecords(
+    files: Sequence[str],
+    image: str,
+    target: str | None,
+    label_base: int | None = None,
+    damage: list[Damage] | None = None,
+) -> SampleIndex:
+    """The same of the files as they are now, compressed ones too, in an index that is not kept; all checksums are looked at.
+
+    Args:
+        files, image, target, label_base: as of :func:`index_tfrecords`.
+        damage: takes what is bad, instead of an error for the first; what is behind a length that is wrong is not read.
+
+    The samples of compressed files are to be read in about this order. Raises as :func:`index_tfrecords` does.
+    """
+    shards = shards_of(files)
+    packed = frozenset(
+        number for number, shard in enumerate(shards) if not is_remote(shard.path) and compression_of(shard.path)
+    )
+    shards = [unpacked_shard(shard) if number in packed else shard for number, shard in enumerate(shards)]
+    check = "always" if packed else "first"
+    settings = {"image": image, "target": target, "check": check, "label_base": label_base}
+    with printable_errors():
+        index = _built(shards, settings, packed, damage)
+    return PackedIndex(index, packed) if packed else index
+
+
+def _built(
+    shards: Sequence[Shard],
+    settings: Mapping[str, Any],
+    packed: frozenset[int] = frozenset(),
+    damage: list[Damage] | None = None,
+) -> SampleIndex:
     checks_data = settings["check"] != "never"
-    example = next((found for shard in shards if (found := _example(shard, checks_data)) is not None), {})
+    for number, shard in enumerate(shards):
+        is_near = number not in packed and not is_remote(shard.path)
+        if is_near and (compression := compression_of(shard.path)) is not None:
+            raise ValueError(refusal(shard.path, compression))
+    goes_on = damage is not None
+    looked_into = (first_example(shard.path, checks_data and not goes_on, goes_on) for shard in shards)
+    example = next((found for found in looked_into if found is not None), {})
     features = chosen_features(example, settings["image"], settings["target"])
+
+    def scanned(number: int) -> dict[str, Any]:
+        shard = shards[number]
+        source = UnpackedFile(shard.path).read if number in packed else scan_source(shard)
+        return _scanned(shard, source, features, settings["check"], goes_on)
+
     with ThreadPoolExecutor(max(1, min(share_of_cores(), len(shards)))) as pool:
-        scans = list(pool.map(lambda shard: _scanned(shard, features, settings["check"]), shards))
+        scans = list(pool.map(scanned, range(len(shards))))
     if not scans:
         raise ValueError("no TFRecord files")
     lengths = [len(scan["offset"]) for scan in scans]
     facts: dict[str, Any] = {"features": features.named()}
+    if damage is not None:
+        damage += _damage(shards, scans)
     kind, targets = _targets(shards, scans)
     if targets.get("target") is not None:
         numbers, base = _based(targets["target"], features, settings["label_base"])
@@ -79,23 +128,31 @@ def _built(shards: Sequence[Shard], settings: Mapping[str, Any]) -> SampleIndex:
     return SampleIndex(FORMAT, shards, columns, target_kind=kind, facts=facts)
 
 
-def _example(shard: Shard, checks_data: bool) -> dict[str, list[Any]] | None:
-    with scan_path(shard) as path:
-        return first_example(path, checks_data)
-
-
-def _scanned(shard: Shard, features: Features, check: str) -> dict[str, Any]:
+def _scanned(shard: Shard, source: ScanSource, features: Features, check: str, goes_on: bool) -> dict[str, Any]:
     names = (features.image, features.target or "", features.name or "", features.class_name or "")
-    with scan_path(shard) as path:
-        found = _core.scan_tfrecord(os.fsencode(path), *names, check != "never", check == "always")
-    if "error" not in found:
+    found = _core.scan_tfrecord(source, shard.size, *names, check != "never", check == "always", goes_on)
+    if "error" not in found or goes_on:
         return found
-    what, record, offset, error = found["error"]
-    what = what.decode("utf-8", "replace")
-    if error:
-        raise OSError(error, what, shard.shown)
-    hint = '; check="never" reads on all the same' if what.startswith("the checksum of its data") else ""
-    raise ValueError(f"{shard.shown}: record {record}, at byte {offset}: {what}{hint}")
+    what, record, offset = found["error"]
+    if offset == 0 and (compression := compression_of(shard.path)) is not None:
+        raise ValueError(refusal(shard.path, compression))
+    said = printable(what)
+    hint = '; check="never" reads on all the same' if said.startswith("the checksum of its data") else ""
+    raise ValueError(f"{shard.shown}: record {record}, at byte {offset}: {said}{hint}")
+
+
+def _damage(shards: Sequence[Shard], scans: list[dict[str, Any]]) -> list[Damage]:
+    """What the scans went past, and what ended them."""
+    damage, before = [], 0
+    for shard, scan in zip(shards, scans, strict=True):
+        for record, offset, row, why in scan["bad"]:
+            said = f"record {record}: {printable(why)}"
+            damage.append(Damage(shard.shown, offset, said, None if row < 0 else before + row))
+        if "error" in scan:
+            what, record, offset = scan["error"]
+            damage.append(Damage(shard.shown, offset, f"record {record}: {printable(what)}; nothing behind it is read"))
+        before += len(scan["offset"])
+    return damage
 
 
 def _targets(shards: Sequence[Shard], scans: list[dict[str, Any]]) -> tuple[str, dict[str, Column]]:
@@ -176,7 +233,7 @@ def _names(shards: Sequence[Shard], scans: list[dict[str, Any]]) -> tuple[Column
     made = [
         f"{os.path.basename(shard.path)}/{record:08d}"
         for shard, scan in zip(shards, scans, strict=True)
-        for record in range(len(scan["offset"]))
+        for record in np.setdiff1d(np.arange(scan["records"]), [row[0] for row in scan["bad"] if row[2] < 0]).tolist()
     ]
     return text_column(made)
 

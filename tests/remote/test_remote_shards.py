@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
 
@@ -35,6 +36,10 @@ def tars(tmp_path_factory):
     for part in range(2):
         some = [Record(f"{part}/{n}.jpg", jpeg_bytes(50 + 3 * part + n, 40, 50), n, None) for n in range(3)]
         write_tfrecord(folder / f"part-{part}.tfrecord", some)
+    data = (folder / "part-0.tfrecord").read_bytes()
+    bad = {"cut": data[:-9], "odd": data[:300] + b"?" + data[301:], "packed": gzip.compress(data)}
+    for name, content in bad.items():
+        (folder.parent / name).write_bytes(content)
     server = ObjectServer(root)
     yield server, folder
     server.end()
@@ -108,3 +113,33 @@ def test_tfrecords(far):
             assert torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
     with pytest.raises(ValueError, match="always"):
         TFRecord("s3://bucket/data/part-0.tfrecord", check="always")
+
+
+def test_tfrecords_of_a_web_server(far, tmp_path):
+    """Scanned as they arrive: no copy is left or made; the index is, without the signature."""
+    server, folder = far
+    urls = [f"{server.http}/bucket/data/part-{number}.tfrecord?sig=verysecret" for number in range(2)]
+    ours = TFRecord(urls, TRANSFORM)
+    plain = TFRecord([str(folder / f"part-{number}.tfrecord") for number in range(2)], TRANSFORM)
+    for one, other in zip(batches(ours), batches(plain), strict=True):
+        assert torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
+    kept = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert [path.suffix for path in kept] == [".index"] and b"verysecret" not in kept[0].read_bytes()
+    server.fails()
+    assert TFRecord([url.replace("verysecret", "another") for url in urls]).targets == plain.targets
+    assert server.counts()["requests"] == len(urls)
+
+
+def test_tfrecords_far_away_that_are_damaged_or_packed(far):
+    server, _ = far
+    for name, what in [
+        ("cut", "record 2, at byte"),
+        ("odd", "record 0, at byte 0: the checksum of its data"),
+        ("packed", r"compressed as a whole \(gzip\)"),
+    ]:
+        with pytest.raises(ValueError, match=what) as error:
+            TFRecord(f"{server.http}/bucket/{name}?sig=verysecret")
+        assert "verysecret" not in str(error.value)
+    server.fails({"kind": "error", "code": 404, "match": "part-1"})
+    with pytest.raises(FileNotFoundError, match="part-1"):
+        TFRecord("s3://bucket/data/part-{0..1}.tfrecord")

@@ -336,8 +336,13 @@ def damaged_files(tmp_path, count):
             damaged = b"".join(map(framed_fast, parts))
         path.write_bytes(damaged)
         found = _core.scan_tfrecord(
-            str(path), "image/encoded", "image/class/label", "image/filename", "", number % 3 > 0, True
+            str(path), len(damaged), "image/encoded", "image/class/label", "image/filename", "", number % 3 > 0, True
         )
+        past = _core.scan_tfrecord(
+            str(path), len(damaged), "image/encoded", "image/class/label", "image/filename", "", True, False, True
+        )
+        assert len(past["offset"]) + sum(row < 0 for _, _, row, _ in past["bad"]) == past["records"]
+        assert all(row < len(past["offset"]) and 0 <= offset < len(damaged) for _, offset, row, _ in past["bad"])
         if "error" in found:
             errors += 1
             assert 0 <= found["error"][2] <= len(damaged)
