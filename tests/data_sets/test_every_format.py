@@ -81,6 +81,7 @@ class Formats:
             (self.folder / name).write_bytes(data)
         self.places = functools.cache(self._write)
         self.stock = functools.cache(self._stock)
+        self.stock_epochs = functools.cache(self._stock_epochs)
         self._servers: list[ObjectServer] = []
 
     def _write(self, name):
@@ -115,10 +116,10 @@ class Formats:
             return ImageFolder(self.folder, transform)
         if name == "from_hf":
             return fastload.from_hf(self.places(name), transform=transform)
-        kinds = {"tfrecord": fastload.TFRecord, "lmdb": fastload.LMDB}
-        kinds |= dict.fromkeys(("webdataset", "remote"), fastload.WebDataset)
-        kinds |= dict.fromkeys(("parquet", "snappy"), fastload.Parquet)
-        return kinds[name](self.places(name), transform)
+        kind = {"tfrecord": "TFRecord", "lmdb": "LMDB", "parquet": "Parquet", "snappy": "Parquet"}.get(
+            name, "WebDataset"
+        )
+        return getattr(fastload, kind)(self.places(name), transform)
 
     def parts(self, name, other, transform):
         """Every second sample of one, and then all of the other."""
@@ -129,6 +130,11 @@ class Formats:
         """The batches of torch's own loader over torchvision's data set."""
         dataset = self.parts("folder", "folder", transform) if parts else self.open("folder", transform)
         return batches(StockLoader, dataset, num_workers=num_workers, ranks=ranks)
+
+    def _stock_epochs(self):
+        torch.manual_seed(5)
+        loader = StockLoader(self.open("folder", TRAIN), BATCH, shuffle=True, num_workers=2)
+        return [list(loader) for _ in range(2)]
 
     def end(self):
         for server in self._servers:
@@ -222,24 +228,23 @@ def test_an_epoch_goes_on_where_it_stopped(formats, name):
         assert_equal(first + list(again), formats.stock(transform, num_workers))
 
 
-def key(image):
-    return image.numpy().tobytes()
+def samples_of(made):
+    """The bytes of each sample's pixels, and its target."""
+    return [(x.numpy().tobytes(), int(y)) for xs, ys in made for x, y in zip(xs, ys, strict=True)]
 
 
 @pytest.fixture(scope="module")
 def by_index(formats):
-    """Of one epoch with rng="index": the bytes of each sample's pixels, and its target."""
-    every = batches(DataLoader, formats.open("folder", TRAIN), rng="index", shuffle=False)
-    return {key(image): int(target) for images, targets in every for image, target in zip(images, targets, strict=True)}
+    """The samples of one epoch with rng="index"."""
+    return samples_of(batches(DataLoader, formats.open("folder", TRAIN), rng="index", shuffle=False))
 
 
 @every_format
 def test_randomness_by_index(formats, by_index, name):
     ours = formats.open(name, TRAIN)
-    assert len(by_index) == len(ours)
+    assert len(set(by_index)) == len(ours)
     for options in ({"num_workers": 2}, {"batch_size": 7, "threads": 3}):
-        made = batches(DataLoader, ours, rng="index", **options)
-        assert {key(x): int(y) for xs, ys in made for x, y in zip(xs, ys, strict=True)} == by_index
+        assert sorted(samples_of(batches(DataLoader, ours, rng="index", **options))) == sorted(by_index)
 
 
 @every_format
@@ -258,13 +263,23 @@ def test_an_epoch_goes_on_with_another_number_of_ranks(formats, by_index, name, 
             made = list(islice(loader, steps))
             lengths.add(len(made))
             last = loader.state_dict()
-            for images, targets in made:
-                given.update((key(x), int(y)) for x, y in zip(images, targets, strict=True))
+            given.update(samples_of(made))
         state = json.loads(json.dumps(last))
         assert len(lengths) == 1
     left = len(dataset) - 2 * 2 * (BATCH - 1)
-    assert set(given) == set(by_index.items())
+    assert set(given) == set(by_index)
     assert sum(given.values()) == len(dataset) + -left % after
+
+
+@every_format
+@pytest.mark.parametrize("cache", ["encoded", "decoded"])
+def test_caches_change_no_batch(formats, name, cache):
+    dataset, epochs = formats.open(name, TRAIN), formats.stock_epochs()
+    loader = DataLoader(dataset, BATCH, shuffle=True, num_workers=2, cache=cache, cache_bytes=1 << 24)
+    torch.manual_seed(5)
+    for expected in epochs:
+        assert_equal(list(loader), expected)
+    assert loader.stats()["cache"]["hits"] == (len(dataset) if name != "from_hf" else 0)  # which is in memory already
 
 
 @every_format
