@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from types import MethodType
 from typing import Any
 
 import torch
 
 from fastload.diagnosis.patches import Patches
 from fastload.diagnosis.run_folder import Lines
+
+_Copy = tuple[torch.cuda.Event, torch.cuda.Event, int, bool]  # before, after, bytes, from pinned memory
 
 
 class DeviceClock:
@@ -24,7 +27,7 @@ class DeviceClock:
         self._patches = Patches()
         self._asked: torch.cuda.Event | None = None
         self._given: torch.cuda.Event | None = None
-        self._copies: list[tuple[torch.cuda.Event, torch.cuda.Event, int, bool]] = []
+        self._copies: list[_Copy] = []
         self._open: deque[dict[str, Any]] = deque()
 
     def install(self) -> None:
@@ -73,18 +76,39 @@ class DeviceClock:
                 }
             )
 
-    def _around_copy(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def copy(tensor: Any, *args: Any, **kwargs: Any) -> Any:
-            if tensor.device.type != "cpu" or not torch.cuda.is_initialized() or torch.compiler.is_compiling():
-                return original(tensor, *args, **kwargs)
-            before = _event()
-            moved = original(tensor, *args, **kwargs)
-            if isinstance(moved, torch.Tensor) and moved.is_cuda:
-                size = tensor.numel() * tensor.element_size()
-                self._copies.append((before, _event(), size, tensor.is_pinned()))
-            return moved
+    def _around_copy(self, original: Callable[..., Any]) -> _Copying:
+        return _Copying(original, self._copies_now)
 
-        return copy
+    def _copies_now(self) -> list[_Copy]:
+        return self._copies
+
+
+class _Copying:
+    """A method of tensors, timed where it copies to a GPU. It equals the one that it stands for: who looks whether that was replaced
+    (the loader does, of all that transforms call) finds it in its place."""
+
+    def __init__(self, original: Callable[..., Any], copies: Callable[[], list[_Copy]]) -> None:
+        self.__func__ = original
+        self._copies = copies
+
+    def __eq__(self, other: object) -> bool:
+        return other is self or other == self.__func__
+
+    def __hash__(self) -> int:
+        return hash(self.__func__)
+
+    def __get__(self, tensor: Any, kind: type | None = None) -> Any:
+        return self if tensor is None else MethodType(self, tensor)
+
+    def __call__(self, tensor: Any, *args: Any, **kwargs: Any) -> Any:
+        if tensor.device.type != "cpu" or not torch.cuda.is_initialized() or torch.compiler.is_compiling():
+            return self.__func__(tensor, *args, **kwargs)
+        before = _event()
+        moved = self.__func__(tensor, *args, **kwargs)
+        if isinstance(moved, torch.Tensor) and moved.is_cuda:
+            size = tensor.numel() * tensor.element_size()
+            self._copies().append((before, _event(), size, tensor.is_pinned()))
+        return moved
 
 
 def _event() -> torch.cuda.Event:

@@ -16,6 +16,11 @@ from images import write_folder
 
 pytest.importorskip("psutil")
 
+from fastload.diagnosis.device_clock import DeviceClock
+from fastload.diagnosis.run_folder import Lines
+
+ORIGINAL_TO = torch.Tensor.to
+
 
 class Items(Dataset):
     def __init__(self, length, seconds=0.0, slow=None):
@@ -105,6 +110,22 @@ def test_native_loaders_stay_native(tmp_path):
         assert loader.explain().startswith("native: images are read, decoded and transformed in 2 threads")
         assert loader.stats()["mode"] == "native"
     assert [each["native"] for each in p.json()["loaders"]] == [True]
+
+
+def test_native_loaders_stay_native_where_copies_are_timed(tmp_path, monkeypatch):
+    write_folder(tmp_path, classes=2, images=10)
+    data = fastload.ImageFolder(tmp_path, T.Compose([T.RandomResizedCrop(16), T.ToTensor()]))
+    clock = DeviceClock(Lines(str(tmp_path), "main"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    clock.install()
+    monkeypatch.undo()
+    try:
+        assert torch.Tensor.to is not ORIGINAL_TO and torch.equal(torch.ones(2).to(torch.int64), torch.ones(2).long())
+        loader = fastload.DataLoader(data, batch_size=2, num_workers=2)
+        assert loader.explain().startswith("native: images are read, decoded and transformed in 2 threads")
+    finally:
+        clock.uninstall()
+    assert torch.Tensor.to is ORIGINAL_TO
 
 
 def test_nothing_of_it_stays(tmp_path):
