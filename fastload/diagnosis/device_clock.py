@@ -84,8 +84,8 @@ class DeviceClock:
 
 
 class _Copying:
-    """A method of tensors, timed where it copies to a GPU. It equals the one that it stands for: who looks whether that was replaced
-    (the loader does, of all that transforms call) finds it in its place."""
+    """A method of tensors, timed where it copies to a GPU. It equals the one that it stands for: who looks whether that was
+    replaced, as the loader does of all that transforms call, finds it in its place."""
 
     def __init__(self, original: Callable[..., Any], copies: Callable[[], list[_Copy]]) -> None:
         self.__func__ = original
