@@ -111,7 +111,7 @@ def _text(report: dict[str, Any], dst: str) -> str:
     files = f" in {len(report['files']):,} files" if report["files"] else ""
     lines = [
         f"{report['samples']:,} samples{classes}, {report['bytes'] / 1e6:,.1f} MB{files}: {dst}",
-        f"sha256 {report['sha256']}" + (", read back equal" if report["checked"] else ", not read back"),
+        f"checksum {report['crc32c_sha256']}" + (", read back equal" if report["checked"] else ", not read back"),
         f"{report['seconds']:.1f} s, {report['bytes'] / max(report['seconds'], 1e-3) / 1e6:,.0f} MB/s",
     ]
     if report["changed"]:

@@ -77,7 +77,7 @@ def convert(
     Example:
         >>> from fastload.conversion import convert
         >>> report = convert("photos", "photos-tar", workers=4)  # doctest: +SKIP
-        >>> report["samples"], report["sha256"]  # doctest: +SKIP
+        >>> report["samples"], report["crc32c_sha256"]  # doctest: +SKIP
         (50000, '5a2e...')
     """
     began = time.monotonic()

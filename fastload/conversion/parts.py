@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from fastload.conversion.errors import BadSampleError, ConversionError, Stopped
 from fastload.conversion.formats import FORMATS
-from fastload.conversion.payloads import Change, Payload, check_bad, payloads, runs
+from fastload.conversion.payloads import Change, Payload, Room, Rooms, check_bad, payloads, runs
 from fastload.conversion.plan import FOLDER, record_done, remove
 from fastload.conversion.safe_names import check_name
 from fastload.conversion.sample_lists import Sample
@@ -77,7 +77,7 @@ class Part:
             else:
                 beside = os.path.join(staged, os.path.basename(self.file))
                 FORMATS[self.to].write(beside, records, self.classes)
-                size = _on_disk(beside)
+                size = os.stat(beside).st_size
                 os.replace(beside, os.path.join(self.dst, self.file))
             facts = told.facts(self.file, size)
             record_done(self.dst, self.number, facts)
@@ -94,10 +94,13 @@ class Part:
         return facts
 
     def _records(self, told: _Told, watch: Watch, pool: Executor | None) -> Generator[Record, None, None]:
-        def read(run: list[Sample]) -> list[Payload]:
-            return [] if watch.is_stopped() else payloads(run, self.change)
+        rooms = Rooms()
 
-        for batch in in_order(pool, read, runs(iter(self.samples))):
+        def read(run: list[Sample]) -> tuple[Room, list[Payload]]:
+            room = rooms.take()
+            return room, [] if watch.is_stopped() else payloads(run, room, self.change)
+
+        for room, batch in in_order(pool, read, runs(iter(self.samples))):
             for payload in batch:
                 watch.check()
                 sample = payload.sample
@@ -111,6 +114,7 @@ class Part:
                 told.rows += 1
             watch.check()
             watch.count(len(batch), sum(payload.sample.size for payload in batch))
+            rooms.give_back(room)
 
 
 class _Told:
@@ -120,23 +124,23 @@ class _Told:
         self.rows = 0
         self.bytes = 0
         self.changed = 0
-        self.digests: list[bytes] = []
+        self.sums: list[int] = []
         self.bad: list[dict[str, str]] = []
         self.bad_rows: list[int] = []
 
     def add(self, payload: Payload) -> None:
         self.bytes += len(payload.data)
         self.changed += payload.is_changed
-        self.digests.append(payload.digest)
+        self.sums.append(payload.crc32c)
 
     def facts(self, file: str | None, size: int | None) -> dict[str, Any]:
         return {
             "file": file,
             "size": size,
-            "samples": len(self.digests),
+            "samples": len(self.sums),
             "bytes": self.bytes,
             "changed": self.changed,
-            "digests": b"".join(self.digests).hex(),
+            "crc32c": self.sums,
             "bad": self.bad,
             "bad_rows": self.bad_rows,
         }
@@ -173,16 +177,6 @@ def in_order(pool: Executor | None, work: Callable[[_A], _B], things: Iterable[_
     finally:
         for future in waiting:
             future.cancel()
-
-
-def _on_disk(path: str) -> int:
-    """The file's size, once all of it is on the disk."""
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-        return os.fstat(handle).st_size
-    finally:
-        os.close(handle)
 
 
 def _named(payload: Payload) -> Payload:

@@ -1,13 +1,13 @@
-"""From samples to their bytes: in large reads, in order, each with its digest; what cannot be read, with the reason."""
+"""From samples to their bytes: in large reads, in order, each with its checksum; what cannot be read, with the reason."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from fastload import _core
 from fastload.conversion.errors import BadSampleError
 from fastload.conversion.sample_lists import Sample
 from fastload.engine import ByteRange
@@ -25,16 +25,52 @@ class Payload(NamedTuple):
     Attributes:
         sample: it.
         data: its bytes, whatever has a buffer; None for one that cannot be had.
-        digest: SHA-256 of them.
+        crc32c: of them.
         reason: why there are none.
         is_changed: whether these are not the source's bytes.
     """
 
     sample: Sample
     data: Any
-    digest: bytes = b""
+    crc32c: int = 0
     reason: str = ""
     is_changed: bool = False
+
+
+class Room:
+    """Memory that samples are read into, again and again: new memory costs as much as reading."""
+
+    def __init__(self) -> None:
+        self._memory = bytearray(READ_BYTES)
+        self._used = 0
+
+    def take(self, size: int) -> memoryview:
+        """So many bytes of it."""
+        if self._used + size > len(self._memory):  # what was given out keeps the old
+            self._memory, self._used = bytearray(max(size, 2 * len(self._memory))), 0
+        begin, self._used = self._used, self._used + size
+        return memoryview(self._memory)[begin : self._used]
+
+    def clear(self) -> None:
+        """All that was given out is not wanted any more."""
+        self._used = 0
+
+
+class Rooms:
+    """Those that nobody reads into now; any thread takes one and gives it back."""
+
+    def __init__(self) -> None:
+        self._free: list[Room] = []
+
+    def take(self) -> Room:
+        try:
+            return self._free.pop()
+        except IndexError:
+            return Room()
+
+    def give_back(self, room: Room) -> None:
+        room.clear()
+        self._free.append(room)
 
 
 # From a sample's bytes to those that are written; the same object where it stays as it is. Raises ValueError with the reason.
@@ -55,27 +91,27 @@ def runs(samples: Iterator[Sample], most: int = READ_BYTES) -> Iterator[list[Sam
         yield run
 
 
-def payloads(run: Sequence[Sample], change: Change | None = None) -> list[Payload]:
-    """The payloads of these samples."""
+def payloads(run: Sequence[Sample], room: Room, change: Change | None = None) -> list[Payload]:
+    """The payloads of these samples, in this room."""
     read: list[Payload] = []
     at = 0
     while at < len(run):
         end = _end_of_range(run, at)
-        read += _range(run[at:end]) if end - at > 1 else [_one(run[at])]
+        read += _range(run[at:end], room) if end - at > 1 else [_one(run[at], room)]
         at = end
     return [_finished(payload, change) for payload in read]
 
 
 def _finished(payload: Payload, change: Change | None) -> Payload:
-    if payload.data is None:
+    sample, data = payload.sample, payload.data
+    if data is None:
         return payload
-    data = payload.data
     if change is not None:
         try:
             data = change(data)
         except ValueError as error:
-            return Payload(payload.sample, None, reason=str(error))
-    return Payload(payload.sample, data, hashlib.sha256(data).digest(), is_changed=data is not payload.data)
+            return Payload(sample, None, reason=str(error))
+    return Payload(sample, data, _core.crc32c(data), "", data is not payload.data)
 
 
 def _end_of_range(run: Sequence[Sample], at: int) -> int:
@@ -93,27 +129,27 @@ def _end_of_range(run: Sequence[Sample], at: int) -> int:
     return end
 
 
-def _range(samples: Sequence[Sample]) -> list[Payload]:
+def _range(samples: Sequence[Sample], room: Room) -> list[Payload]:
     sources = [sample.source for sample in samples if type(sample.source) is ByteRange]
     first, last = sources[0], sources[-1]
-    try:
-        data = memoryview(_bytes_at(first.path, first.offset, last.offset + last.length - first.offset))
-    except OSError:
-        return [_one(sample) for sample in samples]  # which of them, and why
     begin = first.offset
+    try:
+        data = _bytes_at(first.path, begin, last.offset + last.length - begin, room)
+    except OSError:
+        return [_one(sample, room) for sample in samples]  # which of them, and why
     return [
         Payload(sample, data[source.offset - begin : source.offset - begin + source.length])
         for sample, source in zip(samples, sources, strict=True)
     ]
 
 
-def _one(sample: Sample) -> Payload:
+def _one(sample: Sample, room: Room) -> Payload:
     source = sample.source
     try:
         if isinstance(source, str):
-            data: bytes = _file(source)
+            data: Any = _file(source, room)
         elif type(source) is ByteRange:
-            data = _bytes_at(source.path, source.offset, source.length)
+            data = _bytes_at(source.path, source.offset, source.length, room)
         else:
             data = source.read()
     except OSError as error:
@@ -123,25 +159,21 @@ def _one(sample: Sample) -> Payload:
     return Payload(sample, data)
 
 
-def _file(path: str) -> bytes:
+def _file(path: str, room: Room) -> memoryview:
     handle = os.open(path, _OPEN)
     try:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
             raise OSError("it is no file")
-        data = os.read(handle, found.st_size + 1)
-        return data if len(data) >= found.st_size else data + _rest(handle, found.st_size - len(data))
+        return _read(handle, 0, found.st_size, room)
     finally:
         os.close(handle)
 
 
-def _bytes_at(path: str, offset: int, length: int) -> bytes:
+def _bytes_at(path: str, offset: int, length: int, room: Room) -> memoryview:
     handle = os.open(path, _OPEN)
     try:
-        os.lseek(handle, offset, os.SEEK_SET)
-        data = os.read(handle, length)
-        if len(data) < length:
-            data += _rest(handle, length - len(data))
+        data = _read(handle, offset, length, room)
     finally:
         os.close(handle)
     if len(data) != length:
@@ -149,13 +181,13 @@ def _bytes_at(path: str, offset: int, length: int) -> bytes:
     return data
 
 
-def _rest(handle: int, length: int) -> bytes:
-    """What a read of more than the system gives at once (2 GiB) has left."""
-    parts = []
-    while length > 0 and (part := os.read(handle, length)):
-        parts.append(part)
-        length -= len(part)
-    return b"".join(parts)
+def _read(handle: int, offset: int, length: int, room: Room) -> memoryview:
+    """What there is of it."""
+    data = room.take(length)
+    done = 0
+    while done < length and (count := os.preadv(handle, [data[done:]], offset + done)):  # 2 GiB at once, at most
+        done += count
+    return data[:done]
 
 
 def check_bad(payload: Payload, on_error: str) -> bool:

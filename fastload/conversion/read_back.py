@@ -9,21 +9,21 @@ from typing import Any, NamedTuple
 from fastload.conversion.errors import ConversionError
 from fastload.conversion.folder_writer import file_name
 from fastload.conversion.parts import Watch, in_order
-from fastload.conversion.payloads import payloads, runs
+from fastload.conversion.payloads import Rooms, payloads, runs
 from fastload.conversion.sample_lists import Sample, SampleList
 
 
 class Written(NamedTuple):
-    """A sample that was written: as the source has it, and the digest of its bytes."""
+    """A sample that was written: as the source has it, and the CRC-32C of its bytes."""
 
     sample: Sample
-    digest: bytes
+    crc32c: int
 
 
 def check_read_back(
     found: SampleList, written: Iterator[Written], count: int, *, digits: int, watch: Watch, pool: Executor
 ) -> None:
-    """Compares what is found in the destination with what was written: names, targets, classes, and the digest of all bytes.
+    """Compares what is found in the destination with what was written: names, targets, classes, and the checksum of all bytes.
 
     Args:
         found: the destination's samples.
@@ -41,6 +41,8 @@ def check_read_back(
     in_folder = found.kind == "folder"
     rows = _Rows(found) if in_folder else range(count)
     row_of: Callable[[str, int], int] = rows.of if isinstance(rows, _Rows) else lambda name, number: number
+
+    rooms = Rooms()
 
     def pairs() -> Iterator[tuple[Sample, Written]]:
         for number, one in enumerate(written):
@@ -61,12 +63,13 @@ def check_read_back(
     def compare(batch: Sequence[tuple[Sample, Written]]) -> tuple[int, int]:
         if watch.is_stopped():
             return 0, 0
-        read = payloads([back for back, _ in batch])
-        for payload, (_, one) in zip(read, batch, strict=True):
+        room = rooms.take()
+        for payload, (_, one) in zip(payloads([back for back, _ in batch], room), batch, strict=True):
             if payload.data is None:
                 raise ConversionError(f"the check failed: {one.sample.name!r} cannot be read back: {payload.reason}")
-            if payload.digest != one.digest:
+            if payload.crc32c != one.crc32c:
                 raise ConversionError(f"the check failed: {one.sample.name!r} is read back with other bytes")
+        rooms.give_back(room)
         return len(batch), sum(back.size for back, _ in batch)
 
     for samples, size in in_order(pool, compare, _batches(pairs()), ahead=8):

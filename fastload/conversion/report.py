@@ -6,26 +6,27 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from fastload.conversion.errors import ConversionError
 from fastload.conversion.plan import Plan
 from fastload.conversion.read_back import Written
 from fastload.conversion.sample_lists import SampleList
 
-_DIGEST = 32  # bytes, of SHA-256
 _MOST_NAMES = 100
 
 
 def report_of(plan: Plan, samples: SampleList, is_checked: bool) -> dict[str, Any]:
     """The report, for JSON. The same conversion gives the same one, whenever, wherever and however fast it is made.
 
-    ``sha256`` is that of the SHA-256 (32 bytes each) of all samples' bytes, in order: it does not depend on the format, nor on how
-    samples are cut into files.
+    ``crc32c_sha256`` is the SHA-256 of the CRC-32C of each sample's bytes (4 bytes each, little-endian), in order: it does not
+    depend on the format, nor on how samples are cut into files.
     """
     whole = hashlib.sha256()
     files, bad = [], []
     count = size = changed = 0
     for facts in _all_done(plan):
-        whole.update(bytes.fromhex(facts["digests"]))
+        whole.update(np.array(facts["crc32c"], "<u4").tobytes())
         count += facts["samples"]
         size += facts["bytes"]
         changed += facts["changed"]
@@ -37,7 +38,7 @@ def report_of(plan: Plan, samples: SampleList, is_checked: bool) -> dict[str, An
         "samples": count,
         "bytes": size,
         "classes": samples.classes,
-        "sha256": whole.hexdigest(),
+        "crc32c_sha256": whole.hexdigest(),
         "changed": changed,
         "files": files,
         "bad": bad,
@@ -51,10 +52,10 @@ def report_of(plan: Plan, samples: SampleList, is_checked: bool) -> dict[str, An
 def written(plan: Plan, samples: SampleList) -> Iterator[Written]:
     """All samples that were written, in order."""
     for number, facts in enumerate(_all_done(plan)):
-        digests, bad = bytes.fromhex(facts["digests"]), set(facts["bad_rows"])
+        sums, bad = facts["crc32c"], set(facts["bad_rows"])
         good = [row for at, row in enumerate(plan.part(number)) if at not in bad]
-        for at, row in enumerate(good):
-            yield Written(samples.sample(row), digests[at * _DIGEST : (at + 1) * _DIGEST])
+        for crc32c, row in zip(sums, good, strict=True):
+            yield Written(samples.sample(row), crc32c)
 
 
 def _all_done(plan: Plan) -> Iterator[dict[str, Any]]:

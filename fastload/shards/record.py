@@ -12,7 +12,8 @@ class Record:
 
     Attributes:
         name: of the file as a class folder has it, with "/" and its ending: ``n01440764/n01440764_10026.JPEG``.
-        data: the encoded image, whatever has a buffer.
+        data: the encoded image, whatever has a buffer. Writers take it before they take the next record: its memory may be that
+            one's then.
         target: int, text, what JSON can say, or None where there is none.
         class_name: of the target; None where the source names none.
     """

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
-import secrets
 import tarfile
 from collections.abc import Iterable, Sequence
-from operator import itemgetter
 from typing import Any
 
+from fastload.shards.new_file import new_file, write_pieces
 from fastload.shards.record import Record
 
 # Without a dot, so that no other reader takes it for a sample's. csrc/shards/tar_scan.h has it, too.
@@ -32,29 +30,20 @@ def write_tar(path: str | os.PathLike[str], records: Iterable[Record], classes: 
     and renamed. Keys are names where every reader takes them, with their folders; else numbers. ``classes`` is in a member that
     other readers pass over. Raises OSError, and TypeError for a target that JSON has no word for.
     """
-    folder = os.path.dirname(os.path.abspath(path))
-    beside = os.path.join(folder, f".{os.path.basename(os.fspath(path))}.{os.getpid()}.{secrets.token_hex(4)}.part")
     about = {"version": 1, "classes": None if classes is None else list(classes)}
     keys: set[str] = set()
-    try:
-        with open(beside, "xb") as file:
-            file.writelines(_member(ABOUT_MEMBER, _json(about)))
-            for number, record in enumerate(records):
-                key, ending = _key(record.name, number)
-                if key in keys:
-                    key = f"{number:09d}"
-                while key in keys:
-                    key += "-"
-                keys.add(key)
-                for name, data in _members(record, ending):
-                    file.writelines(_member(f"{key}.{name}", data))
-            file.write(bytes(2 * tarfile.BLOCKSIZE))
-            file.write(bytes(-file.tell() % tarfile.RECORDSIZE))
-        os.replace(beside, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
-        raise
+    with new_file(path) as place, open(place, "wb", buffering=0) as file:
+        size = write_pieces(file, [_member(ABOUT_MEMBER, _TO_JSON.encode(about).encode())])
+        for number, record in enumerate(records):
+            key, ending = _key(record.name, number)
+            if key in keys:
+                key = f"{number:09d}"
+            while key in keys:
+                key += "-"
+            keys.add(key)
+            size += write_pieces(file, _sample(key, ending, record))
+        size += write_pieces(file, [bytes(2 * tarfile.BLOCKSIZE)])
+        write_pieces(file, [bytes(-size % tarfile.RECORDSIZE)])
 
 
 def _key(name: str, number: int) -> tuple[str, str]:
@@ -67,25 +56,31 @@ def _key(name: str, number: int) -> tuple[str, str]:
     return stem if is_plain else f"{number:09d}", ending
 
 
-def _members(record: Record, ending: str) -> list[tuple[str, Any]]:
-    """Sorted by name, as readers that sort have them."""
-    note = {"filename": record.name, "class_name": record.class_name, "label": record.target}
-    members = [(ending, record.data), ("json", _json(note))]
-    if type(record.target) is int:
-        members.append(("cls", b"%d" % record.target))
-    elif isinstance(record.target, str):
-        members.append(("txt", record.target.encode("utf-8", "surrogateescape")))
-    return sorted(members, key=itemgetter(0))
+def _sample(key: str, ending: str, record: Record) -> list[Any]:
+    """Its members, sorted by name, as readers that sort have them: what is before the image, the image, what is behind it."""
+    data = memoryview(record.data).cast("B")
+    target = record.target
+    notes = [("json", _note(record))]
+    if type(target) is int:
+        notes.insert(0, ("cls", b"%d" % target))
+    elif isinstance(target, str):
+        notes.append(("txt", target.encode("utf-8", "surrogateescape")))
+    before = [_member(f"{key}.{name}", note) for name, note in notes if name < ending]
+    behind = [_member(f"{key}.{name}", note) for name, note in notes if name > ending]
+    before.append(_header(f"{key}.{ending}".encode(), len(data)))
+    return [b"".join(before), data, _ZEROS[: -len(data) % tarfile.BLOCKSIZE] + b"".join(behind)]
 
 
-def _json(value: Any) -> bytes:
-    return _TO_JSON.encode(value).encode()
+def _note(record: Record) -> bytes:
+    """JSON, its names sorted; text by text, which is five times faster than all at once."""
+    label = b"%d" % record.target if type(record.target) is int else _TO_JSON.encode(record.target).encode()
+    names = (_TO_JSON.encode(record.class_name).encode(), _TO_JSON.encode(record.name).encode())
+    return b'{"class_name": %s, "filename": %s, "label": %s}' % (*names, label)
 
 
-def _member(name: str, data: Any) -> tuple[bytes, Any, bytes]:
+def _member(name: str, data: bytes) -> bytes:
     """Header, data and padding."""
-    view = memoryview(data).cast("B")
-    return _header(name.encode(), len(view)), view, bytes(-len(view) % tarfile.BLOCKSIZE)
+    return _header(name.encode(), len(data)) + data + _ZEROS[: -len(data) % tarfile.BLOCKSIZE]
 
 
 def _header(name: bytes, size: int) -> bytes:
@@ -103,6 +98,7 @@ def _described(name: str, size: int) -> tarfile.TarInfo:
     return member
 
 
+_ZEROS = bytes(tarfile.BLOCKSIZE)
 _TO_JSON = json.JSONEncoder(sort_keys=True)
 _EMPTY = _described("", 0).tobuf(tarfile.USTAR_FORMAT)
 _MODE_AND_OWNERS, _ZERO_AND_TIME, _REST = _EMPTY[100:124], _EMPTY[135:148], _EMPTY[154:]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import itertools
+import functools
 import os
-import secrets
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, BinaryIO
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from fastload import _core
+from fastload.shards.new_file import new_file, write_pieces
 from fastload.shards.record import Record
 from fastload.shards.tfrecord_features import CLASSES, IMAGE, LABEL_BASE, TARGET
 from fastload.shards.tfrecord_records import mask
@@ -38,40 +36,56 @@ def write_tfrecord(
         TypeError: a target that is neither int, a list of ints, text nor None.
         OSError: a full disk and the like.
     """
-    with _replaced(path) as file:
+    with new_file(path) as place, open(place, "wb", buffering=0) as file:
         for number, record in enumerate(records):
-            features = features_of(record)
-            if number == 0 and classes:
-                features[CLASSES] = _feature(_BYTES, [_text(name) for name in classes])
-            _write_record(file, _example(features))
+            write_pieces(file, _framed(*_example(record, classes if number == 0 else None)))
 
 
-def features_of(record: Record) -> dict[str, list[bytes]]:
-    """Each feature's message, in pieces."""
+def _example(record: Record, classes: Sequence[str] | None) -> tuple[bytes, memoryview, bytes]:
+    """Its message, the features sorted by name: what is before the image, the image, what is behind it."""
     data = memoryview(record.data).cast("B")
-    features = {IMAGE: _feature(_BYTES, [data]), "image/filename": _feature(_BYTES, [_text(record.name)])}
-    kind = next((name for magic, name in _FORMATS if bytes(data[: len(magic)]) == magic), None)
-    if bytes(data[:4]) == b"RIFF" and bytes(data[8:12]) == b"WEBP":
+    head = bytes(data[:12])
+    kind = next((name for magic, name in _FORMATS if head.startswith(magic)), None)
+    if head[:4] == b"RIFF" and head[8:] == b"WEBP":
         kind = b"WEBP"
-    if kind is not None:
-        features["image/format"] = _feature(_BYTES, [kind])
+    before = [_feature(CLASSES, _BYTES, *map(_text, classes))] if classes else []
+    before += _label(record)
     if record.class_name is not None:
-        features["image/class/text"] = _feature(_BYTES, [_text(record.class_name)])
+        before.append(_short_feature("image/class/text", _BYTES, _text(record.class_name)))
+    behind = [_feature("image/filename", _BYTES, _text(record.name))]
+    if kind is not None:
+        behind.append(_short_feature("image/format", _BYTES, kind))
+    # From the inside out: a list's value, the list, the feature, the entry. Only lengths are written before the image.
+    value = _head(1, len(data))
+    listed = _head(_BYTES, len(value) + len(data)) + value
+    feature = _head(1, len(IMAGE)) + IMAGE.encode() + _head(2, len(listed) + len(data)) + listed
+    before.append(_head(1, len(feature) + len(data)) + feature)
+    first, last = b"".join(before), b"".join(behind)
+    return _head(1, len(first) + len(data) + len(last)) + first, data, last
+
+
+def _label(record: Record) -> list[bytes]:
     target = record.target
+    if target is None:
+        return []
     if isinstance(target, str):
-        features[TARGET] = _feature(_BYTES, [_text(target)])
-    elif isinstance(target, int) or hasattr(target, "__index__"):
-        features[TARGET] = _feature(_INTS, [_varint(target.__index__() & _ALL_BITS)])
-        features[LABEL_BASE] = _feature(_INTS, [_varint(0)])
-    elif isinstance(target, list) and target and all(isinstance(number, int) for number in target):
-        features[TARGET] = _feature(_INTS, [_varint(number & _ALL_BITS) for number in target])
-    elif target is not None:
-        raise TypeError(f"{record.name}: a TFRecord's label is int, ints, text or none, not {target!r:.60}")
-    return features
+        return [_short_feature(TARGET, _BYTES, _text(target))]
+    if isinstance(target, int) or hasattr(target, "__index__"):
+        return [
+            _short_feature(TARGET, _INTS, _number(target.__index__())),
+            _short_feature(LABEL_BASE, _INTS, _number(0)),
+        ]
+    if isinstance(target, list) and target and all(isinstance(number, int) for number in target):
+        return [_feature(TARGET, _INTS, *map(_number, target))]
+    raise TypeError(f"{record.name}: a TFRecord's label is int, ints, text or none, not {target!r:.60}")
 
 
 def _text(value: str) -> bytes:
     return value.encode("utf-8", "surrogateescape")
+
+
+def _number(value: int) -> bytes:
+    return _varint(value & _ALL_BITS)
 
 
 def _varint(number: int) -> bytes:
@@ -82,51 +96,28 @@ def _varint(number: int) -> bytes:
     return bytes([*written, number])
 
 
-def _field(number: int, *pieces: Any) -> list[Any]:
-    """One of a message's fields of bytes, its contents in pieces that are not copied."""
-    return [_varint(number << 3 | 2) + _varint(sum(map(len, pieces))), *pieces]
+def _head(number: int, length: int) -> bytes:
+    """Of one of a message's first fifteen fields, of so many bytes."""
+    return bytes((number << 3 | 2,)) + _varint(length)
 
 
-def _feature(kind: int, values: list[Any]) -> list[Any]:
-    """Numbers packed, as TensorFlow writes them."""
-    listed = _field(1, *values) if kind == _INTS else [piece for value in values for piece in _field(1, value)]
-    return _field(kind, *listed)
+def _field(number: int, data: bytes) -> bytes:
+    return _head(number, len(data)) + data
 
 
-def _example(features: dict[str, list[Any]]) -> list[Any]:
-    entries: list[Any] = []
-    for name in sorted(features):
-        entries += _field(1, *_field(1, name.encode()), *_field(2, *features[name]))
-    return _field(1, *entries)
+def _feature(name: str, kind: int, *values: bytes) -> bytes:
+    """An entry of the features; numbers packed, as TensorFlow writes them."""
+    listed = _field(1, b"".join(values)) if kind == _INTS else b"".join(_field(1, value) for value in values)
+    return _field(1, _field(1, name.encode()) + _field(2, _field(kind, listed)))
 
 
-def _write_record(file: BinaryIO, pieces: list[Any]) -> None:
-    length = sum(map(len, pieces)).to_bytes(8, "little")
-    pieces = [
-        piece  # the image as it is; what stands around it as one
-        for is_image, run in itertools.groupby(pieces, lambda piece: isinstance(piece, memoryview))
-        for piece in (run if is_image else [b"".join(run)])
-    ]
-    crc = 0
-    for piece in pieces:
-        crc = _core.crc32c(piece, crc)
-    file.writelines(
-        [length, mask(_core.crc32c(length)).to_bytes(4, "little"), *pieces, mask(crc).to_bytes(4, "little")]
-    )
+# Of what many samples have alike.
+_short_feature = functools.lru_cache(1 << 12)(_feature)
 
 
-@contextlib.contextmanager
-def _replaced(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A new file that takes the place of ``path`` once it is whole and on the disk; on an error nothing is left."""
-    folder, name = os.path.split(os.path.abspath(path))
-    beside = os.path.join(folder, f".{name}.{os.getpid()}.{secrets.token_hex(4)}.part")
-    try:
-        with open(beside, "xb", buffering=io.DEFAULT_BUFFER_SIZE) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
-        raise
+def _framed(before: bytes, data: memoryview, behind: bytes) -> list[Any]:
+    """With the record's length and checksums around it."""
+    length = (len(before) + len(data) + len(behind)).to_bytes(8, "little")
+    crc = _core.crc32c(behind, _core.crc32c(data, _core.crc32c(before)))
+    head = length + mask(_core.crc32c(length)).to_bytes(4, "little") + before
+    return [head, data, behind + mask(crc).to_bytes(4, "little")]

@@ -56,7 +56,9 @@ def test_after_a_kill_the_same_call_goes_on(tmp_path, source, to, nth):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("to", trees.FORMATS)
-def test_after_a_kill_anywhere(tmp_path, source, to):
+def test_after_a_kill_anywhere(tmp_path, to):
+    """Four samples in two parts: some twenty to thirty places a format."""
+    source = trees.plain_folder(tmp_path / "src", count=4)
     convert(source, tmp_path / "whole", to, shard_size=10_000)
     nth = 1
     while killed_at(nth, source, tmp_path / "dst", to):
