@@ -174,7 +174,8 @@ TfrecordColumns scan_tfrecord(ReadAt read, int64_t size, const TfrecordQuestion&
   for (int64_t offset = 0; offset < stream.size(); ++columns.records) {
     columns.error_offset = offset;
     int64_t length = 0;
-    columns.error = columns.bad.size() < kMostBad ? read_length(&stream, offset, &length) : "is not looked at: too many were bad";
+    columns.error = columns.bad.size() == kMostBad ? "is not looked at: too many before it are bad"
+                                                   : read_length(&stream, offset, &length);
     if (!columns.error.empty()) break;
     const uint8_t* const data = stream.at(offset + kHeader, length + kFooter);
     if (data == nullptr) {

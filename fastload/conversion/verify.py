@@ -147,10 +147,10 @@ class _Looked(BatchSamples):
         self.asked: set[int] = set()
         self._heard = heard
 
-    def load(self, slot: int, why: str) -> np.ndarray | None:
+    def load(self, slot: int, why: str, encoded: bytes | None = None) -> np.ndarray | None:
         self.asked.add(slot)
         mine = self._heard[threading.get_ident()] = []
-        pixels = super().load(slot, why)
+        pixels = super().load(slot, why, encoded)
         if pixels is not None:
             what = mine[0] if mine else _repair(self.given[slot])
             if what:

@@ -57,15 +57,15 @@ def test_they_are_converted(packed, tmp_path, workers):
     report = convert(source, tmp_path / "new", "tfrecord", shard_size=15_000, workers=workers)
     straight = convert(plain, tmp_path / "straight", "tfrecord", shard_size=15_000)
     assert report["checked"] and len(report["files"]) > 2
-    assert [report[what] for what in ("sha256", "files", "classes")] == [
-        straight[what] for what in ("sha256", "files", "classes")
+    assert [report[what] for what in ("crc32c_sha256", "files", "classes")] == [
+        straight[what] for what in ("crc32c_sha256", "files", "classes")
     ]
     assert not list((tmp_path / "cache").rglob("*.values"))
     ours, theirs = fastload.TFRecord(tmp_path / "new", TRANSFORM), fastload.TFRecord(plain, TRANSFORM)
     for one, other in zip(batches(ours), batches(theirs), strict=True):
         assert torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
     # As it was, it goes on; nothing to do.
-    assert convert(source, tmp_path / "new", "tfrecord", shard_size=15_000)["sha256"] == report["sha256"]
+    assert convert(source, tmp_path / "new", "tfrecord", shard_size=15_000)["crc32c_sha256"] == report["crc32c_sha256"]
 
 
 def test_they_are_verified(packed):
