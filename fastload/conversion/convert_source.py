@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastload.conversion.errors import BadSampleError, RefusedError
-from fastload.conversion.folder_writer import check_file_names, file_name
+from fastload.conversion.folder_writer import check_file_names, file_name, has_class
 from fastload.conversion.formats import FORMATS
 from fastload.conversion.on_ray import write_on_ray
 from fastload.conversion.optimize import Both, Optimize
@@ -202,9 +202,18 @@ def _digits(samples: SampleList) -> int:
 
 
 def _check_folder_names(samples: SampleList, digits: int, on_error: str) -> None:
+    first: dict[bool, str] = {}
+
     def names() -> Iterator[str]:
         for row in range(len(samples)):
             sample = samples.sample(row)
+            if (
+                first.setdefault(has_class(sample.target, sample.class_name), sample.name) == sample.name
+                and len(first) == 2
+            ):
+                raise RefusedError(
+                    f"{first[False]!r} has no class, and {first[True]!r} has one: a folder holds samples of one kind"
+                )
             try:
                 yield file_name(sample.name, sample.target, sample.class_name, digits)
             except BadSampleError:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from fastload.conversion.errors import BadSampleError, ConversionError
+from fastload.conversion.plan import OWN_NAMES
 from fastload.conversion.safe_names import check_class, check_name
 from fastload.shards import Record
 
@@ -28,14 +29,28 @@ def file_name(name: str, target: Any, class_name: str | None, digits: int = 0) -
         BadSampleError: a name that is no file's, or a target that is no class.
     """
     check_name(name)
-    if class_name is None and (target is None or target == -1):
+    name = "/".join(part for part in name.split("/") if part not in ("", "."))
+    if not has_class(target, class_name):
+        _check_is_free(name)
         return name
     if class_name is None:
         if type(target) is not int or target < 0:
             raise BadSampleError(name, f"a folder of class folders cannot hold the target {target!r:.60}")
         class_name = f"{target:0{digits}d}"
     check_class(class_name)
+    _check_is_free(class_name)
     return name if name.startswith(class_name + "/") else f"{class_name}/{name}"
+
+
+def has_class(target: Any, class_name: str | None) -> bool:
+    """Whether a sample lies in the folder of a class; one without lies at the top."""
+    return class_name is not None or not (target is None or target == -1)
+
+
+def _check_is_free(name: str) -> None:
+    """Raises BadSampleError where a conversion keeps what is its own."""
+    if name.partition("/")[0].lower() in OWN_NAMES:
+        raise BadSampleError(name, "a name that a conversion needs for its own files")
 
 
 def write_folder(
@@ -61,6 +76,7 @@ def write_folder(
     try:
         for name in classes or ():
             check_class(name)
+            _check_is_free(name)
             folders.handle(name, name)
         for number, record in enumerate(records):
             name = file_name(record.name, record.target, record.class_name, digits)

@@ -28,6 +28,7 @@ PLAN = "plan.json"
 REPORT = "fastload.json"
 # What the check leaves: an index with paths and times, which is not the same whenever and wherever it is made.
 _INDEX_FOLDER = ".fastload"
+OWN_NAMES = frozenset({FOLDER, REPORT, _INDEX_FOLDER})
 
 
 @dataclass(frozen=True)

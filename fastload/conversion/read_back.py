@@ -97,7 +97,7 @@ class _Rows:
         self._rows = {found.sample(row).name: row for row in range(len(found))}
 
     def of(self, name: str, number: int) -> int:
-        row: Any = self._rows.get("/".join(part for part in name.split("/") if part not in ("", ".")))
+        row: Any = self._rows.get(name)
         if row is None:
             raise ConversionError(f"the check failed: {name!r} is not read back")
         return int(row)

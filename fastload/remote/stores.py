@@ -226,7 +226,9 @@ def _hub_token() -> str | None:
     """From where the hub's own library has it."""
     if os.environ.get("HF_TOKEN"):
         return os.environ["HF_TOKEN"]
-    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface"
+    home = os.environ.get("HF_HOME") or Path(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "huggingface"
+    )
     try:
         return Path(os.environ.get("HF_TOKEN_PATH") or Path(home) / "token").read_text().strip() or None
     except OSError:

@@ -7,11 +7,13 @@ import fcntl
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fastload.reports import printable_errors
+from fastload.shards.distinct_names import number_equal_names
 from fastload.shards.index_file import BadIndexError
 from fastload.shards.sample_index import SampleIndex, Shard
 
@@ -60,8 +62,16 @@ def index_places(format_name: str, paths: Sequence[str], settings: Mapping[str, 
 
 
 def cache_folder() -> Path:
-    """This package's, of this user."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fastload"
+    """This package's, of this user; of one without a home, as in a container, below the folder for temporary files."""
+    if named := os.environ.get("XDG_CACHE_HOME"):
+        return Path(named, "fastload")
+    with contextlib.suppress(RuntimeError):
+        return Path.home() / ".cache" / "fastload"
+    folder = Path(tempfile.gettempdir(), f"fastload-{os.getuid()}")
+    folder.mkdir(0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        raise PermissionError(f"{folder} is somebody else's: set XDG_CACHE_HOME to a folder for what fastload keeps")
+    return folder
 
 
 def _common_folder(paths: Sequence[str]) -> str:
@@ -77,6 +87,7 @@ def _built(
     with printable_errors():
         index = build(shards, older)
     index.settings = dict(settings)
+    number_equal_names(index)
     return index
 
 

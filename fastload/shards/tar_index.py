@@ -14,6 +14,7 @@ import numpy as np
 
 from fastload import _core
 from fastload.reports import printable
+from fastload.shards.distinct_names import NUMBERED
 from fastload.shards.index_file import text_column
 from fastload.shards.index_place import kept_index
 from fastload.shards.join_columns import ShardSamples, join_columns, samples_of_shard, texts_of
@@ -102,7 +103,7 @@ def _built(
     progress: Progress | None,
 ) -> SampleIndex:
     known: dict[Shard, ShardSamples] = {}
-    if older is not None and not older.facts.get("named_by_shard"):
+    if older is not None and not older.facts.keys() & {"named_by_shard", NUMBERED}:
         facts = older.facts.get("shards", [{}] * len(older.shards))
         known = {shard: samples_of_shard(older, n, facts[n]) for n, shard in enumerate(older.shards)}
         for part in known.values():

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
+import tarfile
 
 import pytest
 import trees
 
-from fastload.conversion import BadSampleError, ConversionError, convert
+from fastload.conversion import BadSampleError, ConversionError, RefusedError, convert
 from fastload.conversion.folder_writer import write_folder
-from fastload.shards import Record
+from fastload.shards import Record, write_parquet
 
 HOSTILE = [
     "../x.jpg",
@@ -98,3 +100,38 @@ def test_a_linked_plan_is_refused(tmp_path):
         convert(src, tmp_path / "dst", "folder")
     assert not list((tmp_path / "outside").iterdir())
     assert os.readlink(tmp_path / "dst" / ".fastload-conversion") == str(tmp_path / "outside")
+
+
+@pytest.mark.parametrize(
+    "name", ["fastload.json", ".fastload/x.jpg", ".fastload-conversion/plan.json", "./.fastload/x"]
+)
+def test_a_name_that_conversion_needs_is_refused(tmp_path, name):
+    with pytest.raises(BadSampleError, match="own files"):
+        write(tmp_path, Record(name, b"x", None, None))
+    with pytest.raises(BadSampleError, match="own files"):
+        write(tmp_path, Record("x.jpg", b"x", 0, ".fastload"))
+    assert not list((tmp_path / "dst").iterdir())
+
+
+def test_a_tar_of_a_folder_itself_becomes_that_folder(tmp_path):
+    """``tar -C FOLDER -cf x.tar .`` puts ``./`` before all names."""
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        for name, data in (
+            ("./a.png", trees.png_bytes()),
+            ("./a.cls", b"1"),
+            ("./1/b.png", trees.png_bytes()),
+            ("./1/b.cls", b"1"),
+        ):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    convert(tmp_path / "x.tar", tmp_path / "dst", "folder")
+    assert sorted(trees.images(tmp_path / "dst")) == ["1", "1/a.png", "1/b.png"]
+
+
+def test_samples_with_and_without_a_class_are_refused_before_any_is_written(tmp_path):
+    records = [Record("a.png", trees.png_bytes(), 0, None), Record("b.png", trees.png_bytes(), -1, None)]
+    write_parquet(tmp_path / "x.parquet", records, None)
+    with pytest.raises(RefusedError, match=r"'b\.png' has no class"):
+        convert(tmp_path / "x.parquet", tmp_path / "dst", "folder")
+    assert not (tmp_path / "dst").exists()
