@@ -14,6 +14,7 @@ from fastload.remote import is_remote, redacted, transfers
 
 _INTEGERS = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.-?(\d+))?", re.ASCII)
 _LETTERS = re.compile(r"([A-Za-z])\.\.([A-Za-z])(?:\.\.-?(\d+))?")
+_BETWEEN = re.compile(r"::(?![0-9A-Fa-f:.%]*\])")  # not within an address of IPv6, http://[::1]:8000/x.tar
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 # A pattern of more is a mistake, and would fill the memory.
 _MOST_SHARDS = 10_000_000
@@ -103,8 +104,8 @@ def _expanded(one: Any, endings: tuple[str, ...]) -> Iterator[str]:
     if isinstance(one, bytes):
         one = os.fsdecode(one)
     if isinstance(one, str) and not os.path.exists(one):
-        if "::" in one:
-            for part in one.split("::"):
+        if len(parts := _BETWEEN.split(one)) > 1:
+            for part in parts:
                 yield from _expanded(part, endings)
             return
         if "{" in one or "}" in one:

@@ -9,7 +9,7 @@ import sys
 import tarfile
 
 import fastload
-from fastload.shards import Record
+from fastload.shards import Record, shard_list
 
 
 def write_tar(path, *names):
@@ -70,3 +70,9 @@ def test_a_user_whom_the_system_does_not_know(tmp_path):
         [sys.executable, "-c", script, tmp_path / "x.tar"], env=environment, capture_output=True, text=True
     )
     assert ran.stdout == "1\n", ran.stderr
+
+
+def test_an_address_of_ipv6_is_not_two_shards():
+    first, second = "http://[::1]:8000/x.tar", "https://[fe80::1]/y.tar"
+    assert shard_list(first) == [first]
+    assert shard_list(f"{first}::{second}::z.tar") == [first, second, "z.tar"]
