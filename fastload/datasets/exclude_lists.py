@@ -11,14 +11,16 @@ Exclude = str | os.PathLike[str] | Iterable[str] | None
 
 
 def excluded_names(exclude: Exclude) -> frozenset[str]:
-    """The names. Of a file: one a line, UTF-8; a line that begins with a quotation mark is a JSON string. Raises OSError, and
-    ValueError for a line that is no such string."""
+    """The names. Of a file: one a line, UTF-8, with or without a byte order mark; a line that begins with a quotation mark is a
+    JSON string. Raises OSError, and ValueError for a line that is no such string, and for UTF-16."""
     if exclude is None:
         return frozenset()
     if not isinstance(exclude, str | os.PathLike):
         return frozenset(exclude)
-    with open(exclude, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+    with open(exclude, encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
         lines = file.read().split("\n")
+    if any("\0" in line for line in lines):
+        raise ValueError(f"{os.fspath(exclude)} is no list of names in UTF-8: there are zeros in it")
     names = set()
     for number, line in enumerate(lines, 1):
         if not line.startswith('"'):
