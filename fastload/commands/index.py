@@ -95,7 +95,7 @@ def _text(report: dict[str, Any]) -> str:
         return lines[0] + ", files of their own: no index is needed"
     rate = report["bytes"] / max(report["seconds"], 1e-9) / 1e9
     lines.append(
-        f"  {report['shards']:,} shards, {report['bytes'] / 1e9:.2f} GB in {report['seconds']:.2f} s ({rate:.1f} GB/s)"
+        f"  {report['shards']:,} shards, {report['bytes'] / 1e6:,.0f} MB in {report['seconds']:.2f} s ({rate:.1f} GB/s)"
     )
     lines.append(f"  targets: {report['targets']}" + (f", {report['classes']:,} classes" if report["classes"] else ""))
     lines.append(f"  index: {report['index'] or 'nowhere can be written, so it is made anew each time'}")

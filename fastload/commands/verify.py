@@ -57,7 +57,7 @@ def verify(src: str, options: tuple[str, ...], list_file: str | None, threads: i
             f"{found.samples:,} samples, {len(found.bad):,} bad, {len(found.warned):,} with a warning; "
             f"{found.seconds:.1f} s, {rate:,.0f} images/s"
         )
-        if list_file is not None:
+        if list_file is not None and found.bad:
             click.echo(f"{list_file} has the names of the bad ones: exclude={list_file!r}")
     raise SystemExit(1 if found.bad else 0)
 

@@ -40,6 +40,8 @@ def from_hf(
     Example: ``fastload.from_hf(datasets.load_dataset("imagenet-1k", split="train"), transform=transform)``.
     """
     kind = type(dataset).__name__
+    if not isinstance(image, str):
+        raise TypeError(f"image is the name of a column, not {image!r}: give a transform as transform=")
     if "Iterable" in kind:
         raise TypeError(
             f"from_hf reads a datasets.Dataset, not an {kind}, which has no random access: load it with streaming=False, or "

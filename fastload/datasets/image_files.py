@@ -44,6 +44,11 @@ class ImageFiles(GivesLists, Dataset[Any]):
         exclude: Exclude = None,
         refresh: bool = False,
     ) -> None:
+        if isinstance(paths, str | bytes | os.PathLike) and not is_remote(paths):
+            raise TypeError(
+                f"ImageFiles takes paths one by one, or one URL of a folder, and {os.fspath(paths)!r} is neither: "
+                "fastload.ImageFolder reads a folder of class folders"
+            )
         found: list[Any] = [paths] if is_remote(paths) else list(paths)
         are_far = any(is_remote(path) for path in found)
         if is_remote(paths):

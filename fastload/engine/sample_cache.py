@@ -14,7 +14,7 @@ import PIL.ImageFile
 from fastload import _core
 from fastload.engine.cache_room import room_for_cache
 from fastload.engine.file_dataset import FileDataset
-from fastload.engine.sample_sources import ByteRange, SampleSource, engine_form_of, file_of, name_of
+from fastload.engine.sample_sources import ByteRange, Encoded, SampleSource, engine_form_of, file_of, name_of
 from fastload.engine.shared_caches import join_or_make
 
 KINDS = ("encoded", "decoded")
@@ -109,6 +109,8 @@ def describe_cache(kind: str, cache_bytes: int | None, find: _Find, length: int,
         except ValueError as error:
             return f"  cache: {error}"
     what = "the bytes of files" if kind == "encoded" else "the pixels of whole images"
+    if _is_in_memory(find):
+        return "  cache: nothing is kept of samples that lie in memory already"
     line = f"  cache: {what}, {room / 1e9:.3g} GB of memory at most, shared by this user's processes here"
     sizes = [size for index in spread(length, _WEIGHED) if (size := _weighed(kind, find, index))]
     if not sizes:
@@ -116,6 +118,15 @@ def describe_cache(kind: str, cache_bytes: int | None, find: _Find, length: int,
     wanted = sum(sizes) / len(sizes) * length
     fits = f"{100 * room / wanted:.0f} % fit" if wanted > room else "all fit"
     return f"{line}; {length:,} samples would take some {wanted / 1e9:.3g} GB (by {len(sizes)} of them): {fits}"
+
+
+def _is_in_memory(find: _Find) -> bool:
+    """Whether the first sample does."""
+    try:
+        files, within = find(0)
+        return isinstance(files.sample(within)[0], Encoded)
+    except Exception:  # which is told where it is read
+        return False
 
 
 def _told(find: _Find, index: int) -> str | None:

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from fastload.remote import redacted
 from fastload.shards.called_values import CalledValues, Item, Keys, made_item
 from fastload.shards.index_file import text_column
 from fastload.shards.index_place import kept_index
 from fastload.shards.lmdb_layouts import Found, UnknownLayout, found_layout, kind_of_targets, target_columns
 from fastload.shards.lmdb_values import LmdbValues, lmdb_shard, lmdb_values, looks_like_lmdb
 from fastload.shards.sample_index import SampleColumns, SampleIndex, Shard
+from fastload.shards.shard_paths import is_url
 
 FORMAT = "lmdb"
 _DATA = "data.mdb"
@@ -56,6 +58,8 @@ def find_lmdb(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) 
     if not isinstance(paths, str | os.PathLike):
         return [found for one in paths for found in find_lmdb(one)]
     named = os.fspath(paths)
+    if is_url(named):
+        raise ValueError(f"an LMDB database is not read from a URL: copy {redacted(named)} to a disk first")
     if os.path.isdir(named):
         if os.path.exists(os.path.join(named, _DATA)):
             return [os.path.join(named, _DATA)]

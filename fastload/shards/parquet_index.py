@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fastload.remote import redacted
 from fastload.reports import ProgressLine, needs
 from fastload.shards.arrow_columns import (
     Targets,
@@ -29,7 +30,7 @@ from fastload.shards.index_place import kept_index
 from fastload.shards.parquet_footer import Chunk, column_chunks
 from fastload.shards.parquet_pages import value_places
 from fastload.shards.sample_index import SampleIndex, Shard
-from fastload.shards.shard_paths import shard_list
+from fastload.shards.shard_paths import is_url, shard_list
 from fastload.shards.thrift_compact import UnreadPages
 from fastload.shards.unpacked_values import unpacked
 
@@ -67,6 +68,8 @@ def index_parquet(files: Sequence[str], image: str, target: str | None) -> Sampl
 def parquet_files(files: Any) -> list[str]:
     """Of whatever names shards. Raises FileNotFoundError, and ValueError for a folder that holds more than one split."""
     named = [files] if isinstance(files, str | bytes | os.PathLike) else list(files)
+    for url in (name for name in named if isinstance(name, str) and is_url(name)):
+        raise ValueError(f"Parquet files are not read from URLs: copy {redacted(url)} to a disk first")
     for folder in filter(os.path.isdir, named):
         inside = sorted(os.fsdecode(name) for name in os.listdir(folder))
         splits = {match[1] for name in inside if name.endswith(ENDINGS) and (match := _SPLIT.match(name))}

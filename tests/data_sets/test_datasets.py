@@ -123,3 +123,9 @@ def test_every_protocol_of_pickle(protocol):
     files = fastload.ImageFiles(["/a.jpg", "/\udcff\n.png"], [3, 4])
     again = pickle.loads(pickle.dumps(files, protocol=protocol))
     assert list(again.samples) == list(files.samples) == [("/a.jpg", 3), ("/\udcff\n.png", 4)]
+
+
+@pytest.mark.parametrize("one", ["train/dog", b"train/dog", "ftp://host/train/"])
+def test_one_path_is_no_list_of_its_characters(one):
+    with pytest.raises(TypeError, match=r"fastload\.ImageFolder reads a folder of class folders"):
+        fastload.ImageFiles(one)

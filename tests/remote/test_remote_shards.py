@@ -11,6 +11,7 @@ import torch
 import torchvision.transforms as T
 from stores import ObjectServer
 
+import fastload
 from fastload import DataLoader, TFRecord, WebDataset
 from fastload.remote import remote_stat
 from fastload.shards import Record, write_tfrecord
@@ -143,3 +144,9 @@ def test_tfrecords_far_away_that_are_damaged_or_packed(far):
     server.fails({"kind": "error", "code": 404, "match": "part-1"})
     with pytest.raises(FileNotFoundError, match="part-1"):
         TFRecord("s3://bucket/data/part-{0..1}.tfrecord")
+
+
+@pytest.mark.parametrize("kind", ["Parquet", "LMDB"])
+def test_formats_that_are_not_read_from_urls_say_so(kind):
+    with pytest.raises(ValueError, match=r"not read from .*: copy https://host/x to a disk first"):
+        getattr(fastload, kind)("https://user:secret@host/x")
