@@ -6,18 +6,17 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from torch.utils.data import Dataset
 from torchvision.datasets.folder import default_loader
 
-from fastload.datasets.batched_getitems import GivesLists
 from fastload.datasets.exclude_lists import Exclude, excluded_names
+from fastload.datasets.images_of_samples import ImagesOfSamples
 from fastload.datasets.remote_samples import RemoteSamples, images_below, name_of_listed
 from fastload.datasets.sample_table import SampleTable
 from fastload.engine import load_sample, names_files
 from fastload.remote import is_remote, redacted
 
 
-class ImageFiles(GivesLists, Dataset[Any]):
+class ImageFiles(ImagesOfSamples):
     """Images by path.
 
     Args:
@@ -71,20 +70,6 @@ class ImageFiles(GivesLists, Dataset[Any]):
     def targets(self) -> list[int] | None:
         """The targets as a list, or None."""
         return [target for _, target in self.samples] if self.has_targets else None
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int) -> Any:
-        path, target = self.samples[index]
-        image = self.loader(path)
-        if self.transform is not None:
-            image = self.transform(image)
-        if not self.has_targets:
-            return image
-        if self.target_transform is not None:
-            target = self.target_transform(target)
-        return image, target
 
 
 names_files(ImageFiles)

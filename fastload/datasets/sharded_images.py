@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from torch.utils.data import Dataset
 
-from fastload.datasets.batched_getitems import GivesLists
 from fastload.datasets.exclude_lists import Exclude, excluded_names
+from fastload.datasets.images_of_samples import ImagesOfSamples
 from fastload.engine import SampleSource, load_sample, names_files
 from fastload.remote import is_remote
 from fastload.shards import SampleIndex
@@ -64,7 +63,7 @@ class IndexedSamples(Sequence[tuple[SampleSource | str, Any]]):
         return f"{type(self).__name__}({len(self)} samples)"
 
 
-class ShardedImages(GivesLists, Dataset[Any]):
+class ShardedImages(ImagesOfSamples):
     """Images of an index; the base class of :class:`WebDataset` and the like.
 
     Items are ``(image, target)``, or ``image`` where the source has no targets. ``samples`` is a sequence of ``(source, target)``.
@@ -72,6 +71,8 @@ class ShardedImages(GivesLists, Dataset[Any]):
     Attributes:
         classes, class_to_idx: names of classes, as ImageFolder has them; empty where the source names none.
     """
+
+    samples: IndexedSamples
 
     def __init__(
         self,
@@ -93,20 +94,6 @@ class ShardedImages(GivesLists, Dataset[Any]):
     def targets(self) -> list[Any] | None:
         """The targets as a list, or None."""
         return self.samples.targets() if self.has_targets else None
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int) -> Any:
-        source, target = self.samples[index]
-        image = self.loader(source)
-        if self.transform is not None:
-            image = self.transform(image)
-        if not self.has_targets:
-            return image
-        if self.target_transform is not None:
-            target = self.target_transform(target)
-        return image, target
 
 
 names_files(ShardedImages)

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 import torch.distributed
-from torch.utils.data import Dataset, IterableDataset, get_worker_info
+from torch.utils.data import IterableDataset, get_worker_info
 
-from fastload.datasets.batched_getitems import GivesLists
+from fastload.datasets.images_of_samples import ImagesOfSamples
 from fastload.engine import Encoded, load_sample, names_files
 from fastload.reports import FastloadWarning
 from fastload.shards import STANDARD_INPUT, LeftOut, StreamSample, TarError, TarFields, stream_tar, summary_of
@@ -20,7 +20,7 @@ from fastload.shards import STANDARD_INPUT, LeftOut, StreamSample, TarError, Tar
 _ITEMS_AT_ONCE = 32
 
 
-class _Images(GivesLists, Dataset[Any]):
+class _Images(ImagesOfSamples):
     """A few samples in memory."""
 
     def __init__(self, transform: Any, target_transform: Any, has_targets: bool) -> None:
@@ -29,20 +29,6 @@ class _Images(GivesLists, Dataset[Any]):
         self.target_transform = target_transform
         self.has_targets = has_targets
         self.loader = load_sample
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int) -> Any:
-        source, target = self.samples[index]
-        image = self.loader(source)
-        if self.transform is not None:
-            image = self.transform(image)
-        if not self.has_targets:
-            return image
-        if self.target_transform is not None:
-            target = self.target_transform(target)
-        return image, target
 
 
 names_files(_Images)
