@@ -23,6 +23,7 @@ _FILES = 400
 _LOOK_EVERY_S = 0.05
 # An experiment that takes longer than it should is killed with all that it has started.
 _TIMES_OVER, _GRACE_S = 1.5, 10.0
+_FAILED = 3  # exit status of a trial
 # Shares of the time that all may take.
 _ITEMS, _STORAGE, _SWEEP = 0.15, 0.15, 0.6
 
@@ -45,37 +46,53 @@ def experiment(folder: str, loader: Any, number: int, process: int, seconds: flo
         "sweep": (_SWEEP, lambda limit: sweep(loader, limit)),
     }
     for name, (share, work) in works.items():
-        limit = share * seconds
-        trial = os.fork()
-        if trial == 0:
-            try:
-                os.setpgid(0, 0)
-                Path(folder, f"trial-{os.getpid()}").touch()
-                _try(Lines(folder, "experiment"), {"loader": number, "parent": process, "name": name}, work, limit)
-            finally:
-                os._exit(0)
-        _wait_for(trial, _TIMES_OVER * limit + _GRACE_S)
+        line = {"loader": number, "parent": process, "name": name}
+        for last in (False, True):  # one that fails is tried once more: a worker may have met another's end
+            if _forked_trial(folder, line, work, share * seconds, last):
+                break
 
 
-def _try(lines: Lines, line: dict[str, Any], work: Callable[[float], Any], limit: float) -> None:
-    """In a process of its own: threads that an item starts do not meet the fork of another experiment's workers."""
+def _forked_trial(
+    folder: str, line: dict[str, Any], work: Callable[[float], Any], limit: float, tell_errors: bool
+) -> bool:
+    """In a process of its own: threads that an item starts do not meet the fork of another experiment's workers. False: it failed,
+    and nothing was told."""
+    trial = os.fork()
+    if trial == 0:
+        failed = False
+        try:
+            os.setpgid(0, 0)
+            Path(folder, f"trial-{os.getpid()}").touch()
+            failed = not _try(Lines(folder, "experiment"), line, work, limit, tell_errors)
+        finally:
+            os._exit(_FAILED if failed else 0)
+    return _wait_for(trial, _TIMES_OVER * limit + _GRACE_S) != _FAILED
+
+
+def _try(lines: Lines, line: dict[str, Any], work: Callable[[float], Any], limit: float, tell_errors: bool) -> bool:
+    """Whether there is a line of it."""
     began = time.perf_counter()
     try:
         found = work(limit)
     except Exception as error:  # of somebody's data set
+        if not tell_errors:
+            return False
         found = {"error": f"{type(error).__name__}: {error}"[:300]}
     if found:
         found["seconds"] = time.perf_counter() - began
         lines.add({"kind": "experiment", **line, "found": found})
         lines.flush()
+    return True
 
 
-def _wait_for(trial: int, limit: float) -> None:
+def _wait_for(trial: int, limit: float) -> int:
+    """Its exit status; 0 where it was late, and was ended."""
     late = time.monotonic() + limit
-    while os.waitpid(trial, os.WNOHANG) == (0, 0):
+    while (ended := os.waitpid(trial, os.WNOHANG)) == (0, 0):
         if time.monotonic() > late:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(trial, signal.SIGKILL)
             os.waitpid(trial, 0)
-            return
+            return 0
         time.sleep(_LOOK_EVERY_S)
+    return os.waitstatus_to_exitcode(ended[1])
