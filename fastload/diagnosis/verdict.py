@@ -96,7 +96,7 @@ def _slow_rank(facts: Facts, loader: LoaderFacts, shares: Shares) -> Verdict | N
     ranks = [other for other in facts.loaders if other.number == loader.number and other.ranks == loader.ranks > 1]
     if len(ranks) < 2:
         return None
-    lost = {other.rank: shares_of(facts, other)[RANKS] for other in ranks}
+    lost = {other.rank: _while_running(shares_of(facts, other)) for other in ranks}
     worst, share = max(lost.items(), key=lambda item: item[1])
     if share < 0.15:
         return None
@@ -108,6 +108,11 @@ def _slow_rank(facts: Facts, loader: LoaderFacts, shares: Shares) -> Verdict | N
         f"rank {slowest.rank}",
         f"Rank {slowest.rank} is slower than the others, by {reason}: rank {worst} spends {share:.0%} of its time waiting for it.",
     )
+
+
+def _while_running(shares: Shares) -> float:
+    """The share of waiting for other ranks, of the time after the first epoch's start."""
+    return shares[RANKS] / max(1.0 - shares.first_start / shares.total, 1e-9)
 
 
 def _copies(shares: Shares) -> Verdict | None:

@@ -130,6 +130,17 @@ def test_one_slow_rank_is_the_one_that_nobody_waits_for():
     assert shares_of(facts, facts.loaders[0])["other_ranks"] == pytest.approx(0.74, abs=0.02)
 
 
+def test_a_slow_start_hides_no_slow_rank():
+    facts = run(wait=0.001, work=0.2, stages=DECODING, wall=0.04, step={"sync": 0.15})
+    slow = run(wait=0.15, work=0.05, stages=DECODING, wall=0.3, step={"sync": 0.001}).loaders[0]
+    for rank, loader in enumerate((facts.loaders[0], slow)):
+        loader.rank, loader.ranks = rank, 2
+        loader.starts[:] = [(loader.steps[0].epoch, 0.0, 100.0)]
+    facts.loaders.append(slow)
+    assert shares_of(facts, facts.loaders[0])["other_ranks"] < 0.15
+    assert (verdict_of(facts).kind, verdict_of(facts).what) == ("one_slow_rank", "rank 1")
+
+
 def test_other_programs_on_the_cores_are_no_cause():
     facts = run(wait=0.9, wall=1.8, stages={"decode": [1.78, 0.17, 4], "item": [0.02, 0.01, 4]}, fetch={"queued": 1.6})
     assert verdict_of(facts).kind == "decode"
