@@ -1,4 +1,5 @@
 # `make demo` and `make test` work on a fresh Debian or Ubuntu with a C++ compiler and Python: they set up all the rest.
+# `make help` lists every target with what stands behind its ##.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -10,51 +11,92 @@ BIN := $(VENV)/bin
 JOBS := $(shell nproc)
 # Tests run side by side, in processes of some 800 MB.
 PYTEST := $(BIN)/python -m pytest -q -n $(shell n=$$(nproc); echo $$((n < 8 ? n : 8))) --dist worksteal
-PHOTOS ?=
+# For the demo; those that lie beside the checkout, if there are any.
+PHOTOS ?= $(or $(FASTLOAD_PHOTOS),$(wildcard ../shared/data/photos))
 CORE := $(shell find csrc tests/cpp -name '*.cpp' -o -name '*.h') CMakeLists.txt packaging/libjpeg.cmake
 
-VERSIONS_SHORT := $(wildcard tests/transforms/test_transform*.py tests/batches/test_parity.py tests/core/test_libjpeg.py tests/test_loader.py \
+VERSIONS_SHORT := $(wildcard tests/transforms/test_transform*.py tests/transforms/test_wide_borders.py tests/batches/test_parity.py tests/core/test_libjpeg.py tests/test_loader.py \
+	tests/batches/test_closer_to_threads.py tests/batches/test_forms_of_scripts.py \
 	tests/contract/test_contract_attributes.py tests/contract/test_contract_collation.py tests/contract/test_contract_iteration.py)
 VERSIONS_LONG := $(filter-out $(VERSIONS_SHORT),$(wildcard tests/contract/test_contract_*.py tests/core/test_jpeg.py tests/core/test_resample.py))
+# Of these only the compiled test of a stranger's libjpeg needs a compiler.
+WHEEL_TESTS := tests/core/test_libjpeg.py tests/core/test_jpeg.py tests/core/test_resample.py tests/batches/test_parity.py tests/test_loader.py \
+	tests/test_install.py tests/contract/test_contract_iteration.py --deselect tests/core/test_libjpeg.py::test_a_strangers_libjpeg_is_never_called
 
-.PHONY: demo test test-all test-gate test-oldest test-newest test-versions test-clients install lint asan tsan check-arm clean
+# All targets that are no file: those that say what they are for.
+.PHONY: $(shell sed -nE 's/^([a-z -]+):.*\#\# .*/\1/p' Makefile)
 .DEFAULT_GOAL := test
 
-demo: install
-	@echo "== demo: torch's loader and fastload side by side"
-	@$(BIN)/python -m benchmarks.demo $(if $(PHOTOS),--data $(PHOTOS))
+help: ## this list
+	@sed -nE 's/^([a-z -]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r names what; do \
+		for name in $$names; do printf '%-14s %s\n' "$$name" "$$what"; done; done
 
-test: install
+demo: install ## torch's loader and fastload side by side: proof that the batches are equal, and a chart (PHOTOS=DIR: your own)
+	@$(BIN)/python -m fastload demo $(if $(PHOTOS),--data $(PHOTOS)) --chart build/demo.svg
+
+test: install ## the tests
 	@echo "== tests"
 	@$(PYTEST)
 
 # With the long forms: thousands of generated cases, leaks, stress.
-test-all: install
+test-all: install .venv-docs/.installed ## the tests with their long forms, too
 	@echo "== all tests"
 	@$(PYTEST) -m '' --timeout 1800
 
 # The tests where nothing helps them: busy cores, any order, no terminal. ROUNDS times; TESTS: which.
 ROUNDS ?= 3
 TESTS ?= tests fastload
-test-gate: install
+test-gate: install ## the tests on busy cores, in any order, without a terminal (ROUNDS, TESTS)
 	@echo "== gate"
 	@tests/gate.sh $(ROUNDS) $(PYTEST) $(abspath $(TESTS))
 
 # The oldest and the newest torch that fastload is for, each in an environment of its own: fresh batches, transforms and pixels are torch's.
-# SHORT=1: without what takes longest.
-test-oldest test-newest: test-%:
-	@$(MAKE) --no-print-directory test-versions VENV=.venv-$* REQUIREMENTS=requirements/$*.txt
+# SHORT=1: without what takes longest. Their core is linked in less time: it is the Python around it that differs.
+test-oldest test-newest: test-%: ## parity, contract and transforms with that torch (SHORT=1: without what takes longest)
+	@CMAKE_ARGS="$${CMAKE_ARGS-} -DCMAKE_INTERPROCEDURAL_OPTIMIZATION=OFF" $(MAKE) --no-print-directory test-versions VENV=.venv-$* REQUIREMENTS=requirements/$*.txt
 
-test-versions: install
+test-versions: install ## the same in the environment that there is (VENV)
 	@echo "== tests with $$($(BIN)/python -c 'import torch, torchvision; print("torch", torch.__version__, "torchvision", torchvision.__version__)')"
 	@$(PYTEST) $(if $(SHORT),$(VERSIONS_SHORT),$(VERSIONS_SHORT) $(VERSIONS_LONG))
 
-# The frameworks that people train with, on this loader.
-test-clients: install $(VENV)/.clients
-	@echo "== clients"
-	@$(BIN)/python -m pytest -q tests/clients
+# An sdist and, of it, a wheel for each Python that is here (or for those that WHEEL_PYTHONS names), through all gates, into dist/.
+WHEEL_PYTHONS ?=
+wheel: .venv-wheel/.requirements ## self-contained wheels and an sdist through all gates, into dist/ (WHEEL_PYTHONS: for which)
+	@bash packaging/make_wheels.sh .venv-wheel/bin/python $(WHEEL_PYTHONS)
 
-install: $(VENV)/.installed
+.venv-wheel/.requirements: requirements/wheel.txt requirements/build.txt | build/.system
+	@$(PYTHON) -m venv .venv-wheel
+	@.venv-wheel/bin/python -m pip install -q --disable-pip-version-check -r requirements/wheel.txt
+	@touch $@
+
+# The wheel of dist/, where there is neither a source tree nor anything to build with: on the pinned set, the oldest and the newest.
+wheel-test: $(VENV)/.requirements ## the installed wheel, where there is nothing to build with
+	@bash packaging/test_wheel.sh $(VENV) $(WHEEL_TESTS)
+
+wheel-test-oldest wheel-test-newest: wheel-test-%: ## the same with the oldest and the newest torch
+	@$(MAKE) --no-print-directory wheel-test VENV=.venv-$* REQUIREMENTS=requirements/$*.txt
+
+# The frameworks that people train with, on this loader.
+test-clients: install $(VENV)/.clients ## Lightning, Accelerate, transformers, timm and Ignite train on this loader
+	@echo "== clients"
+	@$(PYTEST) tests/clients
+
+# As root, on Debian, with some GB in build/image: see docs/training-image.md.
+test-image: install ## docker/Dockerfile line by line in chroots, and a training in the result under hard conditions
+	@if ! command -v debootstrap > /dev/null; then apt-get update -qq && apt-get install -qq -y debootstrap > /dev/null; fi
+	@$(BIN)/python -m pytest -q -s tests/image
+
+lint-image: build/lint-image/.installed ## hadolint, shellcheck and Compose's schema on docker/ and the scripts
+	@build/lint-image/bin/hadolint docker/Dockerfile
+	@build/lint-image/bin/shellcheck -S warning .ci/run docker/*.sh packaging/*.sh tests/*.sh
+	@build/lint-image/bin/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
+
+build/lint-image/.installed: requirements/lint-image.txt | build/.system
+	@$(PYTHON) -m venv build/lint-image
+	@build/lint-image/bin/python -m pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
+install: $(VENV)/.installed ## fastload in .venv, and all that it is tested with
 
 # What the system lacks: nasm, libjpeg-turbo's headers, and venv where the distribution ships it apart.
 build/.system: packaging/system.sh
@@ -81,17 +123,21 @@ $(VENV)/.clients: requirements/test.txt pyproject.toml | $(VENV)/.installed
 		-r requirements/test.txt -e '.[clients]'
 	@touch $@
 
+# What a script sees of our types is tests/typed_example.py; pyright is basedpyright, whose parts all come from the registry.
 # mypy reads the types of the torch that is installed, and those of the core from its stub: nothing is built for it.
-lint: $(VENV)/.requirements
+lint: $(VENV)/.requirements ## ruff and mypy
 	@echo "== ruff"
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	@echo "== mypy"
+	@echo "== mypy and pyright"
 	@$(BIN)/mypy
+	@$(BIN)/basedpyright --pythonpath $(BIN)/python --level error tests/typed_example.py
+	@echo "== workflows"
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml && $(BIN)/zizmor --offline -q .github/workflows
 
 # The core alone, with warnings as errors, under sanitizers; the stress driver runs for some seconds in each.
 asan: SANITIZER := address,undefined
 tsan: SANITIZER := thread
-asan tsan: $(VENV)/.requirements
+asan tsan: $(VENV)/.requirements ## the core alone under those sanitizers
 	@echo "== $@: the core under $(SANITIZER)"
 	@PATH="$(abspath $(BIN)):$$PATH"; \
 	cmake -S . -B build/$@ -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DFASTLOAD_PYTHON=OFF -DFASTLOAD_CPP_TESTS=ON \
@@ -101,8 +147,30 @@ asan tsan: $(VENV)/.requirements
 	ctest --test-dir build/$@ --output-on-failure
 
 # Only compiled: the scalar paths must stand alone.
-check-arm:
+check-arm: ## the core compiles for 64-bit Arm
 	@bash packaging/check_arm.sh
 
-clean:
+# The documentation as a site, build/site, in an environment of its own: it reads the sources and needs neither torch nor the core.
+docs: .venv-docs/.installed ## the documentation as a site, build/site
+	@.venv-docs/bin/python docs/pictures.py && .venv-docs/bin/python docs/plots.py
+	@.venv-docs/bin/python -m mkdocs build --strict --quiet
+	@echo "== docs: $$(find build/site -name '*.html' | wc -l) pages in build/site"
+
+# Its pages in Chromium, as a desktop and a telephone have them.
+docs-look: docs ## its pages in Chromium
+	@.venv-docs/bin/python docs/look.py --shots build/site-shots
+
+.venv-docs/.installed: requirements/docs.txt | build/.system
+	@echo "== making .venv-docs"
+	@[ -x .venv-docs/bin/python ] || $(PYTHON) -m venv .venv-docs
+	@.venv-docs/bin/python -m pip install -q --disable-pip-version-check -r requirements/docs.txt
+	@touch $@
+
+instructions: $(VENV)/.installed ## instructions that each stage of the core takes, against the baseline (REWRITE=1: write it anew)
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m benchmarks.instructions $(if $(REWRITE),--rewrite)
+
+release-check: $(VENV)/.requirements ## whether version, changelog, wheels, SBOM and docs of VERSION=x are ready
+	@$(BIN)/python packaging/release_check.py "$(VERSION)"
+
+clean: ## without what was built
 	rm -rf build dist *.egg-info fastload/*.so

@@ -6,13 +6,21 @@ import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
+from setuptools.command.editable_wheel import editable_wheel
 
 ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT / "packaging"))
+import bundled  # noqa: E402
+
+# What Python reads when it starts, beside the packages that are installed: see fastload/processes.py.
+PTH = ROOT / "packaging" / "fastload-run.pth"
 # What CMake reads when it first looks at a build folder, and never again.
 FIRST_READ = ("CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS", "CMAKE_ARGS", "FASTLOAD_JPEG", "FASTLOAD_JPEG_SOURCE")
 
@@ -23,6 +31,34 @@ class Build(build):
     def run(self) -> None:
         shutil.rmtree(self.build_lib, ignore_errors=True)
         super().run()
+        shutil.copy(PTH, self.build_lib)
+
+
+class EditableWheel(editable_wheel):
+    """With our .pth file, too."""
+
+    def run(self) -> None:
+        super().run()
+        for wheel in Path(self.dist_dir).glob("*editable*.whl"):
+            with zipfile.ZipFile(wheel, "a") as archive:
+                archive.write(PTH, PTH.name)
+
+
+class Wheel(bdist_wheel):
+    """With the licence texts and the bill of materials of what the core carries."""
+
+    is_editable = True  # then this command is asked for one file, and never run
+
+    def run(self) -> None:
+        self.is_editable = False
+        super().run()
+
+    def write_wheelfile(self, wheelfile_base: str, *arguments: str) -> None:
+        super().write_wheelfile(wheelfile_base, *arguments)
+        if self.distribution.has_ext_modules() and not self.is_editable:
+            folder = Path(self.get_finalized_command("build_ext").build_temp)
+            parts = [bundled.libjpeg(folder / "libjpeg.json"), bundled.pybind11()]
+            bundled.add(Path(wheelfile_base), self.distribution.get_name(), self.distribution.get_version(), parts)
 
 
 class CMakeBuild(build_ext):
@@ -58,5 +94,5 @@ class CMakeBuild(build_ext):
 
 setup(
     ext_modules=[Extension("fastload._core", sources=[])],
-    cmdclass={"build": Build, "build_ext": CMakeBuild},
+    cmdclass={"bdist_wheel": Wheel, "build": Build, "build_ext": CMakeBuild, "editable_wheel": EditableWheel},
 )

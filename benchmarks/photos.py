@@ -6,8 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-import numpy as np
-import PIL.Image
+from fastload.diagnosis import make_photos
 
 COUNT = 400
 PER_CLASS = 10
@@ -27,8 +26,8 @@ def find_or_make(build: Path) -> tuple[Path, str]:
         photos = sorted(path for path in source.glob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
         if photos:
             return _link(photos, build / "photos-found"), f"found in {source.name}"
-    made = _make(build / "pictures")
-    return _link(made, build / "photos-made"), "made: noise and edges, of ImageNet's sizes and forms"
+    made = make_photos(build / "pictures", COUNT)
+    return _link(sorted(made.glob("*/*.jpg")), build / "photos-made"), "made"
 
 
 def copy(source: Path, root: Path, copies: int) -> Path:
@@ -62,33 +61,3 @@ def _link(photos: list[Path], root: Path) -> Path:
             if not link.is_symlink():
                 link.symlink_to(photo.resolve())
     return root
-
-
-def _make(folder: Path) -> list[Path]:
-    done = folder / "done"
-    if done.exists():
-        return sorted(folder.glob("*.jpg"))
-    folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(0)
-    for number in range(COUNT):
-        # ImageNet's mix: three quarters 4:4:4 at quality 96, the rest 4:2:0.
-        fine = number % 4 != 3
-        width, height = (500, 375) if number % 3 else (375, 500)
-        picture = _picture(rng, width, height)
-        picture.save(folder / f"{number:04d}.jpg", quality=96 if fine else 90, subsampling=0 if fine else 2)
-    done.touch()
-    return sorted(folder.glob("*.jpg"))
-
-
-def _picture(rng: np.random.Generator, width: int, height: int) -> PIL.Image.Image:
-    """Noise of all scales under a few hard edges."""
-    layers = np.zeros((height, width, 3), np.float32)
-    for side in (4, 16, 64, 200):
-        coarse = PIL.Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8))
-        layers += np.asarray(coarse.resize((width, height), PIL.Image.Resampling.BICUBIC), np.float32) / side**0.35
-    layers *= 128 / layers.mean()
-    for _ in range(6):
-        x, y = int(rng.integers(0, width)), int(rng.integers(0, height))
-        layers[y : y + int(rng.integers(20, 150)), x : x + int(rng.integers(20, 150))] *= rng.uniform(0.5, 1.4, 3)
-    layers += rng.normal(0, 4, layers.shape)
-    return PIL.Image.fromarray(np.clip(layers, 0, 255).astype(np.uint8))

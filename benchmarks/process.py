@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ class Child:
             stderr=subprocess.DEVNULL,
             text=True,
         )
+        self.pid = self._process.pid
         self.ready = self._answer()
         self.why: str | None = self.ready.get("unavailable")
         self.pictures: dict[str, Any] = {}  # how far from Pillow's
@@ -91,6 +93,16 @@ class Child:
             self._process.kill()
             self._process.wait()
         self._process.stdout.close()
+
+
+def check_equal(children: dict[str, Child], reference: str, seeds: Sequence[int]) -> None:
+    """Ends the process where an arm does not give the reference's batches: there is no speed then."""
+    for seed in seeds:
+        hashes = {label: child.ask(f"digest {seed}").get("hashes") for label, child in children.items()}
+        for label, own in hashes.items():
+            if own is None or own != hashes[reference]:
+                why = children[label].why or "they differ"
+                raise SystemExit(f"{label} does not give torch's batches: no speed ({why})")
 
 
 def _tree(root: int) -> list[int]:

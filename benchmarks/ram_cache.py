@@ -2,12 +2,13 @@
 
 torch's loader with PIL, fastload, and fastload with each cache, every arm in a process of its own, an epoch at a time in turn. They
 are timed once the batches of three epochs, of which the later ones come from the caches, were found equal to torch's.
+
+``--slow BYTES`` (a second): the first and later epochs of fastload with and without ``cache="encoded"`` where storage gives so much
+and the page cache is emptied before each, beside the page cache; needs root and control groups of version 1.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
 import statistics
 import sys
 from pathlib import Path
@@ -15,9 +16,10 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import photos, report
+from benchmarks import command_line, report
 from benchmarks.arms import Options
-from benchmarks.process import Child
+from benchmarks.diagnosis import machinery
+from benchmarks.process import Child, check_equal
 
 REFERENCE = "stock_pil"
 ARMS = {
@@ -27,19 +29,13 @@ ARMS = {
     "fastload-decoded": 'fastload, cache="decoded"',
 }
 SEEDS = (11, 12, 13)
-COPIES = 8
+SLOW_COPIES = 2
 
 
 def start(options: Options, console: Console) -> dict[str, Child]:
     """The arms, each with what it keeps in its cache, and equal to the first."""
     children = {name: Child(name, options) for name in ARMS}
-    for seed in SEEDS:
-        hashes = {name: child.ask(f"digest {seed}").get("hashes") for name, child in children.items()}
-        for name, own in hashes.items():
-            if own is None or own != hashes[REFERENCE]:
-                raise SystemExit(
-                    f"{name} does not give torch's batches: no speed ({children[name].why or 'they differ'})"
-                )
+    check_equal(children, REFERENCE, SEEDS)
     console.print(f"equal to {ARMS[REFERENCE]}: every batch of {len(SEEDS)} epochs")
     return children
 
@@ -72,38 +68,78 @@ def measure(children: dict[str, Child], runs: int) -> list[dict[str, Any]]:
     return rows
 
 
+def from_slow_storage(options: Options, bytes_per_s: int, runs: int, console: Console) -> list[dict[str, Any]]:
+    """A row for each arm: images/s of its first epoch, and the median of later ones, in turn."""
+    arms = {"page cache": "fastload", "slow": "fastload", "slow, cached": "fastload-encoded"}
+    children = {arm: Child(name, options) for arm, name in arms.items()}
+    epochs: dict[str, list[dict[str, Any]]] = {arm: [] for arm in arms}
+    with machinery.disk(options.data, bytes_per_s=bytes_per_s) as groups:
+        for arm, child in children.items():
+            for group in groups if arm != "page cache" else ():
+                group.write_text(str(child.pid))
+        for number in range(1 + runs):
+            for arm in ("slow", "slow, cached", "page cache"):
+                if arm == "page cache":
+                    _warm(options.data)
+                else:
+                    machinery.cool(options.data)
+                if arm != "slow" or number < 2:
+                    epochs[arm].append(children[arm].ask("epoch"))
+        hashes = [children[arm].ask(f"digest {SEEDS[0]}")["hashes"] for arm in ("page cache", "slow, cached")]
+        for child in children.values():  # none is in the group when that is to go
+            child.close()
+    if hashes[0] != hashes[1]:
+        raise SystemExit("batches from the cache differ: no speed")
+    rows = []
+    for arm, found in epochs.items():
+        first, *later = [one["images"] / one["seconds"] for one in found]
+        cost = statistics.median(1000 * one["cpu_seconds"] / one["images"] for one in found[1:])
+        where = f"{bytes_per_s / 1e6:g} MB/s" if arm != "page cache" else arm
+        rows.append(
+            {
+                "arm": f"{ARMS[arms[arm]]}, {where}",
+                "first epoch": first,
+                "later epochs": statistics.median(later),
+                "cpu s/1000": cost,
+            }
+        )
+    report.table(
+        console,
+        "images/s from slow storage",
+        rows,
+        ["arm", "first epoch", "later epochs", "cpu s/1000"],
+        bar="later epochs",
+    )
+    return rows
+
+
+def _warm(folder: Path) -> None:
+    """This process reads the files below it, so that they are in the page cache."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.read_bytes()
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--data", type=Path, help="an ImageFolder tree of JPEGs")
-    where.add_argument("--photos", type=Path, help="a flat folder of JPEGs, of which eight copies are made each")
-    parser.add_argument("--workload", choices=["train", "eval"], default="train")
-    parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--runs", type=int, default=5, help="timed epochs of each arm")
-    given = parser.parse_args()
-    source = given.data or given.photos
-    if not source.is_dir():
-        parser.error(f"no folder {source}")
+    parser = command_line.parser(__doc__, runs=5)
+    parser.add_argument("--slow", type=float, metavar="BYTES", help="storage that gives so many bytes a second")
+    given = command_line.given_by(parser)
     console = Console(width=180)
-    data = given.data or photos.copy(source, Path("build") / "photos-copied", COPIES)
+    data = command_line.data_of(given, SLOW_COPIES, "photos-slow") if given.slow else command_line.data_of(given)
+    if given.slow:
+        options = Options(data, given.workload, given.batch_size, given.workers)
+        rows = from_slow_storage(options, int(given.slow), given.runs, console)
+        report.save("ram_cache_slow", {"bytes_per_s": given.slow, "data": data.name, "rows": rows})
+        return 0
     children = start(Options(data, given.workload, given.batch_size, given.workers), console)
     rows = measure(children, given.runs)
     for child in children.values():
         child.close()
-    title = (
-        f"{given.workload}: batch {given.batch_size}, {given.workers} workers or threads, {given.runs} epochs in turn"
-    )
+    title = command_line.title_of(given)
     report.table(
         console, title, rows, ["arm", "images/s", "min", "max", "x torch", "cpu s/1000", "stages us"], bar="images/s"
     )
-    settings = {
-        "workload": given.workload,
-        "batch_size": given.batch_size,
-        "workers": given.workers,
-        "runs": given.runs,
-    }
-    report.save("ram_cache", {**settings, "data": data.name, "rows": rows})
+    report.save("ram_cache", {**command_line.as_figures(given), "data": data.name, "rows": rows})
     return 0
 
 

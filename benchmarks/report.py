@@ -57,7 +57,7 @@ def table(console: Console, title: str, rows: list[dict[str, Any]], columns: lis
 
 
 def markdown(path: Path, first: str, rows: list[dict[str, Any]], columns: list[str]) -> None:
-    """The table as the README has it; ``first`` is the heading of the column of names."""
+    """The rows as a table of Markdown; ``first`` is the heading of the column of names."""
     lines = [f"| {first} | {' | '.join(columns)} |", "|---" * (1 + len(columns)) + "|"]
     lines += [f"| {row['label']} | {' | '.join(_cell(row.get(column)) for column in columns)} |" for row in rows]
     path.parent.mkdir(exist_ok=True)

@@ -7,7 +7,6 @@ from Pillow's.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import os
 import statistics
@@ -17,14 +16,13 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import photos, report
+from benchmarks import command_line, photos, report
 from benchmarks.arms import NAMES, Options
 from benchmarks.ceiling import Ceiling
 from benchmarks.process import Child
 
 REFERENCE = "stock_pil"
 SEED = 11
-COPIES = 8
 RECIPES = {
     "train": "RandomResizedCrop(224), flip, ToTensor, Normalize",
     "eval": "Resize(256), CenterCrop(224), ToTensor, Normalize",
@@ -193,22 +191,12 @@ def sweep(options: Options, runs: int, console: Console) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--data", type=Path, help="an ImageFolder tree of JPEGs")
-    where.add_argument("--photos", type=Path, help="a flat folder of JPEGs, of which eight copies are made each")
-    parser.add_argument("--workload", choices=["train", "eval"], default="train")
-    parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--runs", type=int, default=3, help="timed epochs of each arm")
+    parser = command_line.parser(__doc__, runs=3)
     parser.add_argument("--arms", nargs="+", default=list(NAMES))
     parser.add_argument("--sweep", action="store_true", help="batch sizes and worker counts instead of rivals")
-    given = parser.parse_args()
-    source = given.data or given.photos
-    if not source.is_dir():
-        parser.error(f"no folder {source}")
+    given = command_line.given_by(parser)
     console = Console(width=180)
-    data = given.data or photos.copy(source, Path("build") / "photos-copied", COPIES)
+    data = command_line.data_of(given)
     options = Options(data, given.workload, given.batch_size, given.workers)
     if given.sweep:
         sweep(options, given.runs, console)

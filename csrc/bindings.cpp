@@ -8,7 +8,12 @@ PYBIND11_MODULE(_core, module) {
   using namespace fastload::bindings;
   module.doc() = "The native core of fastload: bytes to pixels to tensors. No torch inside.";
   bind_random(module);
+  bind_streams(module);
+  bind_blur(module);
   bind_transforms(module);
+  bind_timm(module);
+  bind_policies(module);
+  bind_mix(module);
   bind_target(module);
   bind_index(module);
   bind_shards_tar(module);
@@ -16,9 +21,13 @@ PYBIND11_MODULE(_core, module) {
   bind_image(module);
   bind_jpeg(module);
   bind_arrival(module);
+  bind_http(module);
   bind_memory(module);
   bind_cache(module);
+  bind_entries(module);
   bind_batch(module);
   bind_engine(module);
   bind_reader(module);
+  bind_lazy_jpeg(module);
+  bind_versions(module);
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -26,9 +27,15 @@ constexpr int64_t kSignalCheckMs = 100;
 const char* const kStageNames[engine::kStages] = {"read",   "header",   "turn", "draw",
                                                   "decode", "resample", "pack", "fallback"};
 
-py::dict stage_seconds(const engine::StageTimes& times) {
+// `stages`: of the recipe.
+py::dict stage_seconds(const engine::StageTimes& times, const std::vector<std::string>& stages) {
   py::dict seconds;
   for (int i = 0; i < engine::kStages; ++i) seconds[kStageNames[i]] = static_cast<double>(times.ns[i]) * 1e-9;
+  for (size_t i = 1; i < std::min<size_t>(stages.size(), recipe::kMostStages); ++i) {
+    std::string name = stages[i];
+    if (seconds.contains(name)) name += "()";  // a function that is called as a stage is
+    seconds[name.c_str()] = static_cast<double>(times.of_steps[i]) * 1e-9;
+  }
   return seconds;
 }
 
@@ -133,8 +140,8 @@ void bind_batch(py::module_& module) {
           "failures", [](const PyBatch& b) { return failures(b.done().results); },
           "[(slot, code, message)]; read it when done.")
       .def_property_readonly(
-          "generator_after", [](const PyBatch& b) { return b.done().results.generator_after; },
-          "A copy of the order's generator as this batch left it; read it when done.")
+          "generators_after", [](const PyBatch& b) { return b.done().results.generators_after; },
+          "A copy of the order's generators as this batch left them; read it when done.")
       .def_property_readonly(
           "deferred_pixels", [](const PyBatch& b) { return count_pixels(b.with_deferred().results); },
           "Of the images in deferred().")
@@ -160,7 +167,24 @@ void bind_batch(py::module_& module) {
       .def_property_readonly("fallbacks", [](const PyBatch& b) { return b.done().results.fallbacks; })
       .def_property_readonly("cached", [](const PyBatch& b) { return b.done().results.cached; },
                              "Samples that the cache had.")
-      .def_property_readonly("stage_seconds", [](const PyBatch& b) { return stage_seconds(b.done().results.times); });
+      .def_property_readonly(
+          "slowest",
+          [](const PyBatch& b) {
+            const engine::Results& results = b.done().results;
+            return py::make_tuple(results.slowest, static_cast<double>(results.slowest_ns) * 1e-9,
+                                  static_cast<double>(results.times.own()) * 1e-9);
+          },
+          "(slot of the sample that took longest, its seconds, those of all), without waits for other samples' draws.")
+      .def_property_readonly("entries",
+                             [](const PyBatch& b) {
+                               const engine::Results& results = b.done().results;
+                               return py::make_tuple(results.entered, results.noted, results.refused);
+                             },
+                             "Samples decoded by entry points, those of which some were kept, those whose were of no use.")
+      .def_property_readonly("stage_seconds", [](const PyBatch& b) {
+        const engine::Batch& batch = b.done();
+        return stage_seconds(batch.results.times, batch.asked.recipe->stages);
+      });
 }
 
 }  // namespace fastload::bindings

@@ -56,7 +56,8 @@ std::unique_ptr<PyBatch> submit(const std::shared_ptr<engine::Engine>& engine, c
                                 const py::object& out, const std::shared_ptr<engine::DrawOrder>& order, uint64_t seed,
                                 uint32_t epoch, bool stop_at_failure, int64_t max_pixels, const py::object& load,
                                 engine::Defer defer, const std::shared_ptr<cache::Cache>& cache,
-                                const py::object& cache_names, uint32_t cache_variant) {
+                                const py::object& cache_names, uint32_t cache_variant,
+                                const std::shared_ptr<entries::Store>& entries) {
   if (!engine->running()) throw py::value_error("this engine was stopped, or belongs to the parent process");
   if (size[0] < 1 || size[1] < 1) throw py::value_error("size is (height, width), both positive");
   const std::shared_ptr<Held> held = hold(load, out);
@@ -65,6 +66,7 @@ std::unique_ptr<PyBatch> submit(const std::shared_ptr<engine::Engine>& engine, c
   asked.owned = held;
   asked.cache = cache;
   asked.cache_variant = cache_variant;
+  asked.entries = entries;
   if (!cache_names.is_none()) read_cache_names(cache_names.cast<py::list>(), &asked.samples, &held->pointees);
   asked.recipe = recipe;
   asked.order = order;
@@ -110,7 +112,7 @@ void bind_engine(py::module_& module) {
            py::arg("target").none(false), py::arg("size"), py::arg("out"), py::arg("order"), py::arg("seed"),
            py::arg("epoch"), py::arg("stop_at_failure"), py::arg("max_pixels"), py::arg("load"),
            py::arg("leave") = engine::Defer::nothing, py::arg("cache") = py::none(),
-           py::arg("cache_names") = py::none(), py::arg("cache_variant") = 0)
+           py::arg("cache_names") = py::none(), py::arg("cache_variant") = 0, py::arg("entries") = py::none())
       .def(
           "take_back",
           [](Engine& made, const PyBatch& batch, const std::vector<size_t>& slots) {
@@ -134,6 +136,18 @@ void bind_engine(py::module_& module) {
       .def_property_readonly("is_forked_copy", &Engine::is_forked_copy,
                              "Whether the threads belong to a parent process.")
       .def_property_readonly("threads", &Engine::threads)
+      .def(
+          "run_on",
+          [](Engine& made, int threads) {
+            if (threads < 1 || threads > made.threads()) {
+              throw py::value_error("an engine runs on 1 to all of its threads");
+            }
+            unlocked([&] { made.run_on(threads); });
+          },
+          py::arg("threads"),
+          "So many of the threads take up samples from now on; the others rest. Batches stay the same.")
+      .def_property_readonly("running_threads", &Engine::running_threads)
+      .def_property_readonly("samples_made", &Engine::samples_made, "Since the start, whatever came of them.")
       .def_property_readonly("niceness", &Engine::niceness, "By how much the threads give way to others.");
 }
 

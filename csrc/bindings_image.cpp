@@ -1,29 +1,29 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "bindings.h"
+#include "bindings_image.h"
 #include "bindings_names.h"
-#include "engine/pixel_buffer.h"
 #include "engine/target.h"
 #include "image/colour.h"
 #include "image/compact.h"
 #include "image/geometry.h"
 #include "image/pack.h"
+#include "image/recolour.h"
 #include "image/resample.h"
+#include "image/warp.h"
 
 namespace fastload::bindings {
 
 namespace py = pybind11;
 
 namespace {
-
-using Bytes = py::array_t<uint8_t, py::array::c_style | py::array::forcecast>;
 
 struct NamedSimd {
   const char* name;
@@ -32,53 +32,6 @@ struct NamedSimd {
 
 constexpr NamedSimd kVariants[] = {
     {"scalar", image::Simd::scalar}, {"avx2", image::Simd::avx2}, {"avx512", image::Simd::avx512}};
-
-image::Simd simd_named(const std::string& name) {
-  for (const NamedSimd& variant : kVariants) {
-    if (name == variant.name && image::has_simd(variant.simd)) return variant.simd;
-  }
-  throw py::value_error("this machine has no SIMD variant " + name);
-}
-
-// RGB (or four-channel) pixels as the core keeps them.
-class Image {
- public:
-  Image(int32_t width, int32_t height) : pixels_(buffer_.image(width, height)) {}
-
-  explicit Image(const Bytes& array) : Image(width_of(array), static_cast<int32_t>(array.shape(0))) {
-    const py::ssize_t channels = array.shape(2);
-    const uint8_t* from = array.data();
-    for (int32_t y = 0; y < pixels_.height; ++y) {
-      for (int32_t x = 0; x < pixels_.width; ++x, from += channels) {
-        std::memcpy(pixels_.row(y) + 4 * x, from, static_cast<size_t>(channels));
-      }
-    }
-  }
-
-  const Pixels& pixels() const { return pixels_; }
-
-  py::array_t<uint8_t> rgb() const {
-    py::array_t<uint8_t> array({pixels_.height, pixels_.width, 3});
-    uint8_t* to = array.mutable_data();
-    for (int32_t y = 0; y < pixels_.height; ++y) {
-      for (int32_t x = 0; x < pixels_.width; ++x, to += 3) std::memcpy(to, pixels_.row(y) + 4 * x, 3);
-    }
-    return array;
-  }
-
- private:
-  static int32_t width_of(const Bytes& array) {
-    if (array.ndim() != 3 || (array.shape(2) != 3 && array.shape(2) != 4) || array.size() == 0) {
-      throw py::value_error("an image is uint8 [height, width, 3 or 4]");
-    }
-    return static_cast<int32_t>(array.shape(1));
-  }
-
-  engine::PixelBuffer buffer_;
-  Pixels pixels_;
-};
-
-using Region = std::optional<std::array<int32_t, 4>>;
 
 image::Resize make_resize(int32_t in_width, int32_t in_height, int32_t out_width, int32_t out_height,
                           image::Filter filter, const Region& region) {
@@ -125,6 +78,50 @@ py::array_t<uint8_t> pad(const Bytes& array, int32_t left, int32_t top, int32_t 
   return out.rgb();
 }
 
+py::array_t<uint8_t> recolour(const Bytes& array, const image::Recolour& recolour, const Region& region, const std::string& simd) {
+  const Image image(array);
+  const Pixels& all = image.pixels();
+  const Box want = make_resize(all.width, all.height, all.width, all.height, image::Filter::nearest, region).region;
+  const Image out(want.width, want.height);
+  if (recolour.change == image::Change::sharpness) {
+    const Box need = image::sharpening_needs(want, all.width, all.height);
+    const Pixels part = {all.row(need.y) + 4 * need.x, need.width, need.height, all.stride};
+    image::sharpen(recolour.factor, part, want, all.width, all.height, out.pixels(), simd_named(simd));
+    return out.rgb();
+  }
+  image::recolour(recolour, all, want, simd_named(simd));
+  for (int32_t y = 0; y < want.height; ++y) {
+    std::memcpy(out.pixels().row(y), all.row(want.y + y) + 4 * want.x, 4 * static_cast<size_t>(want.width));
+  }
+  return out.rgb();
+}
+
+py::array_t<uint8_t> warp(const Bytes& array, const std::vector<double>& by, image::Filter filter, int32_t out_width,
+                          int32_t out_height, const std::array<uint8_t, 3>& fill, const Region& region, const std::string& simd) {
+  if (by.size() != 6 && by.size() != 8) throw py::value_error("six numbers of an affine map, or eight of a perspective");
+  const Image image(array);
+  const Pixels& all = image.pixels();
+  image::Warp warp;
+  warp.is_perspective = by.size() == 8;
+  warp.filter = filter;
+  std::copy(by.begin(), by.end(), warp.by);
+  std::copy(fill.begin(), fill.end(), warp.fill);
+  warp.in_width = all.width;
+  warp.in_height = all.height;
+  warp.out_width = out_width;
+  warp.out_height = out_height;
+  warp.region = make_resize(all.width, all.height, out_width, out_height, filter, region).region;
+  // Only what the warp says it needs.
+  const Box need = image::needed_input(warp);
+  const Image part(need.width, need.height);
+  for (int32_t y = 0; y < need.height; ++y) {
+    std::memcpy(part.pixels().row(y), all.row(need.y + y) + 4 * need.x, 4 * static_cast<size_t>(need.width));
+  }
+  const Image out(warp.region.width, warp.region.height);
+  image::warp(warp, part.pixels(), out.pixels(), simd_named(simd));
+  return out.rgb();
+}
+
 py::array_t<uint8_t> flip(const Bytes& array, bool horizontal, bool vertical) {
   const Image image(array);
   if (horizontal) image::flip_horizontal(image.pixels());
@@ -133,6 +130,13 @@ py::array_t<uint8_t> flip(const Bytes& array, bool horizontal, bool vertical) {
 }
 
 }  // namespace
+
+image::Simd simd_named(const std::string& name) {
+  for (const NamedSimd& variant : kVariants) {
+    if (name == variant.name && image::has_simd(variant.simd)) return variant.simd;
+  }
+  throw py::value_error("this machine has no SIMD variant " + name);
+}
 
 void bind_image(py::module_& module) {
   module.def("simd_variants", [] {
@@ -181,6 +185,11 @@ void bind_image(py::module_& module) {
         return image.rgb();
       },
       py::arg("image"));
+  module.def("recolour", &recolour, py::arg("image"), py::arg("recolour"), py::arg("region") = py::none(), py::arg("simd") = "scalar",
+             "The region of the image with its colours changed.");
+  module.def("warp", &warp, py::arg("image"), py::arg("by"), py::arg("filter"), py::arg("out_width"), py::arg("out_height"),
+             py::arg("fill") = std::array<uint8_t, 3>{0, 0, 0}, py::arg("region") = py::none(), py::arg("simd") = "scalar",
+             "Pillow's Image.transform: affine by six numbers, a perspective by eight.");
   module.def(
       "cmyk_to_rgb",
       [](const Bytes& array) {

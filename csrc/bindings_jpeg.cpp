@@ -1,6 +1,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -76,18 +77,12 @@ Box box_of(const Window& window, const jpeg::Header& header) {
   return box;
 }
 
-py::array_t<uint8_t> decode(const py::bytes& data, const Window& window, int64_t max_pixels,
-                            const std::optional<std::string>& entropy) {
-  jpeg::Session& session = session_of_thread();
-  session.use(entropy_of(entropy));
-  jpeg::Header header;
-  require_ok(session.open(span_of(data), max_pixels, &header));
-  const Box box = box_of(window, header);
-  const size_t room = session.required_bytes(box);
+py::array_t<uint8_t> pixels_of(jpeg::Session* session, const Box& box) {
+  const size_t room = session->required_bytes(box);
   std::vector<uint8_t> bytes(room + kPixelSlack, kCanary);
   Pixels pixels;
   pixels.data = bytes.data();
-  require_ok(session.decode(box, &pixels));
+  require_ok(session->decode(box, &pixels));
   for (size_t i = room; i < bytes.size(); ++i) {
     if (bytes[i] != kCanary) throw std::runtime_error("decode() wrote behind required_bytes()");
   }
@@ -100,14 +95,27 @@ py::array_t<uint8_t> decode(const py::bytes& data, const Window& window, int64_t
   return rgb;
 }
 
+py::array_t<uint8_t> decode(const py::bytes& data, const Window& window, int64_t max_pixels,
+                            const std::optional<std::string>& entropy) {
+  jpeg::Session& session = session_of_thread();
+  session.use(entropy_of(entropy));
+  jpeg::Header header;
+  require_ok(session.open(span_of(data), max_pixels, &header));
+  return pixels_of(&session, box_of(window, header));
+}
+
 // (int16 numbers, [(x, y, columns, rows, width, height) of each plane]), or None where there are none to be had.
-py::object coefficients(const py::bytes& data, const Window& window) {
+// With a record they are read by its entry points.
+py::object coefficients(const py::bytes& data, const Window& window, const std::optional<py::bytes>& record) {
   jpeg::Session& session = session_of_thread();
   session.use(jpeg::best_entropy());
   jpeg::Header header;
-  require_ok(session.open(span_of(data), 0, &header));
+  jpeg::EntryRecord entries;
+  if (record && !entries.parse(span_of(*record))) throw py::value_error("no record of entry points");
+  require_ok(record ? session.open(entries, 0, &header) : session.open(span_of(data), 0, &header));
   if (!session.has_coefficients()) return py::none();
   const jpeg::Coefficients wanted = session.coefficients(box_of(window, header));
+  if (record) session.give(span_of(data), 0);
   constexpr int16_t kUntouched = 0x5A5A;
   std::vector<int16_t> numbers(wanted.size() + 1, kUntouched);
   require_ok(session.read_coefficients(wanted, numbers.data()));
@@ -118,6 +126,51 @@ py::object coefficients(const py::bytes& data, const Window& window) {
     planes.append(py::make_tuple(plane.x, plane.y, plane.columns, plane.rows, plane.width, plane.height));
   }
   return py::make_tuple(py::array_t<int16_t>(static_cast<py::ssize_t>(wanted.size()), numbers.data()), planes);
+}
+
+// The record of a JPEG's entry points, or None where there can be none.
+py::object entries_of(const py::bytes& data, int every, const std::optional<std::string>& entropy) {
+  jpeg::Session& session = session_of_thread();
+  session.use(entropy_of(entropy));
+  jpeg::Header header;
+  require_ok(session.open(span_of(data), 0, &header));
+  std::vector<uint8_t> record;
+  if (!session.read_codes(every).ok() || !session.take_record({}, &record)) return py::none();
+  return py::bytes(reinterpret_cast<const char*>(record.data()), record.size());
+}
+
+// The pixels of a window by a record, of no more bytes of the image than these take.
+std::tuple<py::array_t<uint8_t>, size_t> decode_entered(const py::bytes& data, const py::bytes& record, const Window& window,
+                                                        const std::optional<std::string>& entropy) {
+  jpeg::Session& session = session_of_thread();
+  session.use(entropy_of(entropy));
+  jpeg::EntryRecord entries;
+  if (!entries.parse(span_of(record))) throw py::value_error("no record of entry points");
+  jpeg::Header header;
+  require_ok(session.open(entries, 0, &header));
+  const Box box = box_of(window, header);
+  const jpeg::Piece piece = session.codes(box);
+  const ByteSpan all = span_of(data);
+  const size_t at = std::min(piece.at, all.size), size = std::min(piece.size, all.size - at);
+  const std::vector<uint8_t> codes(all.data + at, all.data + at + size);
+  session.give({codes.data(), codes.size()}, piece.at);
+  return {pixels_of(&session, box), size};
+}
+
+// (width, height, K, MCUs a row, rows of MCUs, scan's offset, its bytes, the bit behind the last, [(bit, DC a component)])
+py::object entry_points(const py::bytes& record) {
+  jpeg::EntryRecord entries;
+  if (!entries.parse(span_of(record))) throw py::value_error("no record of entry points");
+  const jpeg::ScanLayout& layout = entries.layout();
+  py::list points;
+  for (int row = 0; row < layout.mcu_rows; ++row) {
+    for (int number = 0; number < layout.per_row(); ++number) {
+      const jpeg::EntryPoint point = entries.point(row, number);
+      points.append(py::make_tuple(point.bit, std::vector<int>(point.dc, point.dc + layout.components)));
+    }
+  }
+  return py::make_tuple(layout.width, layout.height, layout.every, layout.mcus_per_row, layout.mcu_rows, layout.scan_at,
+                        layout.scan_bytes, entries.bit(layout.mcu_rows - 1, layout.per_row()), points);
 }
 
 // (bytes, whether it was sequential before), or None where there is none to be had.
@@ -149,10 +202,16 @@ void bind_jpeg(py::module_& module) {
   module.def("jpeg_decode", &decode, py::arg("data"), py::arg("window") = py::none(), py::arg("max_pixels") = 0,
              py::arg("entropy") = py::none(),
              "uint8 [height, width, 3] of a JPEG in memory, or of a window (x, y, width, height) of it.");
+  module.def("jpeg_entries", &entries_of, py::arg("data"), py::arg("every"), py::arg("entropy") = py::none(),
+             "The record of entry points before every K-th MCU (0: one a row) of a JPEG, or None.");
+  module.def("jpeg_decode_entered", &decode_entered, py::arg("data"), py::arg("record"), py::arg("window") = py::none(),
+             py::arg("entropy") = py::none(), "(what jpeg_decode gives, how many of the bytes were looked at).");
+  module.def("jpeg_entry_points", &entry_points, py::arg("record"),
+             "(width, height, K, MCUs a row, rows of MCUs, scan's offset and bytes, its last bit, [(bit, DC values)]).");
   module.def("jpeg_sequential", &sequential, py::arg("data"), py::arg("max_pixels"),
              "(bytes, whether it was so before): a JPEG of the same coefficients in one scan, or None.");
   module.def("jpeg_coefficients", &coefficients, py::arg("data"), py::arg("window") = py::none(),
-             "(numbers, planes): the coefficients that a window (x, y, width, height) of a JPEG depends on, or None.");
+             py::arg("record") = py::none(), "(numbers, planes): the coefficients that a window (x, y, width, height) of a JPEG depends on, or None.");
 }
 
 }  // namespace fastload::bindings

@@ -1,11 +1,8 @@
 #include <pybind11/stl.h>
 
-#include <memory>
 #include <vector>
 
 #include "bindings.h"
-#include "bindings_lock.h"
-#include "engine/draw_order.h"
 #include "random/generator.h"
 
 namespace fastload::bindings {
@@ -50,14 +47,6 @@ void bind_random(py::module_& module) {
         return words;
       },
       py::arg("seed"), py::arg("epoch"), py::arg("index"), py::arg("count"));
-
-  py::class_<engine::DrawOrder, std::shared_ptr<engine::DrawOrder>>(
-      module, "DrawOrder", "The generator of one emulated worker, drawn from in the order of samples.")
-      .def(py::init<const random::Mt19937&>(), py::arg("generator"))
-      .def(
-          "generator",
-          [](const engine::DrawOrder& order) { return unlocked([&] { return order.generator_between_turns(); }); },
-          "A copy of the generator as it is between two samples.");
 }
 
 }  // namespace fastload::bindings

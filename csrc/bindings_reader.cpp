@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "bindings_names.h"
 #include "bindings_source.h"
 #include "engine/lanes.h"
+#include "random/streams.h"
 
 namespace fastload::bindings {
 
@@ -41,13 +43,14 @@ class OpenSample {
 
   // False: the native path cannot make it.
   bool open(const py::object& object, int64_t max_pixels, std::shared_ptr<const cache::Cache> cache, std::string name,
-            uint32_t variant) {
+            uint32_t variant, std::shared_ptr<const entries::Store> entries) {
     source_ = read_source(object, &pointees_);
     await(source_);
     cache_ = std::move(cache);
+    entries_ = std::move(entries);
     pointees_.names = std::move(name);
     const cache::Lookup lookup = {cache_.get(), pointees_.names, variant};
-    return unlocked([&] { return lane_->open(source_, max_pixels, lookup).ok(); }) || load();
+    return unlocked([&] { return lane_->open(source_, max_pixels, lookup, entries_.get()).ok(); }) || load();
   }
 
   // False: a transform refuses it.
@@ -75,6 +78,10 @@ class OpenSample {
   }
 
   bool was_cached() const { return lane_->was_cached(); }
+  std::tuple<bool, bool, bool> use_of_entries() const {
+    const entries::SampleEntries& of = lane_->sample_entries();
+    return {of.is_used(), of.is_made(), of.is_refused()};
+  }
 
  private:
   // False: there is no other decoder, or it gave no image.
@@ -107,6 +114,7 @@ class OpenSample {
   Pointees pointees_;  // what the two below point into
   io::Source source_;
   std::shared_ptr<const cache::Cache> cache_;
+  std::shared_ptr<const entries::Store> entries_;
   State state_ = State::open;
 };
 
@@ -116,13 +124,13 @@ void bind_reader(py::module_& module) {
   py::class_<OpenSample>(module, "OpenSample", "A sample that a Reader has opened: drawn once, then read once.")
       .def(
           "draw",
-          [](OpenSample& sample, const std::shared_ptr<recipe::Recipe>& recipe, random::Mt19937& generator) {
-            random::Mt19937 own = generator;  // others may draw from it meanwhile
+          [](OpenSample& sample, const std::shared_ptr<recipe::Recipe>& recipe, random::Streams& generators) {
+            random::Streams own = generators;  // others may draw from them meanwhile
             const bool drawn = sample.draw(*recipe, own);
-            generator = own;
+            generators = own;
             return drawn;
           },
-          py::arg("recipe").none(false), py::arg("generator"), "False: a transform refuses it.")
+          py::arg("recipe").none(false), py::arg("generators"), "False: a transform refuses it.")
       .def(
           "draw_indexed",
           [](OpenSample& sample, const std::shared_ptr<recipe::Recipe>& recipe, uint64_t seed, uint32_t epoch,
@@ -136,7 +144,9 @@ void bind_reader(py::module_& module) {
           [](OpenSample& sample, const std::shared_ptr<engine::Target>& target) { return sample.read(*target); },
           py::arg("target").none(false),
           "As an array of the target's element and layout; None: it cannot be made natively.")
-      .def_property_readonly("was_cached", &OpenSample::was_cached);
+      .def_property_readonly("was_cached", &OpenSample::was_cached)
+      .def_property_readonly("entries", &OpenSample::use_of_entries,
+                             "Whether it is decoded by entry points, whether some were kept, whether they were of no use.");
   py::class_<engine::Lanes, std::shared_ptr<engine::Lanes>>(module, "Reader",
                                                             "One sample at a time on the calling thread, whichever.")
       .def(py::init([] { return std::make_shared<engine::Lanes>(image::best_simd()); }))
@@ -144,14 +154,14 @@ void bind_reader(py::module_& module) {
           "open",
           [](const std::shared_ptr<engine::Lanes>& lanes, const py::object& source, int64_t max_pixels,
              const std::shared_ptr<cache::Cache>& cache, const std::optional<std::string>& cache_name,
-             uint32_t cache_variant, py::object load) {
+             uint32_t cache_variant, py::object load, const std::shared_ptr<entries::Store>& entries) {
             auto sample = std::make_unique<OpenSample>(lanes, std::move(load));
-            if (!sample->open(source, max_pixels, cache, cache_name.value_or(""), cache_variant)) sample.reset();
+            if (!sample->open(source, max_pixels, cache, cache_name.value_or(""), cache_variant, entries)) sample.reset();
             return sample;
           },
           py::arg("source"), py::arg("max_pixels"), py::kw_only(), py::arg("cache") = py::none(),
           py::arg("cache_name") = py::none(), py::arg("cache_variant") = 0, py::arg("load") = py::none(),
-          "None: it cannot be made natively, and there is no load(encoded) that gives its pixels.");
+          py::arg("entries") = py::none(), "None: it cannot be made natively, and there is no load(encoded) that gives its pixels.");
 }
 
 }  // namespace fastload::bindings

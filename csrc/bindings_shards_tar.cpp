@@ -50,6 +50,8 @@ py::dict as_dict(const shards::TarScan& scan) {
   out["returned"] = scan.returned;
   out["unnamed"] = scan.unnamed;
   out["not_files"] = scan.not_files;
+  out["links"] = scan.links;
+  out["first_links"] = py::bytes(scan.first_link);
   out["end"] = name_of(scan.end);
   out["position"] = scan.position;
   out["reason"] = py::bytes(scan.reason);

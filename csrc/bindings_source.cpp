@@ -20,6 +20,13 @@ void append_path(const py::handle& path, std::string* paths) {
   paths->push_back('\0');
 }
 
+io::FileState state_of(const py::handle& object) {
+  const auto state = py::reinterpret_borrow<py::tuple>(object);
+  if (!py::isinstance<py::tuple>(object) || state.size() != 3)
+    throw py::value_error("a file's state is (size, time in ns, inode)");
+  return {state[0].cast<int64_t>(), state[1].cast<int64_t>(), state[2].cast<uint64_t>()};
+}
+
 // All but the path itself: `paths` may still move.
 io::Source append_source(const py::handle& object, Pointees* pointees) {
   io::Source source;
@@ -27,12 +34,14 @@ io::Source append_source(const py::handle& object, Pointees* pointees) {
     append_path(object, &pointees->paths);
   } else if (py::isinstance<py::tuple>(object)) {
     const auto range = py::reinterpret_borrow<py::tuple>(object);
-    if (range.size() != 3 && range.size() != 4) throw py::value_error("a range is (path, offset, length[, crc32c])");
+    if (range.size() < 3 || range.size() > 5)
+      throw py::value_error("a range is (path, offset, length[, crc32c[, state]])");
     append_path(range[0], &pointees->paths);
     source.kind = io::SourceKind::range;
     source.offset = range[1].cast<int64_t>();
     source.length = range[2].cast<int64_t>();
-    if (range.size() == 4) source.crc32c = range[3].cast<uint32_t>();
+    if (range.size() >= 4) source.crc32c = range[3].cast<int64_t>();
+    if (range.size() == 5) source.state = state_of(range[4]);
   } else if (py::isinstance<PyArrival>(object)) {
     source.kind = io::SourceKind::arrival;
     source.arrival = &object.cast<PyArrival&>().arrival;

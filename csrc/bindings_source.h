@@ -19,8 +19,8 @@ struct Pointees {
   pybind11::list memory;  // arrivals, and views of buffers: as long as one lives, its owner cannot move the bytes
 };
 
-// str | (str, offset, length[, crc32c]) | Arrival | bytes-like. ValueError for anything else that has the shape of one of these, or
-// holds a null byte.
+// str | (str, offset, length[, crc32c or -1[, (size, time in ns, inode or 0)]]) | Arrival | bytes-like. ValueError for anything else that
+// has the shape of one of these, or holds a null byte.
 io::Source read_source(const pybind11::handle& object, Pointees* pointees);
 
 // The same of each, with its index.

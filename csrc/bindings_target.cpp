@@ -1,10 +1,16 @@
 #include <pybind11/stl.h>
 
+#include <cstring>
 #include <memory>
+#include <stdexcept>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "bindings.h"
+#include "bindings_lock.h"
+#include "bindings_noise.h"
 #include "engine/target.h"
 
 namespace fastload::bindings {
@@ -25,9 +31,25 @@ constexpr NamedElement kElements[] = {
     {"float64", image::Element::float64, 8},
 };
 
+engine::NoiseFn noise_of(std::vector<std::string> dtypes, size_t element_bytes) {
+  return [dtypes = std::move(dtypes), element_bytes](const random::Mt19937& generator, size_t count, uint8_t* out) {
+    locked([&] {
+      try {
+        const py::tuple drawn = torch_noise(generator, count, dtypes);
+        const auto bytes = drawn[0].cast<std::string_view>();
+        if (bytes.size() != count * element_bytes) throw std::runtime_error("noise of another dtype");
+        std::memcpy(out, bytes.data(), bytes.size());
+      } catch (const py::error_already_set& error) {
+        throw std::runtime_error(error.what());
+      }
+    });
+  };
+}
+
 std::shared_ptr<engine::Target> make_target(const py::buffer& table, const std::string& element,
                                             const std::string& layout, const std::vector<float>& mean,
-                                            const std::vector<float>& std_) {
+                                            const std::vector<float>& std_, const std::string& erased,
+                                            std::vector<std::string> noise) {
   auto target = std::make_shared<engine::Target>();
   const NamedElement* named = nullptr;
   for (const NamedElement& candidate : kElements) {
@@ -55,6 +77,8 @@ std::shared_ptr<engine::Target> make_target(const py::buffer& table, const std::
     image::find_arithmetic(&target->values, normalise ? mean.data() : nullptr, normalise ? std_.data() : nullptr,
                            normalise);
   }
+  target->erased.assign(erased.begin(), erased.end());
+  if (!noise.empty()) target->noise = noise_of(std::move(noise), named->bytes);
   return target;
 }
 
@@ -64,7 +88,8 @@ void bind_target(py::module_& module) {
   py::class_<engine::Target, std::shared_ptr<engine::Target>>(module, "Target",
                                                               "What a byte of each channel becomes, and where.")
       .def(py::init(&make_target), py::arg("table"), py::kw_only(), py::arg("element"), py::arg("layout"),
-           py::arg("mean") = std::vector<float>{}, py::arg("std") = std::vector<float>{})
+           py::arg("mean") = std::vector<float>{}, py::arg("std") = std::vector<float>{}, py::arg("erased") = py::bytes(),
+           py::arg("noise") = std::vector<std::string>{})
       .def_property_readonly("arithmetic", [](const engine::Target& t) { return t.values.use_arithmetic; })
       .def_property_readonly("channels", [](const engine::Target& t) { return t.values.channels; });
 }

@@ -16,12 +16,15 @@ PAGE = ROOT / "docs" / "architecture.md"
 
 # From the ground up: a wing imports only from those before it. The one without a name is the public face, in `fastload` itself.
 WINGS = (
+    "machine",
     "reports",
     "transforms",
     "engine",
+    "images",
     "remote",
     "shards",
     "datasets",
+    "entries",
     "resume",
     "batches",
     "gpu",
@@ -31,7 +34,20 @@ WINGS = (
     "commands",
 )
 # The same for the core; the words that all rooms share lie in csrc itself, under all of them, and the bindings on top.
-FLOORS = ("words", "io", "shards", "index", "random", "image", "recipe", "jpeg", "cache", "engine", "bindings")
+FLOORS = (
+    "words",
+    "io",
+    "shards",
+    "index",
+    "random",
+    "image",
+    "recipe",
+    "jpeg",
+    "cache",
+    "entries",
+    "engine",
+    "bindings",
+)
 
 Graph = dict[str, set[str]]
 

@@ -9,10 +9,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from fastload.batches import require_native
     from fastload.datasets import LMDB, ImageFiles, ImageFolder, Parquet, TFRecord, WebDataset, from_hf
     from fastload.gpu import GpuDecode
+    from fastload.images import Views, native, open
     from fastload.installation import install, uninstall
-    from fastload.loader import DataLoader, require_native
+    from fastload.loader import DataLoader
     from fastload.reports import (
         DecodeError,
         FastloadError,
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     )
     from fastload.shards import write_lmdb, write_parquet, write_tar, write_tfrecord
     from fastload.stateful import StatefulDataLoader
+
+    profile: Any  # of a wing above this one
 
 # Where each name lives. A name is imported when it is first asked for, so that `fastload run` starts a script without torch.
 _HOMES = {
@@ -44,11 +48,14 @@ _HOMES = {
     "TFRecord": "datasets",
     "TooManyErrors": "reports",
     "TransformError": "reports",
+    "Views": "images",
     "WebDataset": "datasets",
     "from_hf": "datasets",
     "install": "installation",
+    "native": "images",
+    "open": "images",
     "profile": "diagnosis",
-    "require_native": "loader",
+    "require_native": "batches",
     "uninstall": "installation",
     "write_lmdb": "shards",
     "write_parquet": "shards",
@@ -73,10 +80,13 @@ __all__ = [
     "TFRecord",
     "TooManyErrors",
     "TransformError",
+    "Views",
     "WebDataset",
     "__version__",
     "from_hf",
     "install",
+    "native",
+    "open",
     "profile",
     "require_native",
     "uninstall",
@@ -87,13 +97,15 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> "Any":
-    if name not in _HOMES:
-        raise AttributeError(f"module 'fastload' has no attribute {name!r}")
-    import importlib
+if not TYPE_CHECKING:  # a name that is not there is one that a type checker names
 
-    value = globals()[name] = getattr(importlib.import_module(f"fastload.{_HOMES[name]}"), name)
-    return value
+    def __getattr__(name):
+        if name not in _HOMES:
+            raise AttributeError(f"module 'fastload' has no attribute {name!r}")
+        import importlib
+
+        value = globals()[name] = getattr(importlib.import_module(f"fastload.{_HOMES[name]}"), name)
+        return value
 
 
 def __dir__() -> list[str]:

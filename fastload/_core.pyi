@@ -1,6 +1,8 @@
 """Types of the native core, in the order of csrc/bindings.cpp. tests/test_core_stub.py holds them to the built module."""
 
 from collections.abc import Callable, Sequence
+from os import PathLike
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -8,9 +10,13 @@ import numpy.typing as npt
 from typing_extensions import Buffer
 
 _Memory = Buffer | npt.NDArray[Any]  # NumPy's arrays are Buffers from Python 3.12 on
-# What a sample's bytes are read from: a path, a range of a file (path, offset, length[, crc32c]), or memory.
-_Source = str | tuple[str, int, int] | tuple[str, int, int, int] | _Memory
+# What a sample's bytes are read from: a path, a range of a file (path, offset, length[, crc32c or -1[, (size, time in
+# ns, inode or 0) of the file]]), or memory.
+_Source = (
+    str | tuple[str, int, int] | tuple[str, int, int, int] | tuple[str, int, int, int, tuple[int, int, int]] | _Memory
+)
 _Box = tuple[int, int, int, int]  # x, y, width, height
+_Path = PathLike[Any] | str | bytes
 
 # Random numbers
 
@@ -23,9 +29,30 @@ class Mt19937:
 
 def philox_words(seed: int, epoch: int, index: int, count: int) -> list[int]: ...
 
+class Streams:
+    # python: as random.getstate() has it; numpy: as numpy.random.get_state(legacy=False)
+    def __init__(self, torch: Mt19937, *, python: Any = None, numpy: Any = None) -> None: ...
+    @property
+    def torch(self) -> Mt19937: ...
+    @property
+    def python(self) -> Any: ...
+    @property
+    def numpy(self) -> Any: ...
+    def python_random(self) -> float: ...
+    def python_uniform(self, a: float, b: float) -> float: ...
+    def python_randrange(self, n: int) -> int: ...
+    def python_gauss(self, mu: float, sigma: float) -> float: ...
+    def python_choices(self, cumulated: Sequence[float]) -> int: ...
+    def python_shuffled(self, count: int) -> list[int]: ...
+    def numpy_random_sample(self) -> float: ...
+    def numpy_randint(self, n: int) -> int: ...
+    def numpy_choice(self, p: Sequence[float], count: int) -> list[int]: ...
+    def numpy_dirichlet(self, count: int) -> list[float]: ...
+    def numpy_beta(self) -> float: ...
+
 class DrawOrder:
-    def __init__(self, generator: Mt19937) -> None: ...
-    def generator(self) -> Mt19937: ...
+    def __init__(self, generators: Streams) -> None: ...
+    def generators(self) -> Streams: ...
 
 # Transforms
 
@@ -50,6 +77,44 @@ class Kind(_Enum):
     grayscale: ClassVar[Kind]
     random_grayscale: ClassVar[Kind]
     pad: ClassVar[Kind]
+    random_recolour: ClassVar[Kind]
+    color_jitter: ClassVar[Kind]
+    photometric_distort: ClassVar[Kind]
+    permute_channels: ClassVar[Kind]
+    random_rotation: ClassVar[Kind]
+    random_affine: ClassVar[Kind]
+    random_perspective: ClassVar[Kind]
+    random_zoom_out: ClassVar[Kind]
+    scale_jitter: ClassVar[Kind]
+    random_shortest_size: ClassVar[Kind]
+    random_resize: ClassVar[Kind]
+    gaussian_blur: ClassVar[Kind]
+    pillow_blur: ClassVar[Kind]
+    recolour: ClassVar[Kind]
+    random_erasing: ClassVar[Kind]
+    policy: ClassVar[Kind]
+    aug_mix: ClassVar[Kind]
+    random_apply: ClassVar[Kind]
+    random_order: ClassVar[Kind]
+    random_choice: ClassVar[Kind]
+    timm_crop_and_resize: ClassVar[Kind]
+    timm_resize_keep_ratio: ClassVar[Kind]
+    timm_crop_or_pad: ClassVar[Kind]
+    timm_augment: ClassVar[Kind]
+    group: ClassVar[Kind]
+
+class Change(_Enum):
+    brightness: ClassVar[Change]
+    contrast: ClassVar[Change]
+    saturation: ClassVar[Change]
+    hue: ClassVar[Change]
+    sharpness: ClassVar[Change]
+    autocontrast: ClassVar[Change]
+    equalize: ClassVar[Change]
+    solarize: ClassVar[Change]
+    posterize: ClassVar[Change]
+    brighten_dark: ClassVar[Change]
+    channels: ClassVar[Change]
 
 class Filter(_Enum):
     nearest: ClassVar[Filter]
@@ -70,6 +135,27 @@ class VerticalFirst(_Enum):
     very_tall: ClassVar[VerticalFirst]
     much_shorter: ClassVar[VerticalFirst]
 
+def vertical_first_of(major: int, minor: int) -> VerticalFirst: ...
+
+class Recolour:
+    # level: of hue 0 to 255, of solarize the first inverted value, of posterize the bits that stay; order: of channels
+    def __init__(self, change: Change, *, factor: float = 1.0, level: int = 0, order: Sequence[int] = ...) -> None: ...
+    @property
+    def change(self) -> Change: ...
+
+class GaussianBlur:
+    def __init__(
+        self,
+        size: Sequence[int],
+        *,
+        sigma: float = 1.0,
+        v2: bool = False,
+        is_gray: bool = False,
+        in_order: bool = False,
+    ) -> None: ...
+    @property
+    def in_order(self) -> bool: ...
+
 class Transform:
     v2: bool
     height: int
@@ -77,33 +163,207 @@ class Transform:
     max_size: int
     filter: Filter
     p: float
+    p_inclusive: bool
+    is_gray: bool
+    is_noise: bool
+    policy: Policy | None
+    aug_mix: AugMix | None
+    count: int
+    weights: Sequence[float]
+    longest: float
+    by_area: bool
+    aspect_p: float
+    filters: list[Filter]
+    draws_filter: bool
+    draws_python: bool
+    draws_numpy: bool
+    stage: int
+    def set_log_ratio_in_double(self, log_ratio: Sequence[float]) -> None: ...
+    def set_augments(self, policy: AugmentPolicy) -> None: ...
+    recolour: Recolour
+    blur: GaussianBlur
     padded: bool
     pad_if_needed: bool
     pad_mode: PadMode
+    sizes: list[float]
+    expand: bool
+    distortion: float
     def __init__(self, kind: Kind) -> None: ...
     @property
     def kind(self) -> Kind: ...
+    def set_center(self, xy: Sequence[float]) -> None: ...
+    def set_shares(self, xy: Sequence[float]) -> None: ...
     def set_scale(self, scale: Sequence[float]) -> None: ...
     def set_ratio(self, ratio: Sequence[float]) -> None: ...
     def set_log_ratio(self, low: float, high: float) -> None: ...
     def set_padding(self, ltrb: Sequence[int]) -> None: ...
     def set_fill(self, rgb: Sequence[int]) -> None: ...
+    def set_range(self, which: int, least: float, most: float) -> None: ...
+
+class AugmentKind(_Enum):
+    autocontrast: ClassVar[AugmentKind]
+    equalize: ClassVar[AugmentKind]
+    invert: ClassVar[AugmentKind]
+    posterize: ClassVar[AugmentKind]
+    solarize: ClassVar[AugmentKind]
+    solarize_add: ClassVar[AugmentKind]
+    color: ClassVar[AugmentKind]
+    contrast: ClassVar[AugmentKind]
+    brightness: ClassVar[AugmentKind]
+    sharpness: ClassVar[AugmentKind]
+    desaturate: ClassVar[AugmentKind]
+    gaussian_blur: ClassVar[AugmentKind]
+    gaussian_blur_rand: ClassVar[AugmentKind]
+    rotate: ClassVar[AugmentKind]
+    shear_x: ClassVar[AugmentKind]
+    shear_y: ClassVar[AugmentKind]
+    translate_x: ClassVar[AugmentKind]
+    translate_y: ClassVar[AugmentKind]
+    translate_x_rel: ClassVar[AugmentKind]
+    translate_y_rel: ClassVar[AugmentKind]
+
+class Augment:
+    def __init__(self, kind: AugmentKind) -> None: ...
+    @property
+    def kind(self) -> AugmentKind: ...
+    is_increasing: bool
+    is_original: bool
+    p: float
+    magnitude: float
+    std: float
+    most_magnitude: float
+    reach: float
+    least_bits: int
+    least: float
+    most: float
+    def set_filters(self, filters: Sequence[Filter], draws: bool) -> None: ...
+    def set_fill(self, rgb: Sequence[int]) -> None: ...
+
+class AugmentPolicy:
+    def __init__(
+        self,
+        choices: Sequence[Sequence[Augment]],
+        *,
+        layers: int = 1,
+        p: Sequence[float] = ...,
+        is_auto: bool = False,
+    ) -> None: ...
 
 class Recipe:
     def __init__(
-        self, transforms: Sequence[Transform], *, fused_uniform: bool, vertical_first: VerticalFirst
+        self,
+        transforms: Sequence[Transform],
+        *,
+        fused_uniform: bool,
+        vertical_first: VerticalFirst,
+        stages: Sequence[str] = ...,
     ) -> None: ...
     @property
     def draws(self) -> bool: ...
+    @property
+    def draws_python(self) -> bool: ...
+    @property
+    def draws_numpy(self) -> bool: ...
     # (window, width, height, flip_horizontal, flip_vertical)
-    def draw(self, generator: Mt19937, width: int, height: int) -> tuple[_Box, int, int, bool, bool]: ...
+    def draw(self, generators: Streams, width: int, height: int) -> tuple[_Box, int, int, bool, bool]: ...
+
+# Policies
+
+class Effect:
+    @staticmethod
+    def nothing() -> Effect: ...
+    @staticmethod
+    def recolour(recolour: Recolour) -> Effect: ...
+    @staticmethod
+    def shear(x: float, y: float) -> Effect: ...  # degrees, about the first pixel's corner
+    @staticmethod
+    def translate(x: float, y: float) -> Effect: ...
+    @staticmethod
+    def rotate(angle: float) -> Effect: ...  # degrees
+    # by int(torch.linspace(0, times * side / divisor, bins)[bin]) pixels
+    @staticmethod
+    def spread(
+        *, is_vertical: bool, is_negative: bool, times: float, divisor: float, bins: int, bin: int
+    ) -> Effect: ...
+
+class Operation:
+    # effects: of each magnitude, and behind it of the negative one; magnitudes: how many one is drawn of, 0: none is drawn
+    def __init__(self, effects: Sequence[Effect], *, is_signed: bool, magnitudes: int, p: float = 1.0) -> None: ...
+
+class Policy:
+    # choices: operations, one after the other; is_auto: each with its probability
+    def __init__(
+        self,
+        choices: Sequence[Sequence[Operation]],
+        *,
+        v2: bool,
+        is_auto: bool,
+        count: int,
+        filter: Filter,
+        fill: Sequence[int],
+    ) -> None: ...
+
+# AugMix
+
+class TensorOp:
+    @staticmethod
+    def table(table: Sequence[int]) -> TensorOp: ...
+    @staticmethod
+    def autocontrast() -> TensorOp: ...
+    @staticmethod
+    def equalize() -> TensorOp: ...
+    @staticmethod
+    def saturation(ratio: float, rest: float) -> TensorOp: ...
+    @staticmethod
+    def contrast(ratio: float, rest: float) -> TensorOp: ...
+    @staticmethod
+    def sharpness(ratio: float, rest: float) -> TensorOp: ...
+    @staticmethod
+    def warp(by: Sequence[float]) -> TensorOp: ...
+
+class MixOperation:
+    def __init__(self, effects: Sequence[TensorOp], *, is_signed: bool, magnitudes: int) -> None: ...
+
+class AugMix:
+    def __init__(
+        self,
+        operations: Sequence[MixOperation],
+        *,
+        size: tuple[int, int],  # height and width
+        is_gray: bool,
+        is_fused: bool,
+        is_nearest: bool,
+        alpha: float,
+        chains: int,
+        depth: int,
+    ) -> None: ...
+
+def tensor_op(
+    image: npt.NDArray[Any],
+    operation: TensorOp,
+    *,
+    is_gray: bool = False,
+    is_fused: bool = False,
+    is_nearest: bool = False,
+    is_scalar: bool = False,
+) -> npt.NDArray[Any]: ...
 
 # Target
 
 class Target:
     # element: uint8, float32, float16, bfloat16 or float64; layout: chw or hwc
     def __init__(
-        self, table: _Memory, *, element: str, layout: str, mean: Sequence[float] = ..., std: Sequence[float] = ...
+        self,
+        table: _Memory,
+        *,
+        element: str,
+        layout: str,
+        mean: Sequence[float] = ...,
+        std: Sequence[float] = ...,
+        erased: bytes = ...,  # an element a channel for each RandomErasing
+        noise: Sequence[
+            str
+        ] = ...,  # dtypes of torch's that normal deviates are cast to, one after the other; none: there is no noise
     ) -> None: ...
     @property
     def arithmetic(self) -> bool: ...
@@ -177,6 +437,38 @@ def pad(
 def flip(image: npt.ArrayLike, horizontal: bool, vertical: bool) -> npt.NDArray[np.uint8]: ...
 def compact(image: npt.ArrayLike, window: Sequence[int], simd: str = "scalar") -> tuple[int, npt.NDArray[np.uint8]]: ...
 def grayscale(image: npt.ArrayLike) -> npt.NDArray[np.uint8]: ...
+def warp(
+    image: npt.ArrayLike,
+    by: Sequence[float],
+    filter: Filter,
+    out_width: int,
+    out_height: int,
+    fill: Sequence[int] = (0, 0, 0),
+    region: Sequence[int] | None = None,
+    simd: str = "scalar",
+) -> npt.NDArray[np.uint8]: ...
+def affine_map(
+    center: Sequence[float],
+    angle: float,
+    translate: Sequence[float],
+    scale: float,
+    shear: Sequence[float],
+    v2: bool = False,
+) -> list[float]: ...
+def rotation(
+    width: int, height: int, angle: float, expand: bool = False, center: Sequence[float] | None = None
+) -> tuple[int, int, list[float]]: ...
+def perspective_map(width: int, height: int, ends: Sequence[Sequence[int]]) -> list[float] | None: ...
+def recolour(
+    image: npt.ArrayLike, recolour: Recolour, region: Sequence[int] | None = None, simd: str = "scalar"
+) -> npt.NDArray[np.uint8]: ...
+def gaussian_blur(
+    image: npt.ArrayLike, blur: GaussianBlur, region: Sequence[int] | None = None, simd: str = "scalar"
+) -> tuple[npt.NDArray[np.uint8], int]: ...
+def sums_in_order(values: npt.ArrayLike, weights: npt.ArrayLike) -> npt.NDArray[np.float32]: ...
+def box_blur(
+    image: npt.ArrayLike, x: float, y: float, region: Sequence[int] | None = None, simd: str = "scalar"
+) -> npt.NDArray[np.uint8]: ...
 def cmyk_to_rgb(image: npt.ArrayLike) -> npt.NDArray[np.uint8]: ...
 
 # JPEGs, for tests
@@ -189,10 +481,27 @@ def jpeg_entropies() -> list[str]: ...
 def jpeg_decode(
     data: bytes, window: _Box | None = None, max_pixels: int = 0, entropy: str | None = None
 ) -> npt.NDArray[np.uint8]: ...
+def jpeg_entries(data: bytes, every: int, entropy: str | None = None) -> bytes | None: ...
+def jpeg_decode_entered(
+    data: bytes, record: bytes, window: _Box | None = None, entropy: str | None = None
+) -> tuple[npt.NDArray[np.uint8], int]: ...
+def jpeg_entry_points(
+    record: bytes,
+) -> tuple[int, int, int, int, int, int, int, int, list[tuple[int, list[int]]]]: ...
 def jpeg_sequential(data: Buffer, max_pixels: int) -> tuple[bytes, bool] | None: ...
 def jpeg_coefficients(
-    data: bytes, window: _Box | None = None
+    data: bytes, window: _Box | None = None, record: bytes | None = None
 ) -> tuple[npt.NDArray[np.int16], list[tuple[int, int, int, int, int, int]]] | None: ...
+
+# Objects far away
+
+class HttpBody(Buffer):
+    def __len__(self) -> int: ...
+
+def http_exchange(
+    fd: int, request: bytes, is_whole: bool
+) -> tuple[str, tuple[str, dict[str, str]], bytes, HttpBody | None]: ...
+def http_head(head: bytes) -> tuple[str, dict[str, str]]: ...
 
 # Batches
 
@@ -221,6 +530,39 @@ class Cache:
     @property
     def is_full(self) -> bool: ...
 
+class RecordLog:
+    def __init__(self, folder: _Path, name: _Path) -> None: ...
+    @property
+    def records(self) -> int: ...
+    @property
+    def path(self) -> Path: ...
+    @property
+    def is_open(self) -> bool: ...
+
+class EntryStore:
+    # roots: (prefix, [(path, slots_at, slots, records_at, records_bytes)], log)
+    def __init__(
+        self,
+        roots: Sequence[tuple[_Path, Sequence[tuple[_Path, int, int, int, int]], RecordLog | None]],
+        *,
+        every: int,
+        verifies: bool,
+    ) -> None: ...
+    # (made, known, none, failed, bytes)
+    def make(self, sources: list[Any], threads: int) -> tuple[int, int, int, int, int]: ...
+
+class EntryMerge:
+    def __init__(self) -> None: ...
+    def add(self, path: _Path, at: int = 0, size: int = -1) -> None: ...
+    def finish(self) -> None: ...
+    @property
+    def records(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def slots(self) -> npt.NDArray[np.uint64]: ...
+    def next(self) -> bytes: ...
+
 class Leave(_Enum):
     nothing: ClassVar[Leave]
     bytes: ClassVar[Leave]
@@ -239,7 +581,7 @@ class Batch:
     @property
     def failures(self) -> list[tuple[int, str, str]]: ...
     @property
-    def generator_after(self) -> Mt19937: ...
+    def generators_after(self) -> Streams: ...
     @property
     def deferred_pixels(self) -> int: ...
     @property
@@ -260,6 +602,10 @@ class Batch:
     def fallbacks(self) -> int: ...
     @property
     def cached(self) -> int: ...
+    @property
+    def slowest(self) -> tuple[int, float, float]: ...
+    @property
+    def entries(self) -> tuple[int, int, int]: ...
     @property
     def stage_seconds(self) -> dict[str, float]: ...
 
@@ -287,25 +633,75 @@ class Engine:
         cache: Cache | None = None,
         cache_names: list[str | None] | None = None,
         cache_variant: int = 0,
+        entries: EntryStore | None = None,
     ) -> Batch: ...
     def take_back(self, batch: Batch, slots: Sequence[int]) -> None: ...
     def end(self) -> None: ...
     def stop(self, patience_s: float = 2.0) -> None: ...
+    def run_on(self, threads: int) -> None: ...
     @property
     def is_forked_copy(self) -> bool: ...
     @property
     def threads(self) -> int: ...
+    @property
+    def running_threads(self) -> int: ...
+    @property
+    def samples_made(self) -> int: ...
     @property
     def niceness(self) -> int: ...
 
 # One sample at a time
 
 class OpenSample:
-    def draw(self, recipe: Recipe, generator: Mt19937) -> bool: ...
+    def draw(self, recipe: Recipe, generators: Streams) -> bool: ...
     def draw_indexed(self, recipe: Recipe, seed: int, epoch: int, index: int) -> bool: ...
     def read(self, target: Target) -> npt.NDArray[Any] | None: ...
     @property
     def was_cached(self) -> bool: ...
+    @property
+    def entries(self) -> tuple[bool, bool, bool]: ...
+
+class StepKind(_Enum):
+    crop: ClassVar[StepKind]
+    resize: ClassVar[StepKind]
+    flip_horizontal: ClassVar[StepKind]
+    flip_vertical: ClassVar[StepKind]
+    transpose: ClassVar[StepKind]
+    grayscale: ClassVar[StepKind]
+    box_blur: ClassVar[StepKind]
+    recolour: ClassVar[StepKind]
+
+class Versions:
+    def __init__(self, owners: list[Any]) -> None: ...
+    def now(self) -> bytes | None: ...
+
+class Plan:
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+
+class LazyJpeg:
+    @staticmethod
+    def of(data: bytes, max_pixels: int) -> LazyJpeg | None: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def is_gray(self) -> bool: ...
+    @property
+    def has_pixels(self) -> bool: ...
+    def keep_pixels(self, reader: Reader) -> bool: ...
+    def draw(
+        self,
+        steps: Sequence[tuple[StepKind, _Box | None, Filter | None, tuple[float, float] | None, Recolour | None]],
+        recipe: Recipe,
+        generators: Streams,
+    ) -> Plan | None: ...
+    def values(self, reader: Reader, plan: Plan, target: Target) -> npt.NDArray[Any] | None: ...
+    def rgbx(self, reader: Reader, plan: Plan, fourth: int) -> npt.NDArray[np.uint8] | None: ...
+    def packed(self, reader: Reader, plan: Plan, channels: int) -> bytes | None: ...
 
 class Arrival:
     def __init__(self) -> None: ...
@@ -329,4 +725,5 @@ class Reader:
         cache_name: str | None = None,
         cache_variant: int = 0,
         load: Callable[[bytes | None], npt.NDArray[np.uint8]] | None = None,
+        entries: EntryStore | None = None,
     ) -> OpenSample | None: ...

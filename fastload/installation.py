@@ -8,7 +8,10 @@ may wrap the constructor too, before or after: its wrapper is called once for ea
 from __future__ import annotations
 
 import functools
+import os
 import sys
+
+from fastload.settings_file import by_name, read_settings, with_settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,19 +21,33 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
+VARIABLE = "FASTLOAD_RUN"  # of the environment: see fastload.processes
+EXPLAIN_VARIABLE = "FASTLOAD_EXPLAIN"  # beside it: each loader says on standard error how its batches are made
+SETTINGS_VARIABLE = "FASTLOAD_SETTINGS"  # beside it: names a file of settings for every loader
 _TORCHS = "torch.utils.data.dataloader"
 _PROCESSES = "multiprocessing.process"
+_JPEGS = "PIL.JpegImagePlugin"
+# Where torchvision's composes are; see fastload/images/torchvision_hooks.py.
+_COMPOSES = (
+    "torchvision.transforms.transforms",
+    "torchvision.transforms.v2._container",
+    "torchvision.transforms._presets",
+)
 
 # What stands in torch's class stands there for the whole process, and so does what is known about it.
 _installed = False
 _replaced: dict[Callable[..., None], Callable[..., None]] = {}  # each constructor of ours -> the one below it
 
 
-def install() -> None:
+def install(*, images: bool = True) -> None:
     """From now on ``torch.utils.data.DataLoader(...)`` makes a :class:`fastload.DataLoader`, by whatever name it was imported.
 
     Accelerate, ``transformers.Trainer``, timm and Lightning, which make loaders of their own, make this one too. Subclasses of
     torch's loader stay what they are. Installing twice is installing once.
+
+    Args:
+        images: ``PIL.Image.open`` gives the images of :func:`fastload.open`, and torchvision's composes work on them as
+            :func:`fastload.native` does; False: Pillow and torchvision are left alone.
 
     Example:
         >>> import fastload, torch.utils.data
@@ -45,6 +62,10 @@ def install() -> None:
     from torch.utils.data.dataloader import DataLoader as stock
 
     _installed = True
+    if images:
+        _install_images()
+    else:
+        _uninstall_images()
     below: Any = stock.__init__
     while below is not None:
         if below in _replaced:
@@ -62,6 +83,10 @@ def uninstall() -> None:
     """
     global _installed
     _installed = False
+    os.environ.pop(VARIABLE, None)
+    os.environ.pop(SETTINGS_VARIABLE, None)
+    os.environ.pop(EXPLAIN_VARIABLE, None)
+    _uninstall_images()
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
     if loaded := sys.modules.get(_PROCESSES):
         loaded.current_process()._config.pop("fastload", None)
@@ -69,6 +94,39 @@ def uninstall() -> None:
         stock = loaded.DataLoader
         while stock.__init__ in _replaced:
             stock.__init__ = _replaced.pop(stock.__init__)
+
+
+def _install_images() -> None:
+    """As soon as the script imports Pillow's JPEGs, or torchvision's transforms."""
+
+    def jpegs() -> None:
+        import importlib
+
+        # Past the wing's door, which may be half open: its own import of Pillow's JPEGs leads here, too.
+        importlib.import_module("fastload.images.open_image").install_images()
+
+    def composes(module: str) -> None:
+        import PIL.JpegImagePlugin  # noqa: F401  which may be waited for, and not in the middle of the next import
+
+        from fastload.images import know_lazy_images
+
+        know_lazy_images(module)
+
+    _stop_waiting_for_images()
+    when_imported(_JPEGS, jpegs)
+    for module in _COMPOSES:
+        when_imported(module, functools.partial(composes, module))
+
+
+def _stop_waiting_for_images() -> None:
+    names = (_JPEGS, *_COMPOSES)
+    sys.meta_path[:] = [one for one in sys.meta_path if not (isinstance(one, _Finder) and one.name in names)]
+
+
+def _uninstall_images() -> None:
+    _stop_waiting_for_images()
+    if loaded := sys.modules.get("fastload.images"):
+        loaded.uninstall_images()
 
 
 def install_with_torch() -> None:
@@ -96,6 +154,9 @@ def _turning_into_ours(stock: type, init: Callable[..., None]) -> Callable[..., 
             return
         from fastload.loader import DataLoader
 
+        if VARIABLE in os.environ and SETTINGS_VARIABLE in os.environ:
+            settings = read_settings(os.environ[SETTINGS_VARIABLE])
+            args, kwargs = (), with_settings(settings, by_name(DataLoader, args, kwargs))
         self.__class__ = DataLoader
         self.__dict__["_torch_init"] = functools.partial(init, self)  # whoever wrapped this one has had its turn
         self.__init__(*args, **kwargs)  # type: ignore[misc]  # it is of this class and no other
@@ -107,11 +168,11 @@ class _Finder:
     """On ``sys.meta_path``: waits for the import of a module, and is gone when it comes; ``then`` is called after it."""
 
     def __init__(self, name: str, then: Callable[[], None]) -> None:
-        self._name = name
+        self.name = name
         self._then = then
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name != self._name:
+        if name != self.name:
             return None
         import importlib.util
 

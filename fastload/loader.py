@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import torch
@@ -19,15 +21,26 @@ from fastload.batches import (
     cache_for,
     cache_lines,
     check_cache,
+    check_options,
     choose,
+    further_lines,
+    iterate_as_torch,
     iterate_in_workers,
-    keeps_books,
     loader_figures,
-    not_native_error,
-    reasons,
-    warn_if_lost,
+    say_how,
 )
-from fastload.engine import AtWork, BatchMemory, Engine, SampleCache, engine_of, share_of_cores
+from fastload.engine import (
+    AtWork,
+    BatchMemory,
+    Engine,
+    SampleCache,
+    ThreadFinder,
+    engine_of,
+    finder_for,
+    thread_count,
+    thread_figures,
+)
+from fastload.entries import EntryPoints, check_entries, entry_lines, entry_points_of
 from fastload.gpu import (
     NICENESS,
     DecodeResources,
@@ -40,14 +53,13 @@ from fastload.gpu import (
     checked_decode,
     checked_device,
 )
+from fastload.images import counted_here, lazy_figures
 from fastload.remote import describe_remote, transfers_so_far
-from fastload.reports import NotNativeError, SampleError, Statistics, Tolerance, checked_max_errors, own_job_file
+from fastload.reports import SampleError, Statistics, Tolerance, checked_max_errors, own_job_file
 from fastload.resume import EpochLog, Sampling
+from fastload.settings_file import overridden, read_settings
 
 _T_co = TypeVar("_T_co", covariant=True)
-
-_RNGS = ("stock", "index")
-_POLICIES = ("raise", "skip", "replace")
 # torch grew these parameters one by one; older ones get those that they know.
 _TORCH_PARAMETERS = frozenset(inspect.signature(torch.utils.data.DataLoader.__init__).parameters)
 
@@ -56,9 +68,11 @@ def _of_this_process() -> dict[str, Any]:
     """Never part of a pickled or copied loader: threads, the memory that they fill, and what they have counted."""
     return {
         "_native_engine": None,
+        "_finder": None,
         "_batch_memory": None,
         "_mode_seen": None,
         "_sample_cache": None,
+        "_entry_points": None,
         "_on_device": DeviceResources(),
         "_told": frozenset(),
     }
@@ -74,7 +88,8 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
 
     Args:
         threads: engine threads. None: ``num_workers`` if that is positive, else this process's share of the cores
-            (its affinity, its control groups' quota, divided by ``LOCAL_WORLD_SIZE``).
+            (its affinity, its control groups' quota, divided by ``LOCAL_WORLD_SIZE``). "auto": as many of these as make most
+            images a second, found by trying while the first epoch runs; batches are the same.
         rng: "stock": the batches that torch's loader gives for the same seed and ``num_workers``. "index": the randomness of a
             sample depends on (seed, epoch, index) alone, whatever the threads, workers and batch size.
         on_error: what an unreadable sample does. "raise": the batch's ``next()`` raises :class:`FastloadError`, the next one goes
@@ -95,6 +110,9 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
             anew. Needs samples made natively; "decoded" needs ``decode="cpu"``.
         cache_bytes: how much memory, at most. None: half of what is free (of the machine's and of this container's) when the cache
             is made. More than is free is a ValueError. It does not lie in /dev/shm, and takes only what was put into it.
+        entries: entry points into the codes of JPEGs, by which a window is decoded without what lies above and beside it; pixels
+            are the same. "auto": those in the user's cache folder, where more are kept while samples are decoded. "verify": the
+            same, and a hash of each file's content is compared, not only its size and times. "off": none. A path: of this file.
         dtype: of the image batch; None: what the transform says.
         memory_format: of the image batch; None: contiguous.
 
@@ -109,9 +127,11 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
     _keeps_progress = False  # a StatefulDataLoader's iterators write down how far they are
     # Of _of_this_process().
     _native_engine: Engine | None
+    _finder: ThreadFinder | None
     _batch_memory: BatchMemory | None
     _mode_seen: Mode | None
     _sample_cache: SampleCache | None
+    _entry_points: EntryPoints | None
     _on_device: DeviceResources
     _told: frozenset[str]
 
@@ -136,7 +156,7 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         pin_memory_device: str = "",
         in_order: bool = True,
         worker_method: str = "multiprocessing",
-        threads: int | None = None,
+        threads: int | str | None = None,
         rng: str = "stock",
         on_error: str = "raise",
         max_errors: float | None = None,
@@ -146,6 +166,7 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         memory_format: torch.memory_format | None = None,
         cache: str | None = None,
         cache_bytes: int | None = None,
+        entries: str | os.PathLike[str] = "auto",
     ) -> None:
         newer = {"in_order": in_order, "worker_method": worker_method}
         newer = {name: value for name, value in newer.items() if name in _TORCH_PARAMETERS}
@@ -173,34 +194,32 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
             pin_memory_device=pin_memory_device,
             **newer,
         )
-        if threads is not None and (type(threads) is not int or threads < 1):
-            raise ValueError(f"threads should be a positive integer or None, but got threads={threads!r}")
-        if rng not in _RNGS:
-            raise ValueError(f"rng should be one of {_RNGS}, but got rng={rng!r}")
-        if on_error not in _POLICIES:
-            raise ValueError(f"on_error should be one of {_POLICIES}, but got on_error={on_error!r}")
+        check_options(threads=threads, rng=rng, on_error=on_error, memory_format=memory_format)
         checked_max_errors(max_errors, on_error)
-        if memory_format not in (None, torch.contiguous_format, torch.channels_last):
-            raise ValueError(f"memory_format should be contiguous or channels_last, but got {memory_format!r}")
         checked_decode(decode, checked_device(device) if device is not None else None)
         check_cache(cache, cache_bytes, decode)
+        check_entries(entries)
         self.threads = threads
         self.rng = rng
-        self.on_error = on_error
-        self.max_errors = max_errors
-        self.device = device
-        self.decode = decode
-        self.dtype = dtype
-        self.memory_format = memory_format
-        self.cache = cache
-        self.cache_bytes = cache_bytes
+        self.on_error, self.max_errors = on_error, max_errors
+        self.device, self.decode = device, decode
+        self.dtype, self.memory_format = dtype, memory_format
+        self.cache, self.cache_bytes = cache, cache_bytes
+        self.entries = entries
         self._record = EpochLog(self._keeps_progress)
         vars(self).update(_of_this_process())
+
+    @classmethod
+    def from_settings(
+        cls, path: str | os.PathLike[str], dataset: Dataset[_T_co], **overrides: Any
+    ) -> DataLoader[_T_co]:
+        """A loader with the settings of a ``fastload.toml``, but for ``overrides``. OSError; ValueError names what is none."""
+        return cls(dataset, **overridden(read_settings(path, overrides), overrides))
 
     def __iter__(self) -> Any:
         if getattr(self._iterator, "is_inherited", False):
             self._iterator = None  # its workers stayed in the process that this one was forked from
-        with AtWork():
+        with AtWork(), counted_here():
             return super().__iter__()
 
     def _get_iterator(self) -> Any:
@@ -210,14 +229,12 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         own_job_file().watch(self._published)
         settings = self._settings()
         mode = self._mode_seen = choose(settings, frozen=self.num_workers > 0)
-        self._told = warn_if_lost(settings, mode, self._told)
-        resumed = None
-        if self._keeps_progress:
-            resumed = self._take_state()
+        self._told = say_how(settings, mode, self._told)
+        resumed = self._take_state() if self._keeps_progress else None
         if self.cache is not None:
             self._sample_cache = cache_for(self._sample_cache, self.cache, self.cache_bytes, mode, self.dataset)
-        if self._keeps_progress or self.cache is not None:
-            settings = self._settings()  # a state brings a seed along
+        self._entry_points = entry_points_of(self._entry_points, self.entries, mode.files, begins=True)
+        settings = self._settings()  # a state brings a seed along
         if mode.way is Way.native and not mode.in_workers:
             return self._iterate_in_threads(settings, mode, resumed)
         if mode.way is Way.native:
@@ -228,23 +245,23 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
             if settings.has_thread_workers:
                 raise ValueError("torch's thread workers keep no state; leave out worker_method='thread'")
             return self._moving(iterate_in_workers(settings, mode, resumed), settings.device)
-        if settings.device is None:
-            return keeps_books(super()._get_iterator(), self._record)
-        stock = torch.utils.data.DataLoader._get_iterator(Pinning(self, settings.device))  # type: ignore[arg-type]
-        return self._moving(keeps_books(stock, self._record), settings.device)
+        if settings.device is not None:
+            return self._moving(iterate_as_torch(Pinning(self, settings.device), self._record), settings.device)
+        return iterate_as_torch(self, self._record, super()._get_iterator)
 
     def _iterate_in_threads(self, settings: LoaderSettings, mode: Mode, resumed: dict[str, Any] | None) -> Any:
         destination = decoding = None
-        if settings.device is not None:
+        if settings.device is not None and not mode.erases:
             destination = self._on_device.destination_on(settings.device)
             decoding = self._on_device.decoding_for(settings, mode, self.decode, destination, self._load_otherwise)
         threads, niceness = (settings.thread_count, 0) if decoding is None else (decoding.threads, NICENESS)
         engine = engine_of(self._native_engine, threads, niceness)
         if engine is not self._native_engine or self._batch_memory is None:
             self._native_engine, self._batch_memory = engine, BatchMemory()
-        given = (settings, mode, resumed, engine, self._batch_memory, self._settings)
+        self._finder = finder_for(engine, self._finder, is_wanted=self.threads == "auto" and decoding is None)
+        given = (replace(settings, finder=self._finder), mode, resumed, engine, self._batch_memory, self._settings)
         if destination is None:
-            return ThreadIterator(*given)
+            return self._moving(ThreadIterator(*given), settings.device)
         if decoding is None:
             return DeviceIterator(*given, destination=destination)
         return GpuDecodeIterator(*given, destination=destination, decoding=decoding)
@@ -265,7 +282,7 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
             batch_size=self.batch_size or (sampler_size if isinstance(sampler_size, int) else None),
             in_batches=self._auto_collation,
             has_thread_workers=self.num_workers > 0 and getattr(self, "worker_method", "") == "thread",
-            threads=self.threads,
+            threads=self.threads if isinstance(self.threads, int) else None,
             thread_count=self._thread_count(),
             rng=self.rng,
             on_error=self.on_error,
@@ -273,6 +290,7 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
             memory_format=self.memory_format,
             device=None if self.device is None else checked_device(self.device),
             cache=None if self.cache is None else self._sample_cache,
+            entries=self._entry_points,
             sampling=self._sampling(),
             record=self._record,
         )
@@ -291,13 +309,14 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
             num_workers=self.num_workers,
             prefetch_factor=self.prefetch_factor,
             generator=torch.Generator("cpu").manual_seed(0),
-            threads=self.threads,
+            threads=self.threads if isinstance(self.threads, int) else None,
             rng="index",
             on_error="replace",
             device=self.device,
             decode=decode,
             dtype=self.dtype,
             memory_format=self.memory_format,
+            entries=self.entries,
         )
         other._on_device.decoding = before
         return other, other._on_device
@@ -322,52 +341,55 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         return (self.generator or torch.default_generator).initial_seed()
 
     def _thread_count(self) -> int:
-        if self.threads is not None:
-            return self.threads
-        return self.num_workers or share_of_cores()
+        return thread_count(self.threads, self.num_workers)
 
     def explain(self) -> str:
         """Text that begins with ``native:`` or ``stock:``, then every reason why, and which transforms run where."""
         settings = self._settings()
         mode = choose(settings)
-        also = [f"  also: {reason}" for reason in reasons(settings, mode)[1:]]
+        also = further_lines(settings, mode)
         decode = self._on_device.describe(settings, mode, self.decode)
-        files = mode.located.file_datasets if mode.located is not None else []
-        far = [f"  remote: {describe_remote()}"] if any(one.is_far for one in files) else []
+        far = [f"  remote: {describe_remote()}"] if any(one.is_far for one in mode.files) else []
         cache = cache_lines(self.cache, self.cache_bytes, mode, self.dataset, self._sample_cache)
-        return "\n".join([mode.describe(settings.thread_count), *also, *decode, *far, *cache])
+        entries = entry_lines(self.entries, mode.files, self.dataset, self._entry_points)
+        also += [f"  threads: {self._finder.why()}"] if self._finder is not None else []
+        return "\n".join([mode.describe(settings.thread_count), *also, *decode, *far, *entries, *cache])
 
     def stats(self) -> dict[str, Any]:
         """Figures of the current or last epoch.
 
         ``mode`` ("native", "native in workers", "stock" or None before the first epoch), ``batches``, ``images``, ``seconds``
         (since the iterator was made, up to the last batch), ``images_per_second``, ``wait_seconds`` (of the consumer),
-        ``first_batch_seconds``, ``stages`` (seconds by stage, summed over the threads), ``fallbacks`` (samples that Pillow
-        decoded), ``errors`` (samples that failed), ``all_errors`` and ``errors_by_reason`` (the same since the loader was made)
-        and ``decoders`` (images that the "cpu" and the "gpu" decoded, and of the "split" ones the CPU read the codes and the GPU
-        did the rest; "reasons" why the CPU decoded some, for a loader that has the GPU; "refused": index, path and reason of
-        those that DALI was given and could not decode). ``remote`` is there where this process has read from afar: since it
-        began, ``requests``, ``bytes``, ``hedges`` (requests sent again because they were late), ``retries`` (because they had
-        failed) and ``waits`` (reads that somebody had to wait for). ``stages``, ``fallbacks`` and ``decoders`` are of native
-        threads alone; elsewhere an image is a sample, and without workers making it is waiting for it.
-        ``cache`` is None without one, else ``hits``, ``misses`` and ``hit_rate`` of the epoch, and of the cache as all processes
-        share it ``bytes`` (taken of its ``capacity``), ``samples`` and whether it is ``full``, so that something was turned away.
+        ``first_batch_seconds``, ``stages`` (seconds by stage, summed over the threads; an augmentation is one, by its class),
+        ``slowest_samples`` (ten, each its batch's slowest: seconds, index, name), ``fallbacks`` (samples that Pillow decoded),
+        ``errors`` (samples that failed), ``all_errors`` and ``errors_by_reason`` (the same since the loader was made) and
+        ``decoders`` (images that the "cpu" and the "gpu" decoded, and of the "split" ones the CPU read the codes and the GPU did
+        the rest; "reasons" why the CPU decoded some, for one with a GPU; "refused": index, path and reason of those that DALI could
+        not decode). ``remote``, where this process has read from afar, since it began: ``requests``, ``bytes``, ``hedges``
+        (requests sent again because they were late), ``retries`` (because they had failed) and ``waits`` (reads that somebody had
+        to wait for). Stages, slowest samples, fallbacks and decoders are of native threads; elsewhere an image is a sample, and
+        without workers making it is waiting for it. ``lazy``, under ``install()``: lazy images here and in workers that became
+        ``images`` and ``tensors``. ``threads``: of the engine, those that run; ``threads_why``: what that rests on, with
+        ``threads="auto"``; else None. ``shared_blocks``: tensors from workers in new shared memory ("made") and in memory of
+        earlier ones ("used_again"). ``cache`` is None without one, else ``hits``, ``misses`` and ``hit_rate`` of the epoch, and of
+        the cache as all processes share it ``bytes`` (of its ``capacity``), ``samples`` and whether it is ``full``.
+        ``entries``, or None: images whose entry points were "used", "made", and "ignored" as of another file.
         """
-        ledger = self._record.ledger
         return {
             "mode": self._mode_seen.name if self._mode_seen else None,
             **self._record.statistics.figures(),
+            **thread_figures(self._native_engine, self._finder),
             "cache": cache_figures(self._sample_cache, self._record.statistics),
+            "entries": self._record.statistics.entry_figures() if self._entry_points else None,
             "errors": self._record.tolerance.failed,
-            "all_errors": ledger.count,
-            "errors_by_reason": dict(ledger.by_reason),
+            **self._record.ledger.figures(),
+            **lazy_figures(),
             **({"remote": far.figures()} if (far := transfers_so_far()) is not None else {}),
         }
 
     def _published(self) -> dict[str, Any]:
         """What ``fastload monitor`` shows of this loader; for JSON."""
-        threads = self._native_engine.threads if self._native_engine is not None else None
-        return {"id": id(self), **loader_figures(self, self._record, self.stats(), threads)}
+        return {"id": id(self), **loader_figures(self, self._record, self.stats())}
 
     @property
     def errors(self) -> list[SampleError]:
@@ -376,22 +398,3 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), **_of_this_process(), "_record": self._record.for_another_process()}
-
-
-def require_native(loader: torch.utils.data.DataLoader[Any]) -> None:
-    """Raises :class:`NotNativeError` with every reason, unless native threads make the batches of ``loader``, as it is now.
-
-    Example:
-        >>> import fastload
-        >>> fastload.require_native(fastload.DataLoader([1, 2, 3]))
-        Traceback (most recent call last):
-            ...
-        fastload.reports.errors.NotNativeError: native threads do not make the batches of this loader: the ...
-    """
-    if not isinstance(loader, DataLoader):
-        name = f"{type(loader).__module__}.{type(loader).__qualname__}"
-        remedy = "import DataLoader from fastload, or call fastload.install() before it is made"
-        raise NotNativeError([f"{name} is no fastload.DataLoader ({remedy})"])
-    error = not_native_error(loader._settings())
-    if error is not None:
-        raise error

@@ -5,10 +5,20 @@ set(FASTLOAD_JPEG auto CACHE STRING
   "bundled: libjpeg-turbo is built here, from Debian's source; system: the system's libjpeg.a; auto: bundled if it can be had")
 set(FASTLOAD_JPEG_SOURCE "${CMAKE_SOURCE_DIR}/build/libjpeg-turbo_2.1.5.orig.tar.gz" CACHE FILEPATH
   "where the source is, or is to be put: the .orig.tar.gz of Debian's and Ubuntu's source package libjpeg-turbo 2.1.5")
+set(FASTLOAD_JPEG_VERSION 2.1.5)
 set(FASTLOAD_JPEG_SHA256 254f3642b04e309fee775123133c6464181addc150499561020312ec61c1bf7c)
 set(FASTLOAD_JPEG_PATH pool/main/libj/libjpeg-turbo/libjpeg-turbo_2.1.5.orig.tar.gz)
 
 add_library(fastload_jpeg INTERFACE)
+
+# What a wheel says of it: see packaging/bundled.py.
+function(fastload_note_libjpeg version sha256)
+  string(REPLACE ";" "\", \"" texts "${ARGN}")
+  if(texts)
+    set(texts "\"${texts}\"")
+  endif()
+  file(WRITE "${CMAKE_BINARY_DIR}/libjpeg.json" "{\"version\": \"${version}\", \"sha256\": \"${sha256}\", \"texts\": [${texts}]}\n")
+endfunction()
 
 # Why it cannot be bundled, in `problem`; empty if it can.
 function(fastload_look_for_source problem)
@@ -59,6 +69,7 @@ function(fastload_bundle_libjpeg)
     INSTALL_COMMAND ""
     LOG_CONFIGURE ON LOG_BUILD ON LOG_OUTPUT_ON_FAILURE ON)
   add_dependencies(fastload_jpeg libjpeg_turbo)
+  fastload_note_libjpeg(${FASTLOAD_JPEG_VERSION} ${FASTLOAD_JPEG_SHA256} "${root}/source/LICENSE.md" "${root}/source/README.ijg")
   target_include_directories(fastload_jpeg SYSTEM INTERFACE "${root}/source" "${root}/build")
   target_link_libraries(fastload_jpeg INTERFACE "${archive}")
 endfunction()
@@ -103,6 +114,11 @@ int main() { return 0; }" FASTLOAD_SYSTEM_JPEG_LINKS)
     message(FATAL_ERROR "fastload needs libjpeg-turbo 2.1.5 or newer. ${why}${FASTLOAD_SYSTEM_JPEG} is another, or cannot be linked into a "
       "library." ${help})
   endif()
+  find_file(FASTLOAD_SYSTEM_JCONFIG jconfig.h)
+  file(STRINGS "${FASTLOAD_SYSTEM_JCONFIG}" version REGEX "define +LIBJPEG_TURBO_VERSION +")
+  string(REGEX REPLACE ".*LIBJPEG_TURBO_VERSION +" "" version "${version}")
+  file(GLOB texts /usr/share/doc/libjpeg*turbo*-dev/copyright)  # Debian's and Ubuntu's packages
+  fastload_note_libjpeg("${version}" "" ${texts})
   file(WRITE "${CMAKE_BINARY_DIR}/system-libjpeg/no_stderr.c" "__attribute__((visibility(\"hidden\"))) void* fastload_no_stderr;\n")
   add_library(fastload_no_stderr STATIC "${CMAKE_BINARY_DIR}/system-libjpeg/no_stderr.c")
   target_include_directories(fastload_jpeg SYSTEM INTERFACE "${FASTLOAD_SYSTEM_JPEG_HEADERS}")

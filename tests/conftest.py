@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,10 @@ STRAY = """
 for name in list(os.environ):
     if name.startswith(tuple(STRAY.split())):
         del os.environ[name]
+
+# What fastload keeps for its user, such as entry points of all that tests load, goes with the run.
+_CACHES = tempfile.TemporaryDirectory(prefix="fastload-caches-")
+os.environ["XDG_CACHE_HOME"] = _CACHES.name
 
 # Signals that whoever started this ignored or blocked. But not SIGINT, which may be meant for others: see children.interruptible.
 if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:

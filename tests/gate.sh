@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # gate.sh ROUNDS PYTHON -m pytest [ARGUMENT…]: the tests, in another random order each round, as a background job without a terminal and
-# with SIGINT ignored, from another folder, with another user's umask, locale, home and temporary files, while every core is busy.
+# with SIGINT ignored, from another folder, with another user's umask, locale, home and temporary files, while BUSY processes (one a
+# core) do nothing but work.
 set -euo pipefail
 rounds=$1 python=$(realpath -s "$2")
 shift 2
 checkout=$(realpath "$(dirname "$0")/..")
 odd=$(mktemp -d -t 'gate ä.XXXX')
 trap 'rm -rf "$odd"; kill $(jobs -p) 2>/dev/null || true' EXIT
-for _ in $(seq "$(nproc)"); do
+for _ in $(seq "${BUSY:-$(nproc)}"); do
   while kill -0 $$ 2>/dev/null; do :; done &
 done
 for round in $(seq "$rounds"); do

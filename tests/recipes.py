@@ -6,6 +6,20 @@ import torch
 import torchvision.transforms as v1
 import torchvision.transforms.v2 as v2
 
+
+class InPython:
+    """A step of a program's own: it draws, and changes the tensor."""
+
+    def __init__(self, most: float = 1.0) -> None:
+        self.most = most
+
+    def __call__(self, image: torch.Tensor) -> torch.Tensor:
+        return image + self.most * torch.rand(1)
+
+    def __repr__(self) -> str:
+        return f"InPython({self.most})"
+
+
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 TRAIN = {

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import children
 
 SERVER = Path(__file__).resolve().parents[1] / "benchmarks" / "formats" / "object_server.py"
 # What would send requests elsewhere, or sign them as somebody.
-ELSEWHERE = (
+_ELSEWHERE = (
     "AWS_",
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -24,6 +27,13 @@ ELSEWHERE = (
     "HF_",
     "FASTLOAD_REMOTE",
 )
+
+
+def stay_here(patch: pytest.MonkeyPatch, *more: str) -> None:
+    """No variable is set that sends requests elsewhere or signs them, nor one whose name begins with one of ``more``."""
+    for name in list(os.environ):
+        if name.startswith((*_ELSEWHERE, *more)):
+            patch.delenv(name)
 
 
 class ObjectServer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 from pathlib import Path
 
@@ -133,12 +134,13 @@ def test_the_ceiling_decodes_every_file(small, tmp_path):
     assert ceiling.images_per_second("full") > 0
 
 
-def test_demo_photos_are_made(tmp_path, monkeypatch):
+def test_more_instructions_than_the_baseline_allows(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT))
-    from benchmarks import photos
+    from benchmarks import instructions
 
-    monkeypatch.setattr(photos, "COUNT", 12)
-    made = photos._make(tmp_path / "pictures")
-    assert len(made) == 12
-    root = photos._link(made, tmp_path / "root")
-    assert len(list(root.glob("*/*.jpg"))) == 12 * photos.COPIES
+    baseline = {"parse": 1000, "pack": 1000}
+    assert instructions.compare({"parse": 1050, "pack": 500}, baseline) == []
+    assert instructions.compare({"parse": 1051, "pack": 1000}, baseline) == ["parse: +5.10%"]
+    assert instructions.compare({"parse": 1000, "blur": 7}, baseline) == ["blur: new", "pack: gone"]
+    written = json.loads(instructions.BASELINE.read_text())
+    assert written["instructions an image"].keys() == set(instructions.STAGES) and len(written["tools"]) == 3

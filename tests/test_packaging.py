@@ -100,3 +100,32 @@ def test_a_module_that_is_gone_is_not_packed(checkout, tmp_path):
     run(sys.executable, *build_py, cwd=checkout)
     packed = [path.name for path in (tmp_path / "lib" / "fastload").iterdir()]
     assert "loader.py" in packed and "gone.py" not in packed
+
+
+TRAIN = """
+import torch.multiprocessing
+import torch.utils.data
+
+def rank(number):
+    print(number, type(torch.utils.data.DataLoader([1])).__module__, flush=True)
+
+if __name__ == "__main__":
+    rank("script")
+    torch.multiprocessing.spawn(rank, nprocs=1)
+"""
+
+
+def test_an_installed_one_reaches_the_processes_that_a_script_starts(checkout, tmp_path):
+    setup = (checkout / "setup.py").read_text()
+    (checkout / "setup.py").write_text(setup.replace("ext_modules=", "ext_modules=[] and "))  # the core is copied
+    python = make_environment(tmp_path / "environment")
+    run(python, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", ".", cwd=checkout)
+    packages = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=tmp_path).strip())
+    assert (packages / "fastload-run.pth").exists()
+    for core in (ROOT / "fastload").glob(f"_core*{sysconfig.get_config_var('EXT_SUFFIX')}"):
+        shutil.copy(core, packages / "fastload")
+    (tmp_path / "train.py").write_text(TRAIN)
+    said = run(python, "-m", "fastload", "run", "train.py", cwd=tmp_path)
+    assert said.split("\n")[:2] == ["script fastload.loader", "0 fastload.loader"]
+    said = run(python, "train.py", cwd=tmp_path)  # the file does nothing by itself
+    assert said.split("\n")[:2] == ["script torch.utils.data.dataloader", "0 torch.utils.data.dataloader"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from typing import Any
 
 import click
 
-from benchmarks.diagnosis.files import write_files
+from benchmarks.diagnosis.files import scenario_files
 from benchmarks.diagnosis.machinery import Unavailable, enter
 from benchmarks.diagnosis.scenarios import SCENARIOS, Scenario
 
@@ -33,15 +34,14 @@ JOB = Path(__file__).with_name("job.py")
 def main(data: Path | None, only: str, experiments: float, out: Path | None) -> None:
     """Print the confusion matrix of fastload profile."""
     with contextlib.ExitStack() as stack:
-        root = data or Path(stack.enter_context(tempfile.TemporaryDirectory(dir=".")))
-        write_files(root.absolute())
+        root = stack.enter_context(scenario_files(data))
         out = out or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         out.mkdir(exist_ok=True, parents=True)
         results = []
         for scenario in SCENARIOS:
             for loader in ("torch", "ours") if scenario.ours else ("torch",):
                 if only in scenario.name:
-                    results.append((scenario, loader, _verdict(scenario, loader, root.absolute(), experiments, out)))
+                    results.append((scenario, loader, _verdict(scenario, loader, root, experiments, out)))
                     _say(*results[-1])
     _matrix(results)
     sys.exit(any(not _is_right(scenario, verdict) for scenario, _, verdict in results if "kind" in verdict))
@@ -49,13 +49,35 @@ def main(data: Path | None, only: str, experiments: float, out: Path | None) -> 
 
 def _verdict(scenario: Scenario, loader: str, root: Path, experiments: float, out: Path) -> dict[str, Any]:
     """What the profile says; ``missing``: why there is none."""
-    folder = root / (scenario.data or "small")
+    began = time.monotonic()
+    report = profile(scenario, loader, root, experiments, out)
+    return report if "missing" in report else {**report["verdict"], "seconds": time.monotonic() - began}
+
+
+def profile(
+    scenario: Scenario,
+    loader: str,
+    root: Path,
+    experiments: float,
+    out: Path,
+    remedy: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The profile's JSON; or ``missing``: why there is none. ``remedy``: see ``job.py``; ``undisturbed``: nothing is done to the
+    machine."""
+    remedy = dict(remedy or {})
+    undisturbed = remedy.pop("undisturbed", False)
+    even = bool(remedy.get("even") and scenario.data == "one_large")
+    folder = root / ("photos" if even else scenario.data or "small")
     path = out / f"{scenario.name.replace(' ', '_').replace(',', '')}-{loader}.json"
     path.unlink(missing_ok=True)
     try:
-        with scenario.around(folder) if scenario.around else contextlib.nullcontext(([], folder)) as (groups, place):
-            if scenario.job == "slow_rank":
-                place = Path(tempfile.mkdtemp())
+        around = None if undisturbed else scenario.around
+        with (
+            around(folder) if around else contextlib.nullcontext(([], folder)) as (groups, place),
+            tempfile.TemporaryDirectory() as store,
+        ):
+            if scenario.job == "slow_rank":  # where its ranks find each other
+                place = Path(store)
             command = [
                 sys.executable,
                 "-m",
@@ -66,18 +88,18 @@ def _verdict(scenario: Scenario, loader: str, root: Path, experiments: float, ou
                 "--json",
                 str(path),
             ]
-            began = time.monotonic()
             ended = subprocess.run(
                 [*command, str(JOB), scenario.job, loader, str(place)],
                 preexec_fn=lambda: enter(groups),
+                env={**os.environ, "JOB_REMEDY": json.dumps(remedy)},
                 capture_output=True,
                 text=True,
                 check=False,
             )
             if ended.returncode != 0 or not path.exists():
                 return {"missing": f"the job ended with {ended.returncode}: {ended.stderr[-300:]}"}
-            report = json.loads(path.read_text())
-            return {**report["verdict"], "seconds": time.monotonic() - began}
+            report: dict[str, Any] = json.loads(path.read_text())
+            return report
     except Unavailable as error:
         return {"missing": str(error)}
 

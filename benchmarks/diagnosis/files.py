@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 _MIB = 2**20
+_BUILD = (
+    Path(__file__).resolve().parents[2] / "build"
+)  # Git ignores it: what a killed run leaves there is not committed
+
+
+@contextlib.contextmanager
+def scenario_files(data: Path | None) -> Iterator[Path]:
+    """An absolute path of a folder with the files: ``data``, where they stay; None: one of the checkout's, which goes."""
+    with contextlib.ExitStack() as stack:
+        if data is None:
+            _BUILD.mkdir(exist_ok=True)
+            data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="diagnosis-", dir=_BUILD)))
+        root = data.absolute()
+        write_files(root)
+        yield root
 
 
 def write_files(root: Path) -> None:

@@ -30,6 +30,7 @@ _PAGE = 1000  # keys in one answer to a listing
 _STATUS = {
     200: "OK",
     206: "Partial Content",
+    403: "Forbidden",
     404: "Not Found",
     412: "Precondition Failed",
     416: "Range Not Satisfiable",
@@ -110,7 +111,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.received += data
-        if not self.busy:
+        if not self.busy and not self.transport.is_closing():
             self._next()
 
     def _next(self) -> None:
@@ -119,12 +120,16 @@ class Connection(asyncio.Protocol):
             return
         lines = head.decode("latin-1").split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+        method, target, _ = lines[0].split(" ")
+        path, _, query = target.partition("?")
+        if method not in ("GET", "HEAD") and not path.startswith("/-/"):
+            self.received = b""  # what would be written may follow
+            self._send(403, {}, b"<Error><Code>AccessDenied</Code></Error>", close=True)
+            return
         size = int(headers.get("content-length", 0))
         if len(rest) < size:
             return
         self.received = rest[size:]
-        method, target, _ = lines[0].split(" ")
-        path, _, query = target.partition("?")
         self._begun()
         if path.startswith("/-/"):
             self._told(method, path, rest[:size])

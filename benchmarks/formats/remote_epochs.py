@@ -37,9 +37,11 @@ def decoded(data: bytes) -> torch.Tensor:
 
 def litdata_loader(source: str, batch: int, workers: int) -> Any:
     from litdata import StreamingRawDataset
+    from litdata.streaming import downloader
 
+    downloader._OBSTORE_CLIENT_OPTIONS["allow_http"] = True  # the store has no TLS
     options = {"endpoint_url": os.environ["AWS_ENDPOINT_URL"]}
-    dataset = StreamingRawDataset(source, storage_options=options, transform=decoded)
+    dataset = StreamingRawDataset(source, storage_options=options, transform=decoded, recompute_index=True)
     return torch.utils.data.DataLoader(dataset, batch, shuffle=True, num_workers=workers, persistent_workers=True)
 
 

@@ -30,7 +30,7 @@ from torchvision.io import ImageReadMode, decode_image, decode_jpeg
 MEAN, STD, SIDE = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 224
 # Batches before a training is timed: what a loader has read ahead is used up, cudnn has chosen its algorithms.
 WARM_BATCHES = 100
-# Parity of pixels that a GPU decoded, in levels of 255: see the figures in the README.
+# Parity of pixels that a GPU decoded, in levels of 255: see docs/benchmarks.md.
 MEAN_DIFFERENCE, LARGEST_DIFFERENCE, WITHIN = 0.01, 2, 0.999
 CHECKED_BATCHES = 8
 

@@ -22,7 +22,7 @@ inline bool operator==(const Key& a, const Key& b) { return a.low == b.low && a.
 inline bool operator!=(const Key& a, const Key& b) { return !(a == b); }
 
 // Of a source; `name` is the caller's own for bytes that lie in no file here, and tells them from all others, as a URL with its ETag
-// does. No key: a file that is not there, or bytes without a name. `variant`: what else the entry depends on.
+// does. No key: a file that is not there or not what it was, or bytes without a name. `variant`: what else the entry depends on.
 //
 // Note [times of change]
 // A file system stamps changes with a clock that ticks every 1 to 10 ms, and two changes within a tick have one stamp. So a file that

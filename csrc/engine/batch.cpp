@@ -66,6 +66,10 @@ void Batch::end_plan() {
 void Batch::end_sample(size_t slot, const Status& status, const StageTimes& times) {
   const std::lock_guard<std::mutex> lock(mutex_);
   results.times.add(times);
+  if (times.own() > results.slowest_ns) {
+    results.slowest = slot;
+    results.slowest_ns = times.own();
+  }
   if (!status.ok()) {
     Outcome& outcome = results.outcomes[slot];
     outcome.code = status.code;
@@ -99,6 +103,14 @@ void Batch::count_fallback() {
 void Batch::count_cached() {
   const std::lock_guard<std::mutex> lock(mutex_);
   ++results.cached;
+}
+
+void Batch::count_entries(bool entered, bool noted, bool refused) {
+  if (!entered && !noted && !refused) return;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  results.entered += entered;
+  results.noted += noted;
+  results.refused += refused;
 }
 
 }  // namespace fastload::engine

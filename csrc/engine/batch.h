@@ -69,6 +69,7 @@ class Batch {
   void cancel_unstarted();
   void count_fallback();
   void count_cached();
+  void count_entries(bool entered, bool noted, bool refused);
 
  private:
   // With the lock, as the next.

@@ -1,5 +1,7 @@
 #include "engine/bytes.h"
 
+#include <unistd.h>
+
 #include <cstring>
 #include <new>
 #include <utility>
@@ -63,13 +65,17 @@ size_t BytePool::bytes() {
   return use_.in_use() + free_bytes_;
 }
 
-PooledBytes::PooledBytes(std::shared_ptr<BytePool> pool, ByteSpan bytes) : pool_(std::move(pool)), size_(bytes.size) {
-  block_ = pool_->take(bytes.size, &capacity_);
+PooledBytes::PooledBytes(std::shared_ptr<BytePool> pool, size_t size)
+    : pool_(std::move(pool)), size_(size), owner_(getpid()) {
+  block_ = pool_->take(size, &capacity_);
+}
+
+PooledBytes::PooledBytes(std::shared_ptr<BytePool> pool, ByteSpan bytes) : PooledBytes(std::move(pool), bytes.size) {
   std::memcpy(block_.get(), bytes.data, bytes.size);
 }
 
 PooledBytes::~PooledBytes() {
-  if (block_ != nullptr) pool_->give_back(std::move(block_), capacity_);
+  if (block_ != nullptr && getpid() == owner_) pool_->give_back(std::move(block_), capacity_);
 }
 
 PooledBytes& PooledBytes::operator=(PooledBytes&& other) noexcept {
@@ -77,6 +83,7 @@ PooledBytes& PooledBytes::operator=(PooledBytes&& other) noexcept {
   std::swap(block_, other.block_);
   std::swap(capacity_, other.capacity_);
   std::swap(size_, other.size_);
+  std::swap(owner_, other.owner_);
   return *this;
 }
 

@@ -4,6 +4,8 @@
 // goes, the largest first, where all together is more than HighWater allows.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -38,10 +40,13 @@ class BytePool {
   HighWater use_{kTakesAWindow};
 };
 
-// A copy of some bytes. Goes back to the pool at its end.
+// Memory that goes back to its pool at its end; in a process that was forked meanwhile, where nobody may have the pool's lock any more,
+// to the system.
 class PooledBytes {
  public:
   PooledBytes() = default;
+  PooledBytes(std::shared_ptr<BytePool> pool, size_t size);
+  // A copy of some bytes.
   PooledBytes(std::shared_ptr<BytePool> pool, ByteSpan bytes);
   ~PooledBytes();
   PooledBytes(PooledBytes&& other) noexcept { *this = std::move(other); }
@@ -55,6 +60,7 @@ class PooledBytes {
   BytePool::Block block_;
   size_t capacity_ = 0;
   size_t size_ = 0;
+  pid_t owner_ = 0;
 };
 
 }  // namespace fastload::engine

@@ -40,9 +40,9 @@ void DrawOrder::close() {
   for (std::condition_variable& queue : changed_) queue.notify_all();
 }
 
-random::Mt19937 DrawOrder::generator_between_turns() const {
+random::Streams DrawOrder::generators_between_turns() const {
   const std::lock_guard<std::mutex> lock(drawing_);
-  return generator_;
+  return generators_;
 }
 
 }  // namespace fastload::engine

@@ -1,4 +1,4 @@
-// engine/draw_order.h: the order in which the samples of one emulated worker draw from its generator: turn 0, 1, 2, … whatever
+// engine/draw_order.h: the order in which the samples of one emulated worker draw from its generators: turn 0, 1, 2, … whatever
 // thread has them.
 //
 // Any thread may call; several engines may share one. A turn that was reserved is begun and ended once, or the order is closed.
@@ -9,14 +9,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <utility>
 
-#include "random/generator.h"
+#include "random/streams.h"
 
 namespace fastload::engine {
 
 class DrawOrder {
  public:
-  explicit DrawOrder(const random::Mt19937& generator) : generator_(generator) {}
+  explicit DrawOrder(random::Streams generators) : generators_(std::move(generators)) {}
 
   // Turns for `count` further samples; returns the first.
   uint64_t reserve(uint64_t count);
@@ -32,9 +33,9 @@ class DrawOrder {
   void close();
 
   // To be used within a turn.
-  random::Mt19937& generator() { return generator_; }
-  // The generator as it is between two turns; waits for the one that is under way.
-  random::Mt19937 generator_between_turns() const;
+  random::Streams& generators() { return generators_; }
+  // The generators as they are between two turns; waits for the one that is under way.
+  random::Streams generators_between_turns() const;
 
   // False if this search, the n-th of a queue, has met the order before. Two queues that have batches of one order may each take it
   // for met; that costs one of them a better choice and no more.
@@ -50,12 +51,12 @@ class DrawOrder {
   std::condition_variable& queue_of(uint64_t turn) { return changed_[turn % kQueues]; }
 
   mutable std::mutex mutex_;    // guards the three below
-  mutable std::mutex drawing_;  // held by whoever has the turn; guards the generator
+  mutable std::mutex drawing_;  // held by whoever has the turn; guards the generators
   std::condition_variable changed_[kQueues];
   uint64_t reserved_ = 0;
   uint64_t turn_ = 0;
   bool closed_ = false;
-  random::Mt19937 generator_;
+  random::Streams generators_;
   std::atomic<int> coming_{0};
   std::atomic<uint64_t> met_by_search_{0};
 };

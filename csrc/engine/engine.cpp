@@ -58,6 +58,14 @@ void Engine::stop(std::chrono::milliseconds patience) {
   if (!is_forked_copy()) pool_->stop(patience);
 }
 
+void Engine::run_on(int threads) {
+  if (!is_forked_copy()) pool_->run_on(static_cast<size_t>(threads));
+}
+
+int Engine::running_threads() const { return is_forked_copy() ? 0 : static_cast<int>(pool_->running()); }
+
+uint64_t Engine::samples_made() const { return is_forked_copy() ? 0 : pool_->samples_made(); }
+
 bool Engine::running() const { return !is_forked_copy() && !pool_->is_stopping(); }
 
 bool Engine::is_forked_copy() const { return getpid() != pid_; }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -45,6 +46,12 @@ class Engine {
   void stop(std::chrono::milliseconds patience = kPatience);
 
   int threads() const { return thread_count_; }
+  // So many of the threads take up samples from now on, one at least; the others rest. Which samples are made, and what
+  // of them, is the same.
+  void run_on(int threads);
+  int running_threads() const;
+  // Samples that the threads have made since the start; 0 in a forked child.
+  uint64_t samples_made() const;
   int niceness() const { return niceness_; }
   bool is_forked_copy() const;
   bool running() const;

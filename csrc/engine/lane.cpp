@@ -1,10 +1,12 @@
 #include "engine/lane.h"
 
-#include <new>
+#include <cstring>
 
 #include "image/colour.h"
+#include "image/erase.h"
 #include "image/geometry.h"
-#include "jpeg/end_search.h"
+#include "image/recolour.h"
+#include "image/warp.h"
 
 namespace fastload::engine {
 
@@ -12,8 +14,6 @@ namespace {
 
 // What an H200's hardware decoder gave in Pillow's pixels to a level; among other samplings some were off by three.
 constexpr int32_t k444 = 11, k420 = 22;
-// What is no JPEG is read to its end up to here, to be kept for the other decoder.
-constexpr size_t kMostForeign = size_t{1} << 26;
 
 Pixels view(const Pixels& pixels, const Box& box) {
   return {pixels.row(box.y) + 4 * static_cast<ptrdiff_t>(box.x), box.width, box.height, pixels.stride};
@@ -21,60 +21,7 @@ Pixels view(const Pixels& pixels, const Box& box) {
 
 }  // namespace
 
-Lane::Lane(image::Simd simd) : simd_(simd), resampler_(simd) {}
-
-Status Lane::open(const io::Source& source, int64_t max_pixels, const cache::Lookup& lookup) {
-  state_ = LaneState::empty;
-  whole_ = adopted_ = false;
-  cached_ = {};
-  max_pixels_ = max_pixels;
-  {
-    const StageClock clock(&times_, Stage::read);
-    io::Source from = source;
-    if (keeping_.find(lookup, source)) {
-      cached_ = keeping_.pixels();
-      if (cached_.data != nullptr && is_allowed(cached_.width, cached_.height)) {
-        width_ = cached_.width;
-        height_ = cached_.height;
-        state_ = LaneState::opened;
-        return {};
-      }
-      cached_ = {};
-      if (keeping_.bytes().data != nullptr) {
-        from = io::Source{};
-        from.kind = io::SourceKind::memory;
-        from.memory = keeping_.bytes();
-      }
-    }
-    jpeg::EndSearch search;
-    const auto judge = [this, &search](ByteSpan so_far) {
-      const Rest rest = search.look(so_far);
-      const bool is_kept = rest == Rest::foreign && so_far.size < kMostForeign && keeping_.wants_bytes(so_far.size);
-      return is_kept ? Rest::wanted : rest;
-    };
-    const Status status = file_.read(from, judge, &bytes_);
-    if (!status.ok()) return status;
-  }
-  header_ = jpeg::Header{};
-  {
-    const StageClock clock(&times_, Stage::header);
-    const Status status = jpeg_.open(bytes_, max_pixels, &header_);
-    if (!status.ok()) return status;
-  }
-  width_ = header_.width;
-  height_ = header_.height;
-  if (header_.ends_well) {
-    state_ = LaneState::opened;
-    return {};
-  }
-  const StageClock clock(&times_, Stage::decode);
-  const Box all = {0, 0, width_, height_};
-  pixels_ = {decoded_.reserve(jpeg_.required_bytes(all)), 0, 0, 0};
-  const Status status = jpeg_.decode(all, &pixels_);
-  whole_ = status.ok();
-  if (whole_) state_ = LaneState::opened;
-  return status;
-}
+Lane::Lane(image::Simd simd) : simd_(simd), resampler_(simd), mixer_(simd) {}
 
 bool Lane::is_allowed(int32_t width, int32_t height) const {
   return max_pixels_ == 0 || static_cast<int64_t>(width) * height <= max_pixels_;
@@ -168,35 +115,19 @@ Status Lane::defer_coefficients(Slabs* slabs, Deferred* out, Keep* why) {
 Status Lane::read_coefficients(const Deferred& deferred) {
   Status status = check(state_, LaneCall::read_coefficients);
   if (!status.ok()) return status;
-  const StageClock clock(&times_, Stage::decode);
   state_ = LaneState::planned;
+  if (entries_.is_used()) {
+    const StageClock clock(&times_, Stage::read);
+    if (!entries_.give(jpeg_.codes(deferred.coefficients), &jpeg_)) {
+      entries_.refuse();
+      return {Code::not_native, "the file has changed while it was read"};
+    }
+  }
+  const StageClock clock(&times_, Stage::decode);
   status = jpeg_.read_coefficients(deferred.coefficients, reinterpret_cast<int16_t*>(deferred.place.data));
   if (status.ok()) keep();
+  if (!status.ok() && entries_.is_used()) entries_.refuse();
   return status;
-}
-
-Status Lane::decode_window() {
-  const StageClock clock(&times_, Stage::decode);
-  if (cached_.data != nullptr) {
-    pixels_ = decoded_.image(plan_.window.width, plan_.window.height);
-    image::from_compact(cached_, plan_.window, pixels_, simd_);
-    return {};
-  }
-  const bool all = keeping_.wants_pixels(width_, height_);
-  const Box window = all ? Box{0, 0, width_, height_} : plan_.window;
-  pixels_ = {decoded_.reserve(jpeg_.required_bytes(window)), 0, 0, 0};
-  const Status status = jpeg_.decode(window, &pixels_);
-  whole_ = all && status.ok();
-  return status;
-}
-
-void Lane::keep() noexcept {
-  const StageClock clock(&times_, Stage::read);
-  try {
-    if (whole_ && is_allowed(width_, height_)) keeping_.keep(pixels_);
-    if (!adopted_ || file_.is_whole()) keeping_.keep(bytes_);
-  } catch (const std::bad_alloc&) {  // the sample is there all the same
-  }
 }
 
 Status Lane::decode() {
@@ -207,7 +138,9 @@ Status Lane::decode() {
   return status;
 }
 
-Pixels Lane::run_steps(Pixels pixels) {
+Pixels Lane::run_steps() {
+  StepClock clock(&times_);
+  Pixels pixels = whole_ ? view(pixels_, plan_.window) : pixels_;
   int next = 0;
   for (int i = 0; i < plan_.count; ++i) {
     const recipe::Step& step = plan_.steps[i];
@@ -215,7 +148,39 @@ Pixels Lane::run_steps(Pixels pixels) {
       case recipe::StepKind::crop: break;  // `pixels` already is the part that is wanted
       case recipe::StepKind::flip_horizontal: image::flip_horizontal(pixels); break;
       case recipe::StepKind::flip_vertical: image::flip_vertical(pixels); break;
+      case recipe::StepKind::transpose: {
+        const Pixels out = turned_[next].image(pixels.height, pixels.width);
+        next = 1 - next;
+        image::transpose(pixels, out);
+        pixels = out;
+        break;
+      }
       case recipe::StepKind::grayscale: image::to_grayscale(pixels); break;
+      case recipe::StepKind::recolour: {
+        const Box want = {step.want.x - step.need.x, step.want.y - step.need.y, step.want.width, step.want.height};
+        if (step.recolour.change != image::Change::sharpness) {
+          image::recolour(step.recolour, pixels, want, simd_);
+          pixels = view(pixels, want);
+          break;
+        }
+        const Pixels out = turned_[next].image(want.width, want.height);
+        next = 1 - next;
+        image::sharpen(step.recolour.factor, pixels, step.want, step.in_width, step.in_height, out, simd_);
+        pixels = out;
+        break;
+      }
+      case recipe::StepKind::gaussian_blur: {
+        const Pixels out = turned_[next].image(step.want.width, step.want.height);
+        next = 1 - next;
+        image::gaussian_blur(step.blur, pixels, step.want, step.in_width, step.in_height, out, &scratch_, simd_);
+        pixels = out;
+        break;
+      }
+      case recipe::StepKind::box_blur: {
+        image::box_blur(step.box_blur, pixels, &scratch_, simd_);
+        pixels = view(pixels, {step.want.x - step.need.x, step.want.y - step.need.y, step.want.width, step.want.height});
+        break;
+      }
       case recipe::StepKind::resize: {
         const Pixels out = turned_[next].image(step.want.width, step.want.height);
         next = 1 - next;
@@ -224,6 +189,10 @@ Pixels Lane::run_steps(Pixels pixels) {
         pixels = out;
         break;
       }
+      case recipe::StepKind::mix:
+        mixer_.run(*plan_.mixes[static_cast<size_t>(step.mix)], pixels);
+        pixels = view(pixels, step.want);
+        break;
       case recipe::StepKind::pad: {
         const Pixels out = turned_[next].image(step.out_width, step.out_height);
         next = 1 - next;
@@ -231,7 +200,17 @@ Pixels Lane::run_steps(Pixels pixels) {
         pixels = view(out, step.want);
         break;
       }
+      case recipe::StepKind::warp: {
+        const Pixels out = turned_[next].image(step.want.width, step.want.height);
+        next = 1 - next;
+        image::Warp warp = step.warp;
+        warp.region = step.want;
+        image::warp(warp, pixels, out, simd_);
+        pixels = out;
+        break;
+      }
     }
+    clock.end_step(step.stage);
   }
   return pixels;
 }
@@ -240,14 +219,59 @@ Status Lane::finish(const Target& target, void* out) {
   const Status status = check(state_, LaneCall::finish);
   if (!status.ok()) return status;
   keep();
-  Pixels pixels = whole_ ? view(pixels_, plan_.window) : pixels_;
+  const Pixels pixels = run_steps();
+  jpeg_.close();
   {
-    const StageClock clock(&times_, Stage::resample);
-    pixels = run_steps(pixels);
+    const StageClock clock(&times_, Stage::pack);
+    image::pack(pixels, target.values, target.layout, plan_.flip_horizontal, plan_.flip_vertical, out, simd_);
   }
+  state_ = LaneState::empty;
+  return erase(target, static_cast<uint8_t*>(out));
+}
+
+Status Lane::erase(const Target& target, uint8_t* out) {
+  constexpr Status kNothing = {Code::transform, "nothing to erase with"};
+  const int32_t channels = target.values.channels;
+  const image::Finished sample = {out, plan_.width, plan_.height, channels, target.element_bytes, target.layout};
+  const size_t bytes = static_cast<size_t>(channels) * target.element_bytes;
+  StepClock clock(&times_);
+  for (const recipe::Erasure& erasure : plan_.erasures) {
+    const Box& box = erasure.box;
+    if (erasure.noise == nullptr) {
+      const size_t first = static_cast<size_t>(erasure.values) * bytes;
+      if (first + bytes > target.erased.size()) return kNothing;
+      image::fill(sample, box, target.erased.data() + first);
+      clock.end_step(erasure.stage);
+      continue;
+    }
+    if (!target.noise) return kNothing;
+    const size_t count = static_cast<size_t>(channels) * static_cast<size_t>(box.width) * static_cast<size_t>(box.height);
+    if (count == 0) continue;
+    uint8_t* const noise = scratch_.reserve(count * target.element_bytes);
+    target.noise(*erasure.noise, count, noise);
+    image::paste(sample, box, noise, erasure.flipped_horizontal, erasure.flipped_vertical);
+    clock.end_step(erasure.stage);
+  }
+  return {};
+}
+
+Status Lane::finish_rgbx(uint8_t fourth, uint8_t* out) {
+  const Status status = check(state_, LaneCall::finish);
+  if (!status.ok()) return status;
+  if (!plan_.erasures.empty()) return {Code::transform, "an image has nothing to erase with"};
+  const Pixels pixels = run_steps();
   jpeg_.close();
   const StageClock clock(&times_, Stage::pack);
-  image::pack(pixels, target.values, target.layout, plan_.flip_horizontal, plan_.flip_vertical, out, simd_);
+  if (plan_.flip_horizontal) image::flip_horizontal(pixels);
+  if (plan_.flip_vertical) image::flip_vertical(pixels);
+  const size_t row_bytes = 4 * static_cast<size_t>(pixels.width);
+  for (int32_t y = 0; y < pixels.height; ++y, out += row_bytes) {
+    const uint8_t* const row = pixels.row(y);
+    for (size_t i = 0; i < row_bytes; i += 4) {
+      std::memcpy(out + i, row + i, 4);
+      out[i + 3] = fourth;
+    }
+  }
   state_ = LaneState::empty;
   return {};
 }
@@ -258,8 +282,11 @@ void Lane::settle() {
   file_.settle();
   jpeg_.settle();
   resampler_.settle();
+  mixer_.settle();
   decoded_.settle();
+  scratch_.settle();
   keeping_.settle();
+  entries_.settle();
   for (PixelBuffer& turned : turned_) turned.settle();
 }
 

@@ -17,6 +17,8 @@
 #include "engine/slabs.h"
 #include "engine/stage_times.h"
 #include "engine/target.h"
+#include "entries/sample_entries.h"
+#include "image/mix.h"
 #include "image/resample.h"
 #include "io/source.h"
 #include "jpeg/decode.h"
@@ -32,8 +34,13 @@ class Lane {
 
   // Reads the bytes and the header. A file that does not end as a JPEG should is decoded whole right here, so that its damage
   // is known before anything is drawn. Any failure: the caller may fetch the pixels elsewhere and adopt() them. What the cache has
-  // is not read, and what it has not is kept once it has shown to be readable: the source and the lookup live until then.
-  Status open(const io::Source& source, int64_t max_pixels, const cache::Lookup& lookup = {});
+  // is not read, and what it has not is kept once it has shown to be readable: the source and the lookup live until then. A file of
+  // which `entries` has a record that holds is read where the window's codes are, once that is known.
+  Status open(const io::Source& source, int64_t max_pixels, const cache::Lookup& lookup = {},
+              const entries::Store* entries = nullptr);
+
+  // Pixels of a whole image in the place of a file; they live until the sample is finished.
+  Status open(const image::Compact& image);
 
   // Room for the pixels of the whole image from another decoder, to be filled before draw().
   Pixels adopt(int32_t width, int32_t height);
@@ -42,7 +49,8 @@ class Lane {
   // In the place of draw(), for a sample that was deferred and is open again.
   Status use(const recipe::Plan& plan);
 
-  // Defers the drawn sample as its bytes, in memory of the pool. `why` is Keep::none, or why that cannot be: it is still drawn then.
+  // Defers the drawn sample, which was opened without entry points, as its bytes, in memory of the pool. `why` is Keep::none, or why
+  // that cannot be: it is still drawn then.
   Status defer_bytes(const std::shared_ptr<BytePool>& pool, Deferred* out, Keep* why);
   // The same as its coefficients, which have a place then and are still to be read.
   Status defer_coefficients(Slabs* slabs, Deferred* out, Keep* why);
@@ -54,6 +62,8 @@ class Lane {
   // Resamples and packs into `out`: plan().height x plan().width x channels elements. Fails where the image, which may have been
   // adopted since the plan was drawn, is not of the size that it was drawn for.
   Status finish(const Target& target, void* out);
+  // The same as packed RGBX pixels, every fourth byte of them `fourth`.
+  Status finish_rgbx(uint8_t fourth, uint8_t* out);
 
   // Between two samples: gives back memory that only a very large one needs.
   void settle();
@@ -61,6 +71,9 @@ class Lane {
   bool was_cached() const { return keeping_.was_found(); }
   // The whole file, where the cache has it; for another decoder.
   ByteSpan cached_bytes() const { return keeping_.bytes(); }
+
+  // What became of them in the last sample.
+  const entries::SampleEntries& sample_entries() const { return entries_; }
 
   int32_t width() const { return width_; }
   int32_t height() const { return height_; }
@@ -75,8 +88,16 @@ class Lane {
   Keep why_kept() const;
   // What the other decoder must know beside the file; false where the plan is not two passes.
   bool describe(Deferred* out);
-  Pixels run_steps(Pixels pixels);
+  // All but the trailing flips.
+  Pixels run_steps();
+  // In the finished sample.
+  Status erase(const Target& target, uint8_t* out);
+  Status open_bytes(const io::Source& source);
+  // False: there is no record that holds.
+  bool enter(const entries::Store* entries, const io::Source& source);
   Status decode_window();
+  Status decode_entered();
+  Status decode_bytes();
   // In the cache, as they are now: before the steps change pixels, and while the bytes are there.
   void keep() noexcept;
 
@@ -84,12 +105,15 @@ class Lane {
   io::FileBuffer file_;
   ByteSpan bytes_;
   Keeping keeping_;
+  entries::SampleEntries entries_;
   jpeg::Header header_;
   image::Taps taps_;
   jpeg::Session jpeg_;
   image::Resampler resampler_;
+  image::Mixer mixer_;
   PixelBuffer decoded_;
   PixelBuffer turned_[2];  // intermediate images, used in turn
+  Buffer scratch_;  // of one step
   StageTimes times_;
 
   LaneState state_ = LaneState::empty;

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <vector>
 
+#include "engine/bytes.h"
 #include "engine/lane.h"
 
 namespace fastload::engine {
@@ -23,12 +24,16 @@ class Lanes {
   using Borrowed = std::unique_ptr<Lane, GiveBack>;
   Borrowed borrow();
 
+  // Memory for what they make, if the caller has no other.
+  const std::shared_ptr<BytePool>& bytes() const { return bytes_; }
+
  private:
   void give_back(std::unique_ptr<Lane> lane) noexcept;
 
   const image::Simd simd_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<Lane>> free_;
+  const std::shared_ptr<BytePool> bytes_ = std::make_shared<BytePool>();
 };
 
 }  // namespace fastload::engine

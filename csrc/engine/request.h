@@ -15,6 +15,7 @@
 #include "engine/draw_order.h"
 #include "engine/memory.h"
 #include "engine/target.h"
+#include "entries/store.h"
 #include "io/source.h"
 #include "recipe/recipe.h"
 
@@ -46,6 +47,8 @@ struct Request {
 
   std::shared_ptr<const cache::Cache> cache;  // null: none
   uint32_t cache_variant = 0;
+
+  std::shared_ptr<const entries::Store> entries;  // null: none
 
   Defer defer = Defer::nothing;  // coefficients only where there is `memory`
 };

@@ -11,7 +11,7 @@
 
 #include "engine/deferred.h"
 #include "engine/stage_times.h"
-#include "random/generator.h"
+#include "random/streams.h"
 #include "types.h"
 
 namespace fastload::engine {
@@ -25,10 +25,15 @@ struct Results {
   std::vector<Outcome> outcomes;    // a slot
   std::vector<Deferred> deferred;   // a slot, where something may be deferred
   std::vector<Keep> kept;           // a slot: why it was not
-  random::Mt19937 generator_after;  // of the order, once the batch's last sample has drawn: where a resumed run goes on
+  random::Streams generators_after = random::Mt19937();  // of the order, once the batch's last sample has drawn: where a resumed run goes on
   StageTimes times;                 // of all samples together
+  size_t slowest = 0;               // the slot whose sample took longest, but for waits for other samples' draws
+  int64_t slowest_ns = 0;
   int64_t fallbacks = 0;            // samples for which another decoder was asked here
   int64_t cached = 0;               // samples that the cache had
+  int64_t entered = 0;              // … that were decoded by entry points
+  int64_t noted = 0;                // … of which entry points were kept
+  int64_t refused = 0;              // … whose entry points were of no use
 };
 
 }  // namespace fastload::engine

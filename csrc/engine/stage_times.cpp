@@ -17,4 +17,12 @@ StageClock::StageClock(StageTimes* times, Stage stage) : times_(times), stage_(s
 
 StageClock::~StageClock() { times_->ns[static_cast<int>(stage_)] += now_ns() - start_ns_; }
 
+StepClock::StepClock(StageTimes* times) : times_(times), start_ns_(now_ns()) {}
+
+void StepClock::end_step(int stage) {
+  const int64_t now = now_ns();
+  (stage == 0 ? times_->ns[static_cast<int>(Stage::resample)] : times_->of_steps[stage]) += now - start_ns_;
+  start_ns_ = now;
+}
+
 }  // namespace fastload::engine

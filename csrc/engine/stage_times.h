@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "recipe/recipe.h"
+
 namespace fastload::engine {
 
 enum class Stage : uint8_t { read, header, turn, draw, decode, resample, pack, fallback, count };
@@ -10,9 +12,19 @@ constexpr int kStages = static_cast<int>(Stage::count);
 
 struct StageTimes {
   int64_t ns[kStages] = {};
+  int64_t of_steps[recipe::kMostStages] = {};  // by the recipe's stages; of the first, which is Stage::resample, nothing
 
   void add(const StageTimes& other) {
     for (int stage = 0; stage < kStages; ++stage) ns[stage] += other.ns[stage];
+    for (int stage = 0; stage < recipe::kMostStages; ++stage) of_steps[stage] += other.of_steps[stage];
+  }
+
+  // All but waiting for other samples' draws.
+  int64_t own() const {
+    int64_t sum = -ns[static_cast<int>(Stage::turn)];
+    for (const int64_t each : ns) sum += each;
+    for (const int64_t each : of_steps) sum += each;
+    return sum;
   }
 };
 
@@ -27,6 +39,17 @@ class StageClock {
  private:
   StageTimes* times_;
   Stage stage_;
+  int64_t start_ns_;
+};
+
+// Adds the time from its construction, or from the last step's end, to the stage that a step counts to.
+class StepClock {
+ public:
+  explicit StepClock(StageTimes* times);
+  void end_step(int stage);
+
+ private:
+  StageTimes* times_;
   int64_t start_ns_;
 };
 

@@ -54,7 +54,9 @@ class Run {
     Status status = kCancelled;
     if (!batch_.cancelled && !(asked_.stop_at_failure && batch_.failed)) {
       const Sample& sample = asked_.samples[task_.slot];
-      status = open(sample.source, {asked_.cache.get(), sample.cache_name, asked_.cache_variant});
+      // Another decoder takes whole files.
+      const entries::Store* const entries = asked_.defer == Defer::bytes ? nullptr : asked_.entries.get();
+      status = open(sample.source, {asked_.cache.get(), sample.cache_name, asked_.cache_variant}, entries);
       if (lane_.was_cached()) batch_.count_cached();
     }
     status = asked_.order ? draw_in_turn(status) : draw_by_index(status);
@@ -62,8 +64,8 @@ class Run {
     return without_throwing([&] { return defer(); });
   }
 
-  Status open(const io::Source& source, const cache::Lookup& lookup = {}) {
-    const Status status = without_throwing([&] { return lane_.open(source, asked_.max_pixels, lookup); });
+  Status open(const io::Source& source, const cache::Lookup& lookup = {}, const entries::Store* entries = nullptr) {
+    const Status status = without_throwing([&] { return lane_.open(source, asked_.max_pixels, lookup, entries); });
     return status.ok() ? status : fall_back(status);
   }
 
@@ -86,10 +88,10 @@ class Run {
     if (asked_.stop_at_failure && batch_.failed) {
       status = {Code::cancelled, "an earlier sample of the batch failed"};
     } else if (status.ok()) {
-      status = without_throwing([&] { return lane_.draw(*asked_.recipe, order.generator()); });
+      status = without_throwing([&] { return lane_.draw(*asked_.recipe, order.generators()); });
     }
     if (!status.ok()) batch_.failed = true;
-    if (task_.slot + 1 == asked_.samples.size()) batch_.results.generator_after = order.generator();
+    if (task_.slot + 1 == asked_.samples.size()) batch_.results.generators_after = order.generators();
     order.end_turn();
     return status;
   }
@@ -163,6 +165,8 @@ void run_stages(const Surroundings& surroundings, const Task& task, Lane* lane) 
   lane->times() = StageTimes{};
   Run run(surroundings, task, lane);
   const Status status = task.is_reclaimed ? run.make_reclaimed() : run.make();
+  const entries::SampleEntries& entries = lane->sample_entries();
+  if (!task.is_reclaimed) task.batch->count_entries(entries.is_used(), entries.is_made(), entries.is_refused());
   lane->settle();
   task.batch->end_sample(task.slot, status, lane->times());
 }

@@ -19,7 +19,8 @@ thread_local const void* pool_of_this_thread = nullptr;
 
 }  // namespace
 
-ThreadPool::ThreadPool(Fallback fallback, size_t threads) : surroundings_(std::move(fallback)), workers_(threads) {}
+ThreadPool::ThreadPool(Fallback fallback, size_t threads)
+    : surroundings_(std::move(fallback)), workers_(threads), running_(threads) {}
 
 void ThreadPool::start(image::Simd simd, int niceness) {
   const SignalsBlocked inherited;
@@ -113,11 +114,29 @@ void ThreadPool::stop(std::chrono::milliseconds patience) {
   }
 }
 
+void ThreadPool::run_on(size_t threads) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    running_ = std::clamp<size_t>(threads, 1, workers_.size());
+  }
+  work_or_stop_.notify_all();
+}
+
+size_t ThreadPool::running() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return running_;
+}
+
+uint64_t ThreadPool::samples_made() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return samples_made_;
+}
+
 void ThreadPool::work(Worker& self, Lane& lane) {
   pool_of_this_thread = this;
   std::unique_lock<std::mutex> lock(mutex_);
   while (!is_stopping()) {
-    const Task task = queue_.next();
+    const Task task = rests(self) ? Task{} : queue_.next();
     std::shared_ptr<Batch> before = std::move(self.running);  // its end may be here: not with the lock
     self.running = task.batch;
     if (task.batch == nullptr && before == nullptr) {
@@ -128,6 +147,7 @@ void ThreadPool::work(Worker& self, Lane& lane) {
     before.reset();
     if (task.batch != nullptr) run_stages(surroundings_, task, &lane);
     lock.lock();
+    samples_made_ += task.batch != nullptr;
   }
   std::shared_ptr<Batch> before = std::move(self.running);
   lock.unlock();

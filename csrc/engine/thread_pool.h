@@ -7,6 +7,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -33,6 +34,13 @@ class ThreadPool : public std::enable_shared_from_this<ThreadPool> {
   // The same, and waits for the threads, but not longer than `patience`, and not on one of them: they end when they are through.
   void stop(std::chrono::milliseconds patience);
 
+  // Of the threads the first so many take up samples, the others rest: at once if they wait, else after the sample that
+  // they are at.
+  void run_on(size_t threads);
+  size_t running() const;
+  // That were made since the start, whatever came of them.
+  uint64_t samples_made() const;
+
   bool is_stopping() const { return surroundings_.stopping; }
 
  private:
@@ -43,14 +51,17 @@ class ThreadPool : public std::enable_shared_from_this<ThreadPool> {
   };
 
   void work(Worker& self, Lane& lane);
+  bool rests(const Worker& self) const { return static_cast<size_t>(&self - workers_.data()) >= running_; }
 
   Surroundings surroundings_;
-  std::mutex mutex_;  // guards all that follows, and the tasks of each batch
+  mutable std::mutex mutex_;  // guards all that follows, and the tasks of each batch
   std::condition_variable work_or_stop_;
   std::condition_variable thread_ended_;
   Queue queue_;
   std::vector<Worker> workers_;  // as many as at first, for good
   size_t living_ = 0;
+  size_t running_;
+  uint64_t samples_made_ = 0;
 };
 
 }  // namespace fastload::engine

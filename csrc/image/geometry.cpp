@@ -1,5 +1,6 @@
 #include "image/geometry.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -36,6 +37,19 @@ void flip_vertical(const Pixels& pixels) {
     uint32_t* upper = pixel_at(pixels, 0, y);
     uint32_t* lower = pixel_at(pixels, 0, pixels.height - 1 - y);
     for (int32_t x = 0; x < pixels.width; ++x) std::swap(upper[x], lower[x]);
+  }
+}
+
+void transpose(const Pixels& source, const Pixels& out) {
+  constexpr int32_t kTile = 16;  // a cache line of pixels
+  for (int32_t top = 0; top < source.height; top += kTile) {
+    const int32_t bottom = std::min(top + kTile, source.height);
+    for (int32_t left = 0; left < source.width; left += kTile) {
+      const int32_t right = std::min(left + kTile, source.width);
+      for (int32_t x = left; x < right; ++x) {
+        for (int32_t y = top; y < bottom; ++y) *pixel_at(out, y, x) = *pixel_at(source, x, y);
+      }
+    }
   }
 }
 

@@ -1,37 +1,19 @@
 #include "io/source.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 
 #include "io/crc32c.h"
+#include "io/open_file.h"
 
 namespace fastload::io {
 
 namespace {
 
-constexpr int64_t kWholeFile = -1;
 // With nobody asked, and nothing but one read: almost every photo.
 constexpr int64_t kReadWhole = int64_t{1} << 22;
 // Where an image is larger than this, somebody else may read it.
 constexpr int64_t kMaxFileBytes = int64_t{1} << 31;
-
-class File {
- public:
-  explicit File(const char* path) : fd_(::open(path, O_RDONLY | O_CLOEXEC)) {}
-  ~File() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  int fd() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 Status open_failure(int error) {
   switch (error) {
@@ -47,28 +29,44 @@ Status open_failure(int error) {
 
 }  // namespace
 
-Status FileBuffer::read_file(const char* path, int64_t offset, int64_t length, const Judge& judge, ByteSpan* bytes) {
-  const File file(path);
-  if (file.fd() < 0) return open_failure(errno);
-  if (length == kWholeFile) {
-    struct stat info;
-    if (::fstat(file.fd(), &info) != 0) return {Code::unreadable, "cannot be examined"};
-    if (!S_ISREG(info.st_mode)) return {Code::unreadable, "not a regular file"};
-    length = info.st_size;
-  }
+bool FileState::is_of(const struct stat& now) const {
+  if (size < 0) return true;
+  return now.st_size == size && io::changed_ns(now) == changed_ns && (inode == 0 || now.st_ino == inode);
+}
+
+Status FileBuffer::read_file(const char* path, const Judge& judge, ByteSpan* bytes) {
+  OpenFile file;
+  if (!file.open(path)) return open_failure(errno);
+  struct stat info;
+  if (!file.look(&info)) return {Code::unreadable, "not a regular file"};
+  return read_open(file.fd(), 0, info.st_size, judge, bytes);
+}
+
+Status FileBuffer::read_range(const Source& source, const Judge& judge, ByteSpan* bytes) {
+  OpenFile file;
+  if (!file.open(source.path.data())) return open_failure(errno);
+  const Judge all = [](ByteSpan) { return Rest::wanted; };
+  Status status = read_open(file.fd(), source.offset, source.length, source.crc32c >= 0 ? all : judge, bytes);
+  if (status.ok() && source.crc32c >= 0 && crc32c(*bytes) != source.crc32c)
+    status = {Code::unreadable, "the checksum of its bytes is wrong: they changed since they were indexed"};
+  // Behind the read, since a file's time changes before its bytes do.
+  struct stat info;
+  if (source.state.size >= 0 && (!file.look(&info) || !source.state.is_of(info)))
+    status = {Code::unreadable, "its file has changed since it was indexed: open the data set anew"};
+  if (!status.ok()) is_whole_ = false;
+  return status;
+}
+
+Status FileBuffer::read_open(int fd, int64_t offset, int64_t length, const Judge& judge, ByteSpan* bytes) {
   if (length <= 0) return {Code::empty, "empty"};
   int64_t done = 0;
   for (int64_t step = kReadWhole;; step *= 2) {
     const int64_t end = std::min(step, length);
     uint8_t* const data = buffer_.grow(static_cast<size_t>(end) + kPixelSlack, static_cast<size_t>(done));
-    while (done < end) {
-      const ssize_t got =
-          ::pread(file.fd(), data + done, static_cast<size_t>(end - done), static_cast<off_t>(offset + done));
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) return {Code::unreadable, "read failed"};
-      if (got == 0) return {Code::unreadable, "shorter than expected"};
-      done += got;
-    }
+    const int64_t got = read_up_to(fd, offset + done, static_cast<size_t>(end - done), data + done);
+    if (got < 0) return {Code::unreadable, "read failed"};
+    done += got;
+    if (done < end) return {Code::unreadable, "shorter than expected"};
     *bytes = {data, static_cast<size_t>(done)};
     is_whole_ = done == length;
     if (is_whole_) return {};
@@ -79,22 +77,13 @@ Status FileBuffer::read_file(const char* path, int64_t offset, int64_t length, c
   }
 }
 
-Status FileBuffer::read_checked(const Source& source, ByteSpan* bytes) {
-  const Judge all = [](ByteSpan) { return Rest::wanted; };
-  const Status status = read_file(source.path.data(), source.offset, source.length, all, bytes);
-  if (!status.ok() || crc32c(*bytes) == source.crc32c) return status;
-  is_whole_ = false;
-  return {Code::unreadable, "the checksum of its bytes is wrong: they changed since they were indexed"};
-}
-
 Status FileBuffer::read(const Source& source, const Judge& judge, ByteSpan* bytes) {
   is_whole_ = false;
   switch (source.kind) {
-    case SourceKind::path: return read_file(source.path.data(), 0, kWholeFile, judge, bytes);
+    case SourceKind::path: return read_file(source.path.data(), judge, bytes);
     case SourceKind::range:
       if (source.offset < 0 || source.length < 0) return {Code::unreadable, "negative range"};
-      if (source.crc32c >= 0) return read_checked(source, bytes);
-      return read_file(source.path.data(), source.offset, source.length, judge, bytes);
+      return read_range(source, judge, bytes);
     case SourceKind::memory:
       if (source.memory.size == 0) return {Code::empty, "empty"};
       *bytes = source.memory;

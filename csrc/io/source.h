@@ -3,6 +3,8 @@
 // What is named may be no image at all, or a gigabyte that lies behind one: a long file is read in steps.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <functional>
 #include <string_view>
 
@@ -14,6 +16,16 @@ namespace fastload::io {
 
 enum class SourceKind : uint8_t { path, range, memory, arrival };
 
+// A file as it was when runs of its bytes were found: bytes of another are not what was found there.
+struct FileState {
+  int64_t size = -1;  // negative: nothing is known
+  int64_t changed_ns = 0;  // the time of its last change
+  uint64_t inode = 0;      // 0: not known
+
+  // What shows nothing: a change that leaves the size and sets the old time again, as nobody does without wanting to.
+  bool is_of(const struct stat& now) const;
+};
+
 // Views only: the path's characters (followed by a NUL), the memory and the arrival live as long as the batch that names them.
 struct Source {
   SourceKind kind = SourceKind::path;
@@ -21,6 +33,7 @@ struct Source {
   int64_t offset = 0;  // range
   int64_t length = 0;  // range
   int64_t crc32c = -1;  // range: what the bytes must have, if not negative
+  FileState state;      // range: what the file must be
   ByteSpan memory;
   Arrival* arrival = nullptr;
 };
@@ -40,8 +53,9 @@ class FileBuffer {
   void settle() { buffer_.settle(); }
 
  private:
-  Status read_file(const char* path, int64_t offset, int64_t length, const Judge& judge, ByteSpan* bytes);
-  Status read_checked(const Source& source, ByteSpan* bytes);
+  Status read_file(const char* path, const Judge& judge, ByteSpan* bytes);
+  Status read_range(const Source& source, const Judge& judge, ByteSpan* bytes);
+  Status read_open(int fd, int64_t offset, int64_t length, const Judge& judge, ByteSpan* bytes);
 
   Buffer buffer_;
   bool is_whole_ = false;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
+#include <vector>
 
 #include "image/colour.h"
 #include "jpeg/blocks.h"
@@ -39,16 +41,46 @@ void spread_gray(const uint8_t* __restrict gray, uint8_t* __restrict rgbx, int32
   }
 }
 
+// MCUs of columns [left, right) and rows [top, bottom).
+struct Mcus {
+  int left;
+  int right;
+  int top;
+  int bottom;
+};
+
+// What was noted of an image's codes.
+struct Noted {
+  bool is_there = false;
+  ScanLayout layout;
+  uint32_t end_bit = 0;
+  std::vector<uint8_t> header;
+};
+
 }  // namespace
 
 struct Session::State {
   Codec codec;
   bool ends_well = false;
   bool has_codes = false;  // that are read by us, one scan of them
+  ByteSpan bytes;          // of an image that was opened with them,
+  size_t scan_at = 0;      // … and where its codes begin
+  const EntryRecord* entries = nullptr;  // of one that was opened without
+  ByteSpan codes;
+  size_t codes_at = 0;  // in the scan
+  Noted noted;
 
-  Status open(ByteSpan bytes, size_t scan, int64_t max_pixels, Header* header);
-  Status decode(Box window, Pixels* out);
+  Status open(ByteSpan from, size_t scan, int64_t max_pixels, Header* header);
+  Status open(const EntryRecord& from, int64_t max_pixels, Header* header);
+  void start(int64_t max_pixels, Header* header);
+  Status decode(Box window, Pixels* out, int every);
+  Status read_codes(int every);
+  void end_notes();
   Status fail();
+
+  Mcus mcus(Columns span, Box window) const;
+  Mcus mcus(const Coefficients& wanted) const;
+  Piece piece(const Mcus& wanted) const;
 
   bool is_complete() const;
   int32_t sampling() const;
@@ -113,10 +145,8 @@ Columns Session::State::columns(Box window) const {
   return {left, right - left};
 }
 
-Status Session::State::open(ByteSpan bytes, size_t scan, int64_t max_pixels, Header* header) {
-  has_codes = false;
-  if (setjmp(codec.failure) != 0) return fail();
-  codec.open(bytes);
+// Between setjmp and libjpeg, as all that opens.
+void Session::State::start(int64_t max_pixels, Header* header) {
   jpeg_decompress_struct& libjpeg = codec.libjpeg;
   header->width = static_cast<int32_t>(libjpeg.image_width);
   header->height = static_cast<int32_t>(libjpeg.image_height);
@@ -130,6 +160,16 @@ Status Session::State::open(ByteSpan bytes, size_t scan, int64_t max_pixels, Hea
   libjpeg.out_color_space = components == 4 ? JCS_CMYK : components == 3 ? JCS_EXT_RGBX : JCS_GRAYSCALE;
   jpeg_start_decompress(&libjpeg);  // reads every scan of several, and of one scan nothing but its tables
   header->several_scans = jpeg_has_multiple_scans(&libjpeg) != 0;
+}
+
+Status Session::State::open(ByteSpan from, size_t scan, int64_t max_pixels, Header* header) {
+  has_codes = false;
+  entries = nullptr;
+  bytes = from;
+  scan_at = scan;
+  if (setjmp(codec.failure) != 0) return fail();
+  codec.open(bytes);
+  start(max_pixels, header);
   if (header->several_scans) {
     if (!is_complete()) codec.give_up(Code::not_native, "the scans leave coefficients out");
     ends_well = true;
@@ -137,9 +177,26 @@ Status Session::State::open(ByteSpan bytes, size_t scan, int64_t max_pixels, Hea
     const ScanEnd end = find_scan_end(bytes, scan);
     if (end == ScanEnd::marker) codec.give_up(Code::not_native, "a marker stands in the middle of the pixels");
     ends_well = end == ScanEnd::eoi;
-    has_codes = ends_well && codec.huffman.can_take_over(libjpeg);
+    has_codes = ends_well && codec.huffman.can_take_over(codec.libjpeg);
   }
   header->ends_well = ends_well;
+  return {};
+}
+
+Status Session::State::open(const EntryRecord& from, int64_t max_pixels, Header* header) {
+  has_codes = ends_well = false;
+  entries = &from;
+  bytes = codes = {};
+  if (setjmp(codec.failure) != 0) return fail();
+  codec.open(from.header());
+  start(max_pixels, header);
+  const ScanLayout& layout = from.layout();
+  const jpeg_decompress_struct& libjpeg = codec.libjpeg;
+  has_codes = !header->several_scans && codec.huffman.can_read(libjpeg) &&
+              libjpeg.MCUs_per_row == layout.mcus_per_row && libjpeg.MCU_rows_in_scan == layout.mcu_rows &&
+              libjpeg.comps_in_scan == layout.components;
+  if (!has_codes) codec.give_up(Code::not_native, "the entry points are another image's");
+  header->ends_well = ends_well = true;
   return {};
 }
 
@@ -156,13 +213,69 @@ void Session::State::read_rows(int32_t first_column, const Pixels& out) {
   }
 }
 
-Status Session::State::decode(Box window, Pixels* out) {
+// Those that libjpeg decodes for a window: where chroma is upsampled smoothly, the lines above and below have their say.
+Mcus Session::State::mcus(Columns span, Box window) const {
+  const jpeg_decompress_struct& libjpeg = codec.libjpeg;
+  const bool is_alone = libjpeg.comps_in_scan == 1;
+  const int32_t across = DCTSIZE * (is_alone ? 1 : libjpeg.max_h_samp_factor);
+  const int32_t lines = DCTSIZE * libjpeg.max_v_samp_factor;
+  const int32_t rows = is_alone ? libjpeg.cur_comp_info[0]->v_samp_factor : 1;  // of MCUs in so many lines
+  const int32_t top = std::max(0, window.y - 1) / lines * rows;
+  const int32_t bottom = ((window.y + window.height - 1 + libjpeg.max_v_samp_factor) / lines + 1) * rows;
+  return {span.x / across, std::min(static_cast<int>(libjpeg.MCUs_per_row), (span.x + span.width + across - 1) / across),
+          top, std::min(static_cast<int>(libjpeg.MCU_rows_in_scan), bottom)};
+}
+
+Mcus Session::State::mcus(const Coefficients& wanted) const {
+  const jpeg_component_info& luminance = codec.libjpeg.comp_info[0];
+  const Plane& plane = wanted.planes[0];
+  const int left = plane.x / DCTSIZE / luminance.MCU_width, top = plane.y / DCTSIZE / luminance.MCU_height;
+  return {left, left + plane.columns / luminance.MCU_width, top, top + plane.rows / luminance.MCU_height};
+}
+
+// Their codes, and what lies between them.
+Piece Session::State::piece(const Mcus& wanted) const {
+  const ScanLayout& layout = entries->layout();
+  const size_t from = entries->bit(wanted.top, wanted.left / layout.every) / 8;
+  const size_t end = entries->bit(wanted.bottom - 1, (wanted.right - 1) / layout.every + 1) / 8 + size_t{1};
+  const size_t until = std::min<size_t>(end, layout.scan_bytes);
+  return {layout.scan_at + from, until > from ? until - from : 0};
+}
+
+void Session::State::end_notes() {
+  noted.layout.scan_at = static_cast<uint32_t>(scan_at);
+  try {
+    noted.is_there = codec.huffman.note_rest(codec.libjpeg, &noted.layout, &noted.end_bit) &&
+                     copy_tables(bytes, scan_at, &noted.header);
+  } catch (const std::bad_alloc&) {  // the pixels are there all the same
+  }
+}
+
+Status Session::State::read_codes(int every) {
+  noted.is_there = false;
+  if (entries != nullptr || !ends_well || !codec.huffman.can_read(codec.libjpeg)) {
+    codec.close();
+    return {Code::not_native, "its codes have no entry points"};
+  }
+  if (setjmp(codec.failure) != 0) return fail();
+  if (codec.huffman.note(&codec.libjpeg, every)) end_notes();
+  codec.close();
+  return noted.is_there ? Status{} : Status{Code::not_native, "its codes are damaged"};
+}
+
+Status Session::State::decode(Box window, Pixels* out, int every) {
+  noted.is_there = false;
   if (setjmp(codec.failure) != 0) return fail();
   jpeg_decompress_struct& libjpeg = codec.libjpeg;
-  if (has_codes) codec.huffman.take_over(&libjpeg);
+  const bool has_notes = every >= 0 && has_codes && entries == nullptr && codec.huffman.note(&libjpeg, every);
+  if (has_codes && entries == nullptr && !has_notes) codec.huffman.take_over(&libjpeg);
   const Columns span = columns(window);
   JDIMENSION x = static_cast<JDIMENSION>(span.x), width = static_cast<JDIMENSION>(span.width);
   jpeg_crop_scanline(&libjpeg, &x, &width);
+  if (entries != nullptr) {
+    const Mcus read = mcus({static_cast<int32_t>(x), static_cast<int32_t>(width)}, window);
+    codec.huffman.enter(&libjpeg, *entries, codes, codes_at, read.left, read.right);
+  }
   // Once, and from row 0: the one use of it without known faults, which leaves rows exact with no border.
   if (window.y > 0) jpeg_skip_scanlines(&libjpeg, static_cast<JDIMENSION>(window.y));
   const size_t offset = (kRowOffset - reinterpret_cast<uintptr_t>(out->data)) % kRowAlignment;
@@ -173,6 +286,7 @@ Status Session::State::decode(Box window, Pixels* out) {
     codec.give_up(Code::not_native, "the end was not looked at");
   }
   const bool is_cmyk = libjpeg.out_color_space == JCS_CMYK;
+  if (has_notes) end_notes();
   codec.close();  // not finish: rows below the window are never read
   if (is_cmyk) image::cmyk_to_rgbx(*out);
   return {};
@@ -190,7 +304,12 @@ bool Session::State::has_coefficients() const {
 
 Status Session::State::read_coefficients(const Coefficients& wanted, int16_t* out) {
   if (setjmp(codec.failure) != 0) return fail();
-  codec.huffman.take_over(&codec.libjpeg);
+  if (entries != nullptr) {
+    const Mcus read = mcus(wanted);
+    codec.huffman.enter(&codec.libjpeg, *entries, codes, codes_at, read.left, read.right);
+  } else {
+    codec.huffman.take_over(&codec.libjpeg);
+  }
   read_blocks(&codec, wanted, out);
   codec.close();  // what lies below the window is never read
   return {};
@@ -202,6 +321,7 @@ Session::~Session() = default;
 
 Status Session::open(ByteSpan bytes, int64_t max_pixels, Header* header) {
   close();
+  every_ = -1;
   Scan scan;
   if (read_segments(bytes, &scan) != Segments::plain) return {Code::not_native, "not a plain 8-bit JPEG"};
   return state_->open(bytes, scan.begin, max_pixels, header);
@@ -209,7 +329,50 @@ Status Session::open(ByteSpan bytes, int64_t max_pixels, Header* header) {
 
 Status Session::decode(Box window, Pixels* out) {
   if (!state_->codec.is_open()) return {Code::damaged, "no image is open"};
-  return state_->decode(window, out);
+  return state_->decode(window, out, every_);
+}
+
+Status Session::open(const EntryRecord& entries, int64_t max_pixels, Header* header) {
+  close();
+  every_ = -1;
+  Scan scan;
+  const ByteSpan tables = entries.header();
+  if (read_segments(tables, &scan) != Segments::plain || scan.begin != tables.size) {
+    return {Code::not_native, "the entry points have no header"};
+  }
+  return state_->open(entries, max_pixels, header);
+}
+
+Piece Session::codes(Box window) const { return state_->piece(state_->mcus(state_->columns(window), window)); }
+
+Piece Session::codes(const Coefficients& wanted) const { return state_->piece(state_->mcus(wanted)); }
+
+void Session::give(ByteSpan bytes, size_t at) {
+  const ScanLayout& layout = state_->entries->layout();
+  const size_t before = at < layout.scan_at ? std::min(layout.scan_at - at, bytes.size) : 0;
+  state_->codes = {bytes.data + before, bytes.size - before};
+  state_->codes_at = std::max<size_t>(at, layout.scan_at) - layout.scan_at;
+  const size_t left = layout.scan_bytes - std::min<size_t>(layout.scan_bytes, state_->codes_at);
+  state_->codes.size = std::min(state_->codes.size, left);
+}
+
+double Session::codes_below(Box window) const {
+  const State& state = *state_;
+  if (!state.codec.is_open() || !state.has_codes || state.entries != nullptr) return 1;
+  const Mcus read = state.mcus(state.columns(window), window);
+  return 1 - static_cast<double>(read.bottom) / state.codec.libjpeg.MCU_rows_in_scan;
+}
+
+Status Session::read_codes(int every) {
+  if (!state_->codec.is_open()) return {Code::damaged, "no image is open"};
+  return state_->read_codes(every);
+}
+
+bool Session::take_record(const Origin& origin, std::vector<uint8_t>* out) {
+  Noted& noted = state_->noted;
+  if (!noted.is_there) return false;
+  noted.is_there = false;
+  return append_record(origin, noted.layout, state_->codec.huffman.points(), noted.end_bit, noted.header, out);
 }
 
 size_t Session::required_bytes(Box window) const {

@@ -11,8 +11,10 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "jpeg/coefficients.h"
+#include "jpeg/entries.h"
 #include "types.h"
 
 namespace fastload::jpeg {
@@ -38,6 +40,12 @@ bool has_entropy(Entropy entropy);
 
 // Of the libjpeg-turbo that is built in, as "2.1.5".
 const char* libjpeg_version();
+
+// Bytes of an encoded image.
+struct Piece {
+  size_t at = 0;
+  size_t size = 0;
+};
 
 // Against small files that keep a decoder busy for long; progressive files have about ten scans.
 constexpr int kMaxScans = 500;
@@ -69,6 +77,22 @@ class Session {
   // upsampled smoothly, has decode()'s.
   Status read_coefficients(const Coefficients& wanted, int16_t* out);
 
+  // Opens an image by its entry points (jpeg/entries.h), which live until it is closed. Before decode() or read_coefficients() it is
+  // given the codes that these need; Code::not_native where they do not fit the entry points.
+  Status open(const EntryRecord& entries, int64_t max_pixels, Header* header);
+  Piece codes(Box window) const;
+  Piece codes(const Coefficients& wanted) const;
+  void give(ByteSpan bytes, size_t at);  // of the encoded image
+
+  // The part of an image's codes that lie below a window's last row, if entry points may be noted; else 1.
+  double codes_below(Box window) const;
+  // decode() shall read these as well, and note entry points. What comes of it does not change the pixels.
+  void note(int every) { every_ = every; }
+  // In the place of decode(): only notes, and closes the image. Code::not_native where there can be none.
+  Status read_codes(int every);
+  // What was noted last, as a record. False: nothing. Once.
+  bool take_record(const Origin& origin, std::vector<uint8_t>* out);
+
   // Bytes that decode() may write for a window of the opened image, slack included.
   size_t required_bytes(Box window) const;
 
@@ -83,6 +107,7 @@ class Session {
  private:
   struct State;
   std::unique_ptr<State> state_;
+  int every_ = -1;  // what is noted by decode(): see note(); negative: nothing
 };
 
 }  // namespace fastload::jpeg

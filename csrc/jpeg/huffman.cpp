@@ -192,39 +192,66 @@ __attribute__((target("bmi2"))) bool Huffman::decode_with_bmi2(int count, JBLOCK
 bool Huffman::decode_with_bmi2(int count, JBLOCKROW* out) { return decode_blocks(count, out); }
 #endif
 
+Huffman& Huffman::self(j_decompress_ptr libjpeg) { return static_cast<Codec*>(libjpeg->client_data)->huffman; }
+
 boolean Huffman::decode_mcu(j_decompress_ptr libjpeg, JBLOCKROW* blocks) {
-  Huffman& self = static_cast<Codec*>(libjpeg->client_data)->huffman;
-  const int count = libjpeg->blocks_in_MCU;
-  const bool intact =
-      self.entropy_ == Entropy::bmi2 ? self.decode_with_bmi2(count, blocks) : self.decode_portably(count, blocks);
-  const auto read =
-      static_cast<size_t>(self.bits_.next - self.bytes_.data()) * 8 - static_cast<size_t>(self.bits_.count);
-  // What is no code shows at its 17th bit.
-  if (read + (intact ? 0 : kCodeBits + 1) > self.bits_in_all_) WARNMS(libjpeg, JWRN_HIT_MARKER);
-  if (!intact) WARNMS(libjpeg, JWRN_HUFF_BAD_CODE);
+  Huffman& huffman = self(libjpeg);
+  huffman.warn(libjpeg, huffman.read_blocks(libjpeg->blocks_in_MCU, blocks));
   return TRUE;
 }
 
-void Huffman::unstuff(const uint8_t* from, size_t size) {
-  const uint8_t* const end = from + size;
-  uint8_t* to = bytes_.reserve(size + kZerosBehind);
-  while (from < end) {
-    const void* const found = std::memchr(from, 0xFF, static_cast<size_t>(end - from));
+void Huffman::warn(j_decompress_ptr libjpeg, bool intact) {
+  // What is no code shows at its 17th bit.
+  if (position() + (intact ? 0 : kCodeBits + 1) > bits_in_all_) WARNMS(libjpeg, JWRN_HIT_MARKER);
+  if (!intact) WARNMS(libjpeg, JWRN_HUFF_BAD_CODE);
+}
+
+void Huffman::LeftOut::clear() {
+  zeros.clear();
+  restarts.clear();
+  next_restart = 0;
+}
+
+uint8_t* Huffman::unstuff(const uint8_t** from, const uint8_t* end, uint8_t* to, LeftOut* left_out) const {
+  const uint8_t* next = *from;
+  while (next < end) {
+    const void* const found = std::memchr(next, 0xFF, static_cast<size_t>(end - next));
     const uint8_t* const stop = found == nullptr ? end : static_cast<const uint8_t*>(found);
-    std::memcpy(to, from, static_cast<size_t>(stop - from));
-    to += stop - from;
-    if (stop + 1 >= end || stop[1] != 0) break;
-    *to++ = 0xFF;
-    from = stop + 2;
+    std::memcpy(to, next, static_cast<size_t>(stop - next));
+    to += stop - next;
+    next = stop;
+    if (stop + 1 >= end) break;
+    if (stop[1] == 0) {
+      *to++ = 0xFF;
+      if (left_out != nullptr) left_out->zeros.push_back(static_cast<uint32_t>(to - bytes_.data()));
+    } else if (restart_interval_ != 0 && (stop[1] & 0xF8) == JPEG_RST0) {
+      if (left_out != nullptr) left_out->restarts.push_back({static_cast<size_t>(to - bytes_.data()), stop[1] - JPEG_RST0});
+    } else {
+      break;
+    }
+    next = stop + 2;
   }
-  bits_in_all_ = static_cast<size_t>(to - bytes_.data()) * 8;
-  std::memset(to, 0, kZerosBehind);
+  *from = next;
+  return to;
+}
+
+bool Huffman::pass_restart(int64_t number, LeftOut* left_out) {
+  if (number == 0 || number % restart_interval_ != 0) return true;
+  const int rest = bits_.count & 7;  // of the byte; a reader has as many at least
+  bits_.buffer <<= rest;
+  bits_.count -= rest;
+  std::memset(last_dc_, 0, sizeof last_dc_);
+  if (left_out->next_restart >= left_out->restarts.size()) return false;
+  const Restart& marker = left_out->restarts[left_out->next_restart++];
+  return marker.at * 8 == position() && marker.number == static_cast<int>((number / restart_interval_ - 1) & 7);
 }
 
 bool Huffman::can_take_over(const jpeg_decompress_struct& libjpeg) const {
-  if (entropy_ == Entropy::libjpeg || libjpeg.progressive_mode || libjpeg.arith_code || libjpeg.restart_interval != 0) {
-    return false;
-  }
+  return libjpeg.restart_interval == 0 && can_read(libjpeg);
+}
+
+bool Huffman::can_read(const jpeg_decompress_struct& libjpeg) const {
+  if (entropy_ == Entropy::libjpeg || libjpeg.progressive_mode || libjpeg.arith_code) return false;
   if (jpeg_has_multiple_scans(const_cast<j_decompress_ptr>(&libjpeg)) || libjpeg.data_precision != 8) return false;
   for (int i = 0; i < libjpeg.comps_in_scan; ++i) {
     const jpeg_component_info& component = *libjpeg.cur_comp_info[i];
@@ -234,7 +261,7 @@ bool Huffman::can_take_over(const jpeg_decompress_struct& libjpeg) const {
   return true;
 }
 
-void Huffman::take_over(jpeg_decompress_struct* libjpeg) {
+void Huffman::prepare(jpeg_decompress_struct* libjpeg) {
   for (int i = 0; i < libjpeg->comps_in_scan; ++i) {
     const jpeg_component_info& component = *libjpeg->cur_comp_info[i];
     dc_[component.dc_tbl_no].make(*libjpeg->dc_huff_tbl_ptrs[component.dc_tbl_no], false);  // libjpeg has checked them
@@ -245,10 +272,24 @@ void Huffman::take_over(jpeg_decompress_struct* libjpeg) {
     const jpeg_component_info& component = *libjpeg->cur_comp_info[which];
     blocks_[i] = {&dc_[component.dc_tbl_no], &ac_[component.ac_tbl_no], &last_dc_[which]};
   }
-  unstuff(libjpeg->src->next_input_byte, libjpeg->src->bytes_in_buffer);
-  bits_ = {0, 0, bytes_.data()};
   std::memset(last_dc_, 0, sizeof last_dc_);
-  libjpeg->entropy->decode_mcu = decode_mcu;
+  mcus_per_row_ = static_cast<int>(libjpeg->MCUs_per_row);
+  mcu_rows_ = static_cast<int>(libjpeg->MCU_rows_in_scan);
+  restart_interval_ = static_cast<int>(libjpeg->restart_interval);
+}
+
+void Huffman::hook(jpeg_decompress_struct* libjpeg, Hook hook) { libjpeg->entropy->decode_mcu = hook_ = hook; }
+
+void Huffman::take_over(jpeg_decompress_struct* libjpeg) {
+  prepare(libjpeg);
+  const size_t size = libjpeg->src->bytes_in_buffer;
+  const uint8_t* from = libjpeg->src->next_input_byte;
+  uint8_t* const to = bytes_.reserve(size + kZerosBehind);
+  uint8_t* const end = unstuff(&from, from + size, to, nullptr);
+  std::memset(end, 0, kZerosBehind);
+  bits_in_all_ = static_cast<size_t>(end - to) * 8;
+  bits_ = {0, 0, to};
+  hook(libjpeg, decode_mcu);
 }
 
 }  // namespace fastload::jpeg

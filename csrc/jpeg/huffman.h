@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <vector>
 
 // clang-format off: jpeglib.h uses FILE and size_t without including them, so it comes last
 #include <jpeglib.h>
@@ -16,6 +17,7 @@
 
 #include "buffer.h"
 #include "jpeg/decode.h"
+#include "jpeg/entries.h"
 
 namespace fastload::jpeg {
 
@@ -27,12 +29,25 @@ class Huffman {
 
   // For use after jpeg_start_decompress(): whether it can take over, from one baseline scan of all components, without restarts.
   bool can_take_over(const jpeg_decompress_struct& libjpeg) const;
+  // The same, or with restarts: for enter() and note().
+  bool can_read(const jpeg_decompress_struct& libjpeg) const;
   // If so, before the first row, in the Codec whose member this is. Apart from the question, since a third of what it costs to open
   // a file is in here, and some files are opened for their header alone.
   void take_over(jpeg_decompress_struct* libjpeg);
 
-  // After take_over(), in the place of reading rows: the next MCU's blocks, into zeros; null: nowhere.
-  void read_mcu(jpeg_decompress_struct* libjpeg, JBLOCKROW* blocks) { decode_mcu(libjpeg, blocks); }
+  // After this or one of the next, in the place of reading rows: the next MCU's blocks, into zeros; null: nowhere.
+  void read_mcu(jpeg_decompress_struct* libjpeg, JBLOCKROW* blocks) { hook_(libjpeg, blocks); }
+
+  // In the place of take_over(), for an image of which only the header was given to libjpeg: of rows that are not skipped, MCUs
+  // [begin, end) are read, from where the record says; `codes` begin `codes_at` bytes into the scan. What does not fit together ends
+  // the decode with Code::not_native. See jpeg/entering.cpp.
+  void enter(jpeg_decompress_struct* libjpeg, const EntryRecord& record, ByteSpan codes, size_t codes_at, int begin, int end);
+
+  // In the place of take_over(): all MCUs are read, and entry points noted. False: not of this scan. See jpeg/noting.cpp.
+  bool note(jpeg_decompress_struct* libjpeg, int every);
+  // Then: reads what is left. False: there is a code that is none, or the codes do not end where the scan does.
+  bool note_rest(const jpeg_decompress_struct& libjpeg, ScanLayout* layout, uint32_t* end_bit);
+  const std::vector<EntryPoint>& points() const { return notes_.points; }
 
  private:
   static constexpr int kOne = 9;        // bits that are looked up for one code
@@ -94,9 +109,75 @@ class Huffman {
   bool decode_blocks(int count, JBLOCKROW* out);
   bool decode_portably(int count, JBLOCKROW* out);
   bool decode_with_bmi2(int count, JBLOCKROW* out);
+  bool read_blocks(int count, JBLOCKROW* out) {
+    return entropy_ == Entropy::bmi2 ? decode_with_bmi2(count, out) : decode_portably(count, out);
+  }
+  // Of the next bit, in bytes_.
+  size_t position() const {
+    return static_cast<size_t>(bits_.next - bytes_.data()) * 8 - static_cast<size_t>(bits_.count);
+  }
+
+  using Hook = boolean (*)(j_decompress_ptr libjpeg, JBLOCKROW* blocks);
+  void prepare(jpeg_decompress_struct* libjpeg);
+  // From now on libjpeg gets its MCUs from there.
+  void hook(jpeg_decompress_struct* libjpeg, Hook hook);
+  static Huffman& self(j_decompress_ptr libjpeg);
   static boolean decode_mcu(j_decompress_ptr libjpeg, JBLOCKROW* blocks);
-  // Copies the scan's bytes without stuffing, up to the first marker.
-  void unstuff(const uint8_t* from, size_t size);
+  void warn(j_decompress_ptr libjpeg, bool intact);
+
+  // A restart marker, and how many bytes of codes come before it.
+  struct Restart {
+    size_t at;
+    int number;
+  };
+  // What lies among a scan's codes and is none; counted in bytes_.
+  struct LeftOut {
+    std::vector<uint32_t> zeros;  // stuffed ones: how many bytes of codes come before each
+    std::vector<Restart> restarts;
+    size_t next_restart = 0;
+
+    void clear();
+    // Whether the next restart marker lies before that bit.
+    bool is_before(size_t bit) const { return next_restart < restarts.size() && restarts[next_restart].at * 8 < bit; }
+  };
+  // Copies codes to `to`, in bytes_, without stuffing, up to the first marker, or past restart markers where the scan is to have such.
+  // Where it stopped writing; and reading.
+  uint8_t* unstuff(const uint8_t** from, const uint8_t* end, uint8_t* to, LeftOut* left_out) const;
+  // Before the MCU of that number, if a restart is due there. False: its marker is not there.
+  bool pass_restart(int64_t number, LeftOut* left_out);
+
+  // See enter(); places in MCUs.
+  struct Entrance {
+    EntryRecord record;
+    ByteSpan codes;
+    size_t codes_at = 0;
+    int begin = 0;
+    int end = 0;
+    int x = 0;  // of the next MCU
+    int y = 0;
+    int interval_end = 0;  // of the one that is being read
+    std::vector<EntryPoint> ends;  // how the intervals of the row must end; their bits are in bytes_
+    size_t next_end = 0;  // among these
+    LeftOut left_out;     // of the row
+  };
+  static boolean enter_mcu(j_decompress_ptr libjpeg, JBLOCKROW* blocks);
+  bool enter_row(int count);
+  bool read_entered(int x, int count, JBLOCKROW* blocks);
+  bool stands_as(const EntryPoint& point, bool with_dc) const;
+
+  // See note().
+  struct Notes {
+    int every = 0;
+    int x = 0;  // of the next MCU
+    int y = 0;
+    int next_point = 0;  // the MCU of the row that it is before
+    bool failed = false;
+    std::vector<EntryPoint> points;  // their bits are in bytes_ until note_rest() ends
+    LeftOut left_out;
+    uint32_t scan_bytes = 0;
+  };
+  static boolean note_mcu(j_decompress_ptr libjpeg, JBLOCKROW* blocks);
+  bool note_next(int count, JBLOCKROW* blocks);
 
   Entropy entropy_ = best_entropy();
   Table dc_[NUM_HUFF_TBLS], ac_[NUM_HUFF_TBLS];
@@ -105,6 +186,12 @@ class Huffman {
   size_t bits_in_all_ = 0;
   Bits bits_;
   uint32_t last_dc_[MAX_COMPS_IN_SCAN] = {};  // damaged ones grow without bounds; libjpeg lets them wrap
+  Hook hook_ = decode_mcu;
+  int mcus_per_row_ = 0;
+  int mcu_rows_ = 0;
+  int restart_interval_ = 0;  // in MCUs; 0: none
+  Entrance entrance_;
+  Notes notes_;
 };
 
 }  // namespace fastload::jpeg

@@ -128,6 +128,20 @@ Segments read_segments(ByteSpan bytes, Scan* scan) {
   return at + 4 > bytes.size ? Segments::cut : Segments::other;
 }
 
+bool copy_tables(ByteSpan bytes, size_t scan, std::vector<uint8_t>* out) {
+  out->assign(bytes.data, bytes.data + 2);
+  for (size_t at = 2; at + 4 <= scan;) {
+    const uint8_t marker = bytes.data[at + 1];
+    const size_t size = 2 + big_endian_16(bytes.data + at + 2);
+    const ByteSpan data = {bytes.data + at + 4, size - 4};
+    const bool is_table = marker == kSos || is_frame(marker) || marker == 0xC4 || marker == 0xDB || marker == 0xDD;
+    const bool is_colour = (marker == 0xE0 && starts_with(data, "JFIF")) || (marker == 0xEE && starts_with(data, "Adobe"));
+    if (is_table || is_colour) out->insert(out->end(), bytes.data + at, bytes.data + at + size);
+    at += size;
+  }
+  return out->size() <= kMostTables;
+}
+
 ScanEnd find_scan_end(ByteSpan bytes, size_t scan) {
   const size_t at = find_marker(bytes, scan);
   if (at + 1 >= bytes.size) return ScanEnd::none;

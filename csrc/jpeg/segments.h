@@ -3,6 +3,8 @@
 // They read bytes only and own nothing.
 #pragma once
 
+#include <vector>
+
 #include "types.h"
 
 namespace fastload::jpeg {
@@ -22,6 +24,11 @@ struct Scan {
 };
 
 Segments read_segments(ByteSpan bytes, Scan* scan);
+
+// Of plain ones up to `scan`: those that the pixels depend on, from the SOI to the scan's own. False: there are more than kMostTables
+// bytes of them.
+constexpr size_t kMostTables = 4096;
+bool copy_tables(ByteSpan bytes, size_t scan, std::vector<uint8_t>* out);
 
 // Stuffed zeros and restart markers aside, the first marker from `scan` on ends the entropy-coded bytes.
 enum class ScanEnd {

@@ -14,6 +14,7 @@ constexpr size_t kLeftOffset = 8;
 constexpr size_t kSeededOffset = 12;
 constexpr size_t kNextOffset = 16;
 constexpr size_t kWordsOffset = 24;
+constexpr size_t kNormalOffset = kWordsOffset + 8 * 624;
 
 uint32_t mix(uint32_t high, uint32_t low) {
   const uint32_t joined = (high & 0x80000000u) | (low & 0x7fffffffu);
@@ -65,6 +66,8 @@ bool Mt19937::import_torch(const uint8_t* bytes, size_t size) {
     std::memcpy(&word, bytes + kWordsOffset + 8 * static_cast<size_t>(i), sizeof word);
     state_[i] = static_cast<uint32_t>(word);
   }
+  static_assert(kNormalOffset + kNormalBytes == kTorchStateBytes, "the record's last field");
+  std::memcpy(normal_, bytes + kNormalOffset, kNormalBytes);
   return true;
 }
 
@@ -76,6 +79,13 @@ void Mt19937::export_torch(uint8_t* bytes) const {
     const uint64_t word = state_[i];
     std::memcpy(bytes + kWordsOffset + 8 * static_cast<size_t>(i), &word, sizeof word);
   }
+  std::memcpy(bytes + kNormalOffset, normal_, kNormalBytes);
+}
+
+void Mt19937::set_words(const uint32_t words[kWords], uint32_t used) {
+  std::memcpy(state_, words, sizeof state_);
+  next_ = used < kWords ? used : kWords;
+  left_ = kWords + 1 - static_cast<int32_t>(next_);
 }
 
 }  // namespace fastload::random

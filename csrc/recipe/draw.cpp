@@ -1,40 +1,21 @@
 #include <cmath>
 #include <limits>
+#include <numeric>
+#include <vector>
 
+#include "random/streams.h"
+#include "recipe/draw_geometry.h"
+#include "recipe/aug_mix.h"
+#include "recipe/draw_erasing.h"
+#include "recipe/draws.h"
 #include "recipe/plan.h"
+#include "recipe/policy.h"
 #include "recipe/recipe.h"
+#include "recipe/timm.h"
 
 namespace fastload::recipe {
 
 namespace {
-
-// What is larger than any image stays so.
-int32_t as_int32(double value) {
-  constexpr double kMost = std::numeric_limits<int32_t>::max();
-  return static_cast<int32_t>(std::fmax(-kMost, std::fmin(kMost, value)));
-}
-
-// Python's round(): ties to even, which is the default rounding mode.
-int32_t round_half_even(double value) { return as_int32(std::nearbyint(value)); }
-
-constexpr uint8_t kBlack[3] = {0, 0, 0};
-
-float uniform_between(const Recipe& recipe, random::Generator& generator, float low, float high) {
-  const float x = generator.uniform();
-  return recipe.fused_uniform ? std::fma(x, high - low, low) : x * (high - low) + low;
-}
-
-// Note [torch.exp]
-// RandomResizedCrop takes exp of one float32. torch's exp is within one unit in the last place of the correctly rounded value
-// and differs from it in 1.1 % of arguments (measured on 20,000), depending on the build. The crop's sides are rounded to
-// integers, so that unit matters about once in four million crops. Therefore: exp in double, and where a side lies within
-// kExpMargin of a rounding boundary, torch itself is asked.
-constexpr double kExpMargin = 2e-7;  // relative; one float32 unit is at most 1.2e-7, and the square root halves it
-
-bool near_half(double value) {
-  const double distance = std::fabs(value - std::floor(value) - 0.5);
-  return distance <= value * kExpMargin;
-}
 
 Box random_resized_crop(const Transform& t, const Recipe& recipe, random::Generator& generator, int32_t width,
                         int32_t height) {
@@ -44,60 +25,16 @@ Box random_resized_crop(const Transform& t, const Recipe& recipe, random::Genera
         area * static_cast<double>(
                    uniform_between(recipe, generator, static_cast<float>(t.scale[0]), static_cast<float>(t.scale[1])));
     const float log_aspect = uniform_between(recipe, generator, t.log_ratio[0], t.log_ratio[1]);
-    double aspect = static_cast<double>(static_cast<float>(std::exp(static_cast<double>(log_aspect))));
-    double w_exact = std::sqrt(target_area * aspect);
-    double h_exact = std::sqrt(target_area / aspect);
-    if (recipe.torch_exp != nullptr && (near_half(w_exact) || near_half(h_exact))) {
-      aspect = static_cast<double>(recipe.torch_exp(log_aspect));
-      w_exact = std::sqrt(target_area * aspect);
-      h_exact = std::sqrt(target_area / aspect);
-    }
-    const int32_t w = round_half_even(w_exact);
-    const int32_t h = round_half_even(h_exact);
+    const Sides sides = sides_of(recipe, target_area, log_aspect);
+    const int32_t w = round_half_even(sides.product);
+    const int32_t h = round_half_even(sides.quotient);
     if (0 < w && w <= width && 0 < h && h <= height) {
       const auto y = static_cast<int32_t>(generator.below(static_cast<uint32_t>(height - h + 1)));
       const auto x = static_cast<int32_t>(generator.below(static_cast<uint32_t>(width - w + 1)));
       return {x, y, w, h};
     }
   }
-  const double in_ratio = static_cast<double>(width) / static_cast<double>(height);
-  const double low = std::fmin(t.ratio[0], t.ratio[1]);
-  const double high = std::fmax(t.ratio[0], t.ratio[1]);
-  int32_t w = width;
-  int32_t h = height;
-  if (in_ratio < low) {
-    h = round_half_even(w / low);
-  } else if (in_ratio > high) {
-    w = round_half_even(h * high);
-  }
-  // Python's // rounds down; the differences are never negative here but for absurd ratios.
-  return {(width - w) >> 1, (height - h) >> 1, w, h};
-}
-
-// torchvision's _compute_resized_output_size: the long side is truncated, not rounded.
-void resized_size(const Transform& t, int32_t width, int32_t height, int32_t* out_width, int32_t* out_height) {
-  if (t.height > 0) {
-    *out_width = t.width;
-    *out_height = t.height;
-    return;
-  }
-  const double short_side = width <= height ? width : height;
-  const double long_side = width <= height ? height : width;
-  int64_t new_short = t.width;
-  int64_t new_long = t.max_size;
-  // int(a * b / c) in Python: the product is exact, the quotient a correctly rounded double.
-  if (t.width == 0) {
-    new_short = static_cast<int64_t>(t.max_size * short_side / long_side);
-  } else {
-    new_long = static_cast<int64_t>(static_cast<double>(new_short) * long_side / short_side);
-  }
-  if (t.max_size > 0 && new_long > t.max_size) {
-    new_short = static_cast<int64_t>(static_cast<double>(t.max_size) * static_cast<double>(new_short) /
-                                     static_cast<double>(new_long));
-    new_long = t.max_size;
-  }
-  *out_width = as_int32(static_cast<double>(width <= height ? new_short : new_long));
-  *out_height = as_int32(static_cast<double>(width <= height ? new_long : new_short));
+  return central_window(t.ratio, width, height);
 }
 
 Status center_crop(const Transform& t, PlanBuilder& plan) {
@@ -106,7 +43,7 @@ Status center_crop(const Transform& t, PlanBuilder& plan) {
   if (dx > 0 || dy > 0) {
     const int32_t x = dx > 0 ? dx : 0;
     const int32_t y = dy > 0 ? dy : 0;
-    plan.pad(x / 2, y / 2, (x + 1) / 2, (y + 1) / 2, image::PadMode::constant, kBlack);
+    plan.pad(x / 2, y / 2, (x + 1) / 2, (y + 1) / 2, t.pad_mode, t.fill);
     if (plan.width() == t.width && plan.height() == t.height) return {};
   }
   const int32_t top = round_half_even((plan.height() - t.height) / 2.0);
@@ -162,6 +99,74 @@ Status random_crop_v2(const Transform& t, random::Generator& generator, PlanBuil
   return {};
 }
 
+// How torchvision adjusts brightness, contrast, saturation and hue; in this order.
+constexpr image::Change kAdjusted[4] = {image::Change::brightness, image::Change::contrast, image::Change::saturation,
+                                        image::Change::hue};
+
+void adjust(int which, float factor, PlanBuilder& plan) {
+  image::Recolour recolour;
+  recolour.change = kAdjusted[which];
+  recolour.factor = factor;
+  // At most half of the circle, cut to an integer.
+  if (recolour.change == image::Change::hue) recolour.level = static_cast<int32_t>(static_cast<double>(factor) * 255) & 255;
+  plan.recolour(recolour);
+}
+
+void color_jitter(const Transform& t, const Recipe& recipe, random::Generator& generator, PlanBuilder& plan) {
+  uint8_t order[4];
+  random_permutation(generator, 4, order);
+  float factors[4] = {};
+  for (int i = 0; i < 4; ++i) {
+    if (t.varies[i]) factors[i] = uniform_between(recipe, generator, t.least[i], t.most[i]);
+  }
+  for (const uint8_t which : order) {
+    if (t.varies[which]) adjust(which, factors[which], plan);
+  }
+}
+
+void permute_channels(const Transform& t, random::Generator& generator, PlanBuilder& plan) {
+  if (t.is_gray) return;  // a permutation of one draws nothing
+  image::Recolour recolour;
+  recolour.change = image::Change::channels;
+  random_permutation(generator, 3, recolour.order);
+  plan.recolour(recolour);
+}
+
+void photometric_distort(const Transform& t, const Recipe& recipe, random::Generator& generator, PlanBuilder& plan) {
+  constexpr int kContrast = 1;
+  bool is_done[4];
+  float factors[4] = {};
+  for (int i = 0; i < 4; ++i) {
+    is_done[i] = generator.uniform() < t.p;
+    if (is_done[i]) factors[i] = uniform_between(recipe, generator, t.least[i], t.most[i]);
+  }
+  const bool contrast_first = generator.uniform() < 0.5f;
+  for (const int which : {0, contrast_first ? kContrast : -1, 2, 3, contrast_first ? -1 : kContrast}) {
+    if (which >= 0 && is_done[which]) adjust(which, factors[which], plan);
+  }
+  if (generator.uniform() < t.p) permute_channels(t, generator, plan);
+}
+
+Status gaussian_blur(const Transform& t, const Recipe& recipe, random::Generator& generator, PlanBuilder& plan) {
+  image::GaussianBlur blur = t.blur;
+  blur.sigma = uniform_between(recipe, generator, t.least[0], t.most[0]);
+  if (plan.width() <= blur.width / 2 || plan.height() <= blur.height / 2) return {Code::transform, "too small to be reflected so far"};
+  plan.blur(blur);
+  return {};
+}
+
+// Of a container, as the stream that it draws from compares it.
+double drawn_for(const Transform& t, random::Generator& generator) {
+  if (t.draws_python) return generator.python().random();
+  return t.draws_numpy ? generator.numpy().random_sample() : static_cast<double>(generator.uniform());
+}
+
+void pillow_blur(const Transform& t, random::Generator& generator, PlanBuilder& plan) {
+  double radius = t.scale[0];
+  if (t.draws_python || t.draws_numpy) radius += (t.scale[1] - t.scale[0]) * drawn_for(t, generator);
+  if (radius != 0) plan.blur(image::BoxBlur{static_cast<float>(radius), static_cast<float>(radius)});
+}
+
 Status apply(const Transform& t, const Recipe& recipe, random::Generator& generator, PlanBuilder& plan) {
   switch (t.kind) {
     case Kind::random_resized_crop: {
@@ -196,19 +201,129 @@ Status apply(const Transform& t, const Recipe& recipe, random::Generator& genera
       return {};
     case Kind::grayscale: plan.grayscale(); return {};
     case Kind::pad: plan.pad(t.padding[0], t.padding[1], t.padding[2], t.padding[3], t.pad_mode, t.fill); return {};
+    case Kind::random_recolour:
+      if (generator.uniform() < t.p) plan.recolour(t.recolour);
+      return {};
+    case Kind::color_jitter: color_jitter(t, recipe, generator, plan); return {};
+    case Kind::photometric_distort: photometric_distort(t, recipe, generator, plan); return {};
+    case Kind::gaussian_blur: return gaussian_blur(t, recipe, generator, plan);
+    case Kind::pillow_blur: pillow_blur(t, generator, plan); return {};
+    case Kind::recolour: plan.recolour(t.recolour); return {};
+    case Kind::permute_channels: permute_channels(t, generator, plan); return {};
+    case Kind::random_rotation:
+    case Kind::random_affine:
+    case Kind::random_perspective:
+    case Kind::random_zoom_out:
+    case Kind::scale_jitter:
+    case Kind::random_shortest_size:
+    case Kind::random_resize: return draw_geometry(t, recipe, generator, plan);
+    case Kind::timm_crop_and_resize: return timm_crop_and_resize(t, recipe, generator, plan);
+    case Kind::timm_resize_keep_ratio: return timm_resize_keep_ratio(t, recipe, generator, plan);
+    case Kind::timm_crop_or_pad: return timm_crop_or_pad(t, generator, plan);
+    case Kind::timm_augment: return augment(*t.augments, generator, plan);
+    case Kind::aug_mix:
+      if (t.aug_mix == nullptr) return {Code::transform, "no AugMix"};
+      return apply(*t.aug_mix, recipe, generator, plan);
+    case Kind::policy:
+      if (t.policy == nullptr) return {Code::transform, "no policy"};
+      apply(*t.policy, recipe, generator, plan);
+      return {};
+    case Kind::random_erasing: random_erasing(t, recipe, generator, plan); return {};
+    case Kind::random_apply:
+    case Kind::random_order:
+    case Kind::random_choice:
+    case Kind::group: break;  // see apply_all()
   }
   return {Code::transform, "unknown transform"};
 }
 
-}  // namespace
+// Which of the groups behind a random_choice is done.
+size_t choose(const Transform& t, const Recipe& recipe, random::Generator& generator) {
+  if (t.draws_python) {
+    random::Python python = generator.python();
+    return t.weights.empty() ? python.choices(static_cast<uint32_t>(t.count)) : python.choices(t.weights);
+  }
+  auto* const streams = dynamic_cast<random::Streams*>(&generator);
+  if (streams != nullptr) return static_cast<size_t>(recipe.torch_multinomial(t.weights, &streams->torch));
+  double sum = 0;  // draws by index are nobody's but ours
+  for (const double weight : t.weights) sum += weight;
+  double wanted = static_cast<double>(generator.uniform()) * sum;
+  size_t last = 0;
+  for (size_t i = 0; i < t.weights.size(); ++i) {
+    if (t.weights[i] <= 0) continue;
+    last = i;
+    if (wanted < t.weights[i]) break;
+    wanted -= t.weights[i];
+  }
+  return last;
+}
 
-Status draw(const Recipe& recipe, random::Generator& generator, int32_t width, int32_t height, Plan* plan) {
-  PlanBuilder builder(width, height, plan);
-  for (const Transform& t : recipe.transforms) {
-    const Status status = apply(t, recipe, generator, builder);
+// Transforms [first, end), with what containers do to those behind them.
+Status apply_all(const Recipe& recipe, size_t first, size_t end, random::Generator& generator, PlanBuilder& plan) {
+  for (size_t i = first; i < end; ++i) {
+    const Transform& t = recipe.transforms[i];
+    const auto count = static_cast<size_t>(t.count);
+    Status status;
+    if (t.kind == Kind::random_apply) {
+      const double drawn = drawn_for(t, generator);
+      if (drawn < t.p || (t.p_inclusive && drawn == t.p)) continue;
+      i += count;
+    } else if (t.kind == Kind::random_order || t.kind == Kind::random_choice) {
+      std::vector<size_t> groups;
+      size_t behind = i + 1;
+      for (size_t group = 0; group < count; ++group) {
+        groups.push_back(behind);
+        behind += 1 + static_cast<size_t>(recipe.transforms[behind].count);
+      }
+      std::vector<uint8_t> order(count);
+      if (t.kind == Kind::random_choice) {
+        order.assign(1, static_cast<uint8_t>(choose(t, recipe, generator)));
+      } else if (t.draws_python) {
+        std::iota(order.begin(), order.end(), uint8_t{0});
+        generator.python().shuffle(order.data(), t.count);
+      } else {
+        random_permutation(generator, t.count, order.data());
+      }
+      for (const uint8_t which : order) {
+        const size_t group = groups[which];
+        status = apply_all(recipe, group + 1, group + 1 + static_cast<size_t>(recipe.transforms[group].count), generator, plan);
+        if (!status.ok()) return status;
+      }
+      i = behind - 1;
+    } else {
+      plan.count_to(t.stage);
+      status = apply(t, recipe, generator, plan);
+    }
     if (!status.ok()) return status;
   }
-  return builder.finish();
+  return {};
+}
+
+void note(const Noted& noted, VerticalFirst order, PlanBuilder& plan) {
+  switch (noted.kind) {
+    case StepKind::crop: plan.crop(noted.box); break;
+    case StepKind::resize: plan.resize(noted.box.width, noted.box.height, noted.filter, order); break;
+    case StepKind::flip_horizontal:
+    case StepKind::flip_vertical: plan.flip(noted.kind); break;
+    case StepKind::transpose: plan.transpose(); break;
+    case StepKind::grayscale: plan.grayscale(); break;
+    case StepKind::box_blur: plan.blur(noted.box_blur); break;
+    case StepKind::recolour: plan.recolour(noted.recolour); break;
+    case StepKind::gaussian_blur:
+    case StepKind::pad:
+    case StepKind::warp:
+    case StepKind::mix: break;
+  }
+}
+
+}  // namespace
+
+Status draw(const Recipe& recipe, random::Generator& generator, int32_t width, int32_t height, Plan* plan,
+            const std::vector<Noted>& before) {
+  PlanBuilder builder(width, height, plan);
+  for (const Noted& noted : before) note(noted, recipe.vertical_first, builder);
+  const Status status = apply_all(recipe, 0, recipe.transforms.size(), generator, builder);
+  return status.ok() ? builder.finish() : status;
 }
 
 }  // namespace fastload::recipe

@@ -41,6 +41,7 @@ AxisPass copied(int32_t width, int32_t height) {
 
 bool two_passes(const Plan& plan, image::Taps* scratch, AxisPass passes[2]) {
   int made = 0;
+  if (!plan.erasures.empty()) return false;
   for (int i = 0; i < plan.count; ++i) {
     const Step& step = plan.steps[i];
     if (step.kind == StepKind::crop) continue;  // only what it leaves is ever computed

@@ -119,6 +119,7 @@ bool TarMembers::next(TarMember* member) {
       return stop(TarEnd::damaged, position_, "a name with a zero in it");
     const bool ends_in_slash = !member->name.empty() && member->name.back() == '/';
     member->is_file = header.type == '0' || header.type == '7' || (header.type == '\0' && !ends_in_slash);
+    member->is_link = header.type == '1' || header.type == '2';
     if (!has_data(header.type) || (header.type == '\0' && ends_in_slash)) member->size = 0;
     const int64_t there = bytes_->size() - offset;
     if (member->size > there) {

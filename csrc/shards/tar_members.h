@@ -17,6 +17,7 @@ struct TarMember {
   int64_t offset = 0;  // of its data
   int64_t size = 0;
   bool is_file = false;  // else a folder, a link and the like
+  bool is_link = false;  // to another name, hard or symbolic
 };
 
 enum class TarEnd : uint8_t {

@@ -53,6 +53,7 @@ class Scanner {
       if (members_.is_another_tar()) finish();
       if (!member.is_file) {
         ++scan_.not_files;
+        if (member.is_link) count_link(member);
       } else if (!take(member)) {
         return std::move(scan_);
       }
@@ -70,6 +71,12 @@ class Scanner {
     scan_.position = member.header;
     scan_.reason = "member '" + member.name.substr(0, 200) + "' " + reason;
     return false;
+  }
+
+  void count_link(const TarMember& member) {
+    std::string_view key, ending;
+    if (is_meta(member.name) || !split_name(member.name, &key, &ending)) return;
+    if (scan_.links++ == 0) scan_.first_link = member.name;
   }
 
   bool take(const TarMember& member) {

@@ -56,6 +56,8 @@ struct TarScan {
   int64_t returned = 0;     // keys that came back behind other samples
   int64_t unnamed = 0;      // files that are of no sample by their name
   int64_t not_files = 0;    // folders, links and the like
+  int64_t links = 0;        // of these, links that are called as a sample's member is
+  std::string first_link;
   // How it ended.
   TarEnd end = TarEnd::none;
   int64_t position = 0;

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 import torch.utils.data
 
-from fastload.engine import SampleCache
+from fastload.engine import SampleCache, ThreadFinder
+from fastload.entries import EntryPoints
 from fastload.resume import EpochLog, Sampling
 
 
@@ -23,13 +24,15 @@ class LoaderSettings:
         batch_size: of the loader or its batch sampler; None where neither tells it.
         in_batches: whether it gives batches, not single samples.
         has_thread_workers: whether torch would run user code in threads of this process.
-        threads: of the engine, as the loader was told; None: it was not.
+        threads: of the engine, as the loader was told; None: it was not, or is to find the number.
         thread_count: of the engine.
         rng, on_error, dtype, memory_format: this package's parameters.
         device: where batches arrive; None: where torch leaves them.
         cache: where samples are kept; None: nowhere, or there is none yet.
         sampling: which samples come next.
         record: what the loader and its iterators both write down.
+        entries: entry points of the samples; None: they are not wanted, or there can be none.
+        finder: of how many of the engine's threads run; None: all do.
     """
 
     torch_loader: torch.utils.data.DataLoader[Any]
@@ -54,6 +57,8 @@ class LoaderSettings:
     cache: SampleCache | None
     sampling: Sampling
     record: EpochLog
+    entries: EntryPoints | None = None
+    finder: ThreadFinder | None = None
 
     @property
     def seed(self) -> int:

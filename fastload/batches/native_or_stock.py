@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +13,23 @@ from torch.utils.data._utils.collate import collate_tensor_fn, default_collate_f
 from torch.utils.data.dataloader import default_collate
 from torchvision import tv_tensors
 
+from fastload import _core
+from fastload.batches.known_collates import collates_natively
 from fastload.batches.loader_settings import LoaderSettings
+from fastload.batches.worker_seeds import only_seeds
 from fastload.datasets import Located, locate
 from fastload.engine import FileDataset
 from fastload.reports import NotNative
-from fastload.transforms import Reading, gives_tv_tensors, name_of, read, why_modes_not_native
+from fastload.transforms import (
+    Look,
+    Reading,
+    gives_tv_tensors,
+    name_of,
+    read,
+    still_holds,
+    why_impure,
+    why_modes_not_native,
+)
 
 
 class Way(enum.Enum):
@@ -39,6 +51,8 @@ class Mode:
         reading: of the transforms of the first data set that names files; None for stock.
         rests_on: of each such data set: its transform, its target_transform, and how the first was read.
         further: reasons beside ``reason``.
+        looks: what code of the program was read from.
+        notes: what else is to be said.
     """
 
     way: Way
@@ -48,6 +62,8 @@ class Mode:
     reading: Reading | None = None
     rests_on: tuple[tuple[Any, Any, Reading], ...] = ()
     further: tuple[str, ...] = ()
+    looks: tuple[Look, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def holds(self) -> bool:
         """Whether the data set, its transforms and what they call are still as they were. Tens of microseconds."""
@@ -56,7 +72,18 @@ class Mode:
         for files, (transform, target_transform, _) in zip(self.located.file_datasets, self.rests_on, strict=True):
             if files.dataset.transform is not transform or files.dataset.target_transform is not target_transform:
                 return False
-        return all(reading.watch.holds() for reading in {id(r): r for _, _, r in self.rests_on}.values())
+        readings = {id(reading): reading for _, _, reading in self.rests_on}.values()
+        return all(reading.watch.holds() for reading in readings) and still_holds(self.looks)
+
+    @property
+    def files(self) -> Sequence[FileDataset]:
+        """The data sets that name files; none for stock."""
+        return self.located.file_datasets if self.located is not None else ()
+
+    @property
+    def erases(self) -> bool:
+        """Whether values of samples are erased, so that their bytes do not tell them."""
+        return self.reading is not None and bool(self.reading.pixelwise.erased)
 
     @property
     def name(self) -> str:
@@ -75,6 +102,7 @@ class Mode:
         if self.reading.tail:
             lines += [f"  Python: {transform}" for transform in self.reading.tail]
             lines.append(f"  the first in Python: {self.reading.tail_reason}")
+        lines += [f"  {note}" for note in self.notes]
         return "\n".join(lines)
 
 
@@ -93,16 +121,24 @@ def choose(settings: LoaderSettings, *, frozen: bool = False) -> Mode:
             raise NotNative(f"no transform is native ({useless.tail_reason or 'there is none'})")
     except NotNative as error:
         return Mode(Way.stock, reason=str(error))
-    reason, *further = [*_whys(settings, located.file_datasets, reading, len(readings))] or [""]
+    looks: list[Look] = []
+    reason, *further = [*_whys(settings, located.file_datasets, reading, len(readings), looks)] or [""]
+    notes: tuple[str, ...] = ()
+    if not reason and settings.num_workers > 0 and settings.worker_init_fn is not None:
+        notes = ("worker_init_fn: it only seeds generators, and is not run; native draws are seeded as it says",)
     if reason and settings.has_thread_workers:
         return Mode(Way.stock, reason=f"{reason}, and torch's workers are threads")
     rests_on = (
         (d.transform, d.target_transform, readings[id(d.transform)]) for d in (x.dataset for x in located.file_datasets)
     )
-    return Mode(Way.native, bool(reason), reason, located, reading, tuple(rests_on), tuple(further))
+    return Mode(
+        Way.native, bool(reason), reason, located, reading, tuple(rests_on), tuple(further), tuple(looks), notes
+    )
 
 
-def _whys(settings: LoaderSettings, file_datasets: list[FileDataset], reading: Reading, recipes: int) -> Iterator[str]:
+def _whys(
+    settings: LoaderSettings, file_datasets: list[FileDataset], reading: Reading, recipes: int, looks: list[Look]
+) -> Iterator[str]:
     """Why batches cannot come from threads; nothing if they can. User code runs only where torch would run it."""
     if recipes > 1:
         yield "the data sets have different transforms"
@@ -112,22 +148,38 @@ def _whys(settings: LoaderSettings, file_datasets: list[FileDataset], reading: R
         yield "the transforms end in an image, not in a tensor"
     elif reading.size is None:
         yield "the transforms give images of different sizes"
-    if any(files.has_targets and files.dataset.target_transform is not None for files in file_datasets):
-        yield "there is a target_transform"
+    for files in file_datasets:
+        if files.target_transform is not None:
+            impure, rests_on = why_impure(files.target_transform, in_workers=settings.num_workers > 0)
+            looks += rests_on
+            if impure:
+                yield "there is a target_transform"
+            elif not files.has_plain_targets:
+                yield "there is a target_transform, and targets that are neither numbers nor texts"
     if len({files.has_targets for files in file_datasets}) > 1:
         yield "only some of the data sets have targets"
     if settings.num_workers > 0 and gives_tv_tensors() and reading.pixelwise.kind is tv_tensors.Image:
         yield "torchvision's return type is set, which workers may have or not"
-    yield from whys_of_options(settings)
+    collates = collates_natively(settings.collate_fn, reading, file_datasets)
+    yield from whys_of_options(settings, collates=collates, recipe=reading.recipe)
 
 
-def whys_of_options(settings: LoaderSettings) -> Iterator[str]:
-    """What in the loader's own options keeps its batches from threads."""
+def whys_of_options(
+    settings: LoaderSettings, *, collates: bool = False, recipe: _core.Recipe | None = None
+) -> Iterator[str]:
+    """What in the loader's own options keeps its batches from threads.
+
+    Args:
+        collates: the engine makes what its collate_fn would.
+        recipe: what draws; None: it is not known yet.
+    """
     if not settings.in_batches:
         yield "batch_size=None"
-    if settings.collate_fn is not (default_collate if settings.in_batches else default_convert):
+    if not collates and settings.collate_fn is not (default_collate if settings.in_batches else default_convert):
         yield "there is a collate_fn"
     if default_collate_fn_map.get(torch.Tensor) is not collate_tensor_fn:
         yield "default_collate was changed for tensors"
     if settings.num_workers > 0 and settings.worker_init_fn is not None:
-        yield "there is a worker_init_fn"
+        context = settings.torch_loader.multiprocessing_context
+        if not only_seeds(settings.worker_init_fn, settings.num_workers, context, recipe):
+            yield "there is a worker_init_fn"

@@ -21,15 +21,23 @@ from fastload.batches.loader_settings import LoaderSettings
 from fastload.batches.native_or_stock import Mode, Way, choose, whys_of_options
 from fastload.datasets import locate
 from fastload.engine import is_of_images
+from fastload.images import explained
 from fastload.reports import FastloadWarning, NotNative, NotNativeError
-from fastload.transforms import Reading, read
+from fastload.transforms import Reading, own_of, read
 
 # What to change, by what a reason says; the first that fits.
 _REMEDIES = (
     ("is iterable-style", "use a data set with indices: ImageFolder, or fastload.ImageFiles"),
-    ("has a loader of its own", "leave out loader=, and do what it does in a transform"),
+    (
+        "has a loader of its own",
+        'leave out loader= if it only opens the file, or let it be Image.open(path).convert("RGB")',
+    ),
     ("image backend", 'call torchvision.set_image_backend("PIL")'),
     ("__getitems__", "leave it out"),
+    (
+        "overrides `__getitem__`",
+        "do what it does in a transform or to the batch, or let torch's workers have native images: fastload.install()",
+    ),
     (
         "is no ImageFolder",
         "use ImageFolder itself with a transform, or fastload.ImageFiles(paths, targets, transform), which other data sets may "
@@ -39,12 +47,16 @@ _REMEDIES = (
     ("end in an image", "end them with ToTensor() or ToImage()"),
     ("different sizes", "fix the size with Resize((height, width)) or a crop"),
     ("different transforms", "give the data sets the same transform object"),
-    ("target_transform", "change the targets in samples, or those of the batch"),
+    (
+        "target_transform",
+        "let it do nothing but compute a value of a number or text, with workers by its own code alone (no look-up in a list or "
+        "dictionary), or change the targets in samples",
+    ),
     ("some of the data sets have targets", "give targets to all or none"),
     ("batch_size=None", "give a batch_size"),
-    ("collate_fn", "leave it out, and do what it does to the batch"),
+    ("collate_fn", "where samples have one size, leave it out and do what it does to the batch"),
     ("default_collate", "leave torch's default_collate_fn_map as it is"),
-    ("worker_init_fn", "leave it out: no user code runs in native threads"),
+    ("worker_init_fn", "leave it out, or let it do nothing but seed generators: no user code runs in native threads"),
     ("after the conversion to a tensor", "put the conversion to a tensor behind it"),
     ("runs in Python", "leave it out, do it to the batch, or put it behind all that is native"),
     ("no transform is native", "begin with torchvision's transforms, and with arguments that it documents"),
@@ -58,7 +70,7 @@ _DEPTH = 3  # how far data sets are looked for within data sets
 def not_native_error(settings: LoaderSettings) -> NotNativeError | None:
     """With every reason why native threads do not make the batches of such a loader; None if they do."""
     found = reasons(settings, choose(settings))
-    return NotNativeError([_with_remedy(settings, reason) for reason in found]) if found else None
+    return NotNativeError([with_remedy(settings, reason) for reason in found]) if found else None
 
 
 def warn_if_lost(settings: LoaderSettings, mode: Mode, told: frozenset[str]) -> frozenset[str]:
@@ -73,7 +85,7 @@ def warn_if_lost(settings: LoaderSettings, mode: Mode, told: frozenset[str]) -> 
     if not new or (mode.way is Way.stock and not concerns_images(settings.dataset)):
         return told
     who = "torch's loader makes the batches" if mode.way is Way.stock else "the batches are made in torch's workers"
-    because = "; ".join(_with_remedy(settings, reason) for reason in new)
+    because = "; ".join(with_remedy(settings, reason) for reason in new)
     warnings.warn(
         f"fastload: {who}, not native threads: {because}. loader.explain() says all",
         FastloadWarning,
@@ -103,6 +115,12 @@ def reasons(settings: LoaderSettings, mode: Mode) -> list[str]:
         found += whys_of_options(settings)
     found += [reason for reading in readings for reason in _further_in_tail(reading)]
     return list(dict.fromkeys(found))
+
+
+def further_lines(settings: LoaderSettings, mode: Mode) -> list[str]:
+    """What ``explain()`` says behind the mode: all other reasons, and what is native all the same."""
+    also = [f"  also: {reason}" for reason in reasons(settings, mode)[1:]]
+    return also + (explained(settings.dataset) if mode.way is Way.stock else [])
 
 
 def _further_in_tail(reading: Reading) -> Iterator[str]:
@@ -154,22 +172,31 @@ def _begin_of(value: Any, count: int) -> list[Any]:
     return list(itertools.islice(value, count))
 
 
-def _with_remedy(settings: LoaderSettings, reason: str) -> str:
+def with_remedy(settings: LoaderSettings, reason: str) -> str:
+    """A reason, and what to change."""
     remedy = next((remedy for said, remedy in _REMEDIES if said in reason), "")
     if held := _compose_in_wrapper(settings, reason):
-        remedy = f"it holds a Compose: give the data set {held} instead"
+        remedy = f"if calling {held} is all that it does, give the data set that; several views are native with fastload.Views"
     return f"{reason} [{remedy}]" if remedy else reason
 
 
 def _compose_in_wrapper(settings: LoaderSettings, reason: str) -> str:
-    """Where a transform that is not native has nothing but a Compose in it: the attribute's name."""
+    """Where a transform that is not native has one Compose in it: the attribute's name."""
     for dataset in _parts(settings.dataset):
         transform = getattr(dataset, "transform", None)
-        held = {**getattr(transform, "__dict__", {}), **getattr(transform, "_modules", {})}
-        for name, value in held.items():
-            if isinstance(value, (v1.Compose, v2.Compose)) and f"({type(transform).__name__}:" in reason:
-                return f"its {name}"
+        own = own_of(transform) or {}
+        modules = own.get("_modules")
+        held = {**own, **(modules if isinstance(modules, dict) else {})}
+        composes = [name for name, value in held.items() if isinstance(value, (v1.Compose, v2.Compose))]
+        if len(composes) == 1 and f"({type(transform).__name__}:" in reason:
+            return f"its {composes[0]}"
     return ""
+
+
+def users_line() -> str:
+    """FILE:LINE of the first line, from here up, that is neither torch's loader's nor ours."""
+    frame = sys._getframe(_users_level() - 1)
+    return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
 
 
 def _users_level() -> int:

@@ -13,6 +13,7 @@ from fastload.resume import EpochLog
 _KNOW_THEIR_LENGTH = (BatchSampler, DistributedSampler, RandomSampler, SequentialSampler)
 _OF_STATS = (
     "mode",
+    "threads",
     "batches",
     "images",
     "seconds",
@@ -26,14 +27,11 @@ _OF_STATS = (
 )
 
 
-def loader_figures(
-    loader: torch.utils.data.DataLoader[Any], record: EpochLog, stats: dict[str, Any], threads: int | None
-) -> dict[str, Any]:
+def loader_figures(loader: torch.utils.data.DataLoader[Any], record: EpochLog, stats: dict[str, Any]) -> dict[str, Any]:
     """Plain values.
 
     Args:
         stats: as ``DataLoader.stats`` gives them.
-        threads: of the engine; None: it has not been needed.
     """
     queue = record.queue() if record.queue is not None else None
     ready, asked = queue() if queue is not None else (0, 0)
@@ -43,7 +41,6 @@ def loader_figures(
         "dataset": type(loader.dataset).__name__,
         "batch_size": loader.batch_size,
         "num_workers": loader.num_workers,
-        "threads": threads,
         "epoch": record.epoch,
         "ended": record.statistics.has_ended,
         "expected_batches": record.expected[1],

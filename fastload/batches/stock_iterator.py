@@ -6,6 +6,11 @@ import functools
 import weakref
 from typing import Any
 
+import torch.utils.data
+
+from fastload.batches.lent_blocks import LentBlocks
+from fastload.batches.worker_collate import CollateAlone, Initialise
+from fastload.batches.worker_messages import WorkerBatch
 from fastload.reports import Statistics
 from fastload.resume import EpochLog
 
@@ -24,9 +29,16 @@ class HasQueue:
 
 class _KeepsBooks(HasQueue):
     _record: EpochLog
+    _lent_blocks: LentBlocks | None
 
     def _next_data(self) -> Any:
-        return self._record.statistics.take(super()._next_data)  # type: ignore[misc]
+        if self._lent_blocks is not None:
+            self._record.statistics.add_blocks(*self._lent_blocks.next_turn())
+        return self._record.statistics.take(self._next_unpacked)
+
+    def _next_unpacked(self) -> Any:
+        data = super()._next_data()  # type: ignore[misc]
+        return data.batch if isinstance(data, WorkerBatch) else data
 
     def _reset(self, loader: Any, first_iter: bool = False) -> None:
         super()._reset(loader, first_iter)  # type: ignore[misc]
@@ -34,11 +46,36 @@ class _KeepsBooks(HasQueue):
         self._record.epoch += 1
 
 
-def keeps_books(iterator: Any, record: EpochLog) -> Any:
+class _SendsBlocks:
+    """A loader as torch's iterators see it, whose batches come in memory that is used again."""
+
+    def __init__(self, loader: Any, lent_blocks: LentBlocks) -> None:
+        self._loader = loader
+        self.collate_fn = CollateAlone(loader.collate_fn, lent_blocks.table.token)
+        self.worker_init_fn = Initialise(loader.worker_init_fn, None, lent_blocks.table)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+
+def iterate_as_torch(loader: Any, record: EpochLog, otherwise: Any = None) -> Any:
+    """torch's own iterator over a loader, or over what stands for one, which writes down its batches. ``otherwise`` is the method
+    that would make it, to be called if it is not torch's."""
+    if getattr(otherwise, "__func__", None) not in (None, torch.utils.data.DataLoader._get_iterator):
+        return _keeps_books(otherwise(), record, None)
+    lent_blocks = None
+    if getattr(loader, "worker_method", "multiprocessing") == "multiprocessing":
+        lent_blocks = LentBlocks.for_iterator(loader.num_workers, loader.prefetch_factor)
+    seen: Any = loader if lent_blocks is None else _SendsBlocks(loader, lent_blocks)
+    return _keeps_books(torch.utils.data.DataLoader._get_iterator(seen), record, lent_blocks)
+
+
+def _keeps_books(iterator: Any, record: EpochLog, lent_blocks: LentBlocks | None) -> Any:
     """The same iterator, which from now on writes down its batches."""
     theirs: Any = type(iterator)
     iterator.__class__ = _class_over(theirs)
     iterator._record = record
+    iterator._lent_blocks = lent_blocks
     record.queue = weakref.WeakMethod(iterator._queue)
     return iterator
 

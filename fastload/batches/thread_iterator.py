@@ -18,10 +18,13 @@ from torchvision import tv_tensors
 
 from fastload import _core
 from fastload.batches.forked_iterators import OfOneProcess
+from fastload.batches.known_collates import is_fast_collate
 from fastload.batches.loader_settings import LoaderSettings
 from fastload.batches.native_or_stock import Mode, Way, choose
 from fastload.batches.pending_batch import PendingBatch
 from fastload.batches.worker_iterator import fetch_in_caller
+from fastload.batches.worker_seeds import seeds_of_workers
+from fastload.batches.worker_streams import WorkerSeeds, streams_where_left
 from fastload.engine import (
     AtWork,
     BatchMemory,
@@ -30,12 +33,11 @@ from fastload.engine import (
     engine_of,
     pixel_limit,
     stand_in_indices,
-    torch_state_from_json,
-    torch_state_to_json,
+    streams_to_json,
 )
 from fastload.reports import FastloadError, SampleError, Statistics
 from fastload.resume import KeepsProgress
-from fastload.transforms import gives_tv_tensors
+from fastload.transforms import as_it_is_now, gives_tv_tensors
 
 
 class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
@@ -47,6 +49,8 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
     """
 
     _workers: list[Any] = []  # there are no processes
+    newest_cost: tuple[float, tuple[float, int, str | None]] | None = None
+    """Of the newest batch: the threads' seconds, and of the sample that took longest the seconds, the index and the name."""
 
     def __init__(
         self,
@@ -79,11 +83,16 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
                 raise AssertionError("prefetch_factor must be greater than 0 for MultiProcessingDataLoaderIter")
             loader.check_worker_number_rationality()
         self._on_error = settings.on_error
+        self._gives_tuples = (
+            is_fast_collate(settings.collate_fn) and not self._pin_memory
+        )  # else torch makes lists of them
         self._length = len(settings.dataset)
         self._seed = settings.seed if settings.rng == "index" else self._base_seed
         self._wanted_dtype = settings.dtype
         self._channels_last = settings.memory_format == torch.channels_last
         self._cache = settings.cache
+        self._entries = settings.entries
+        self._finder = settings.finder
         self._ahead = (settings.prefetch_factor or 0) * self._num_workers
         self._memory: Any = memory if BatchMemory.serves(pinned=self._pin_memory) else None
         self._adopt(mode)
@@ -91,16 +100,27 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
         self._record.queue = weakref.WeakMethod(self._queue)
         self._orders: list[_core.DrawOrder] | None = None
         if settings.rng == "stock":
-            self._orders = [self._order_of(worker) for worker in range(self._num_workers)]
+            recipe = self._reading.recipe
+            seeds = seeds_of_workers(settings.worker_init_fn, self._base_seed, self._num_workers, recipe)
+            self._orders = [self._order_of(worker, of_worker) for worker, of_worker in enumerate(seeds)]
         if self._num_workers > 0:
             self._reset(loader, first_iter=True)
+        elif self._finder is not None:
+            self._finder.begin(self._engine)
         self._begun()
 
     def _adopt(self, mode: Mode) -> None:
         assert mode.located is not None and mode.reading is not None and mode.reading.size is not None
         self._mode = mode
         self._find, self._reading, self._size = mode.located.find, mode.reading, mode.reading.size
-        self._has_targets = mode.located.file_datasets[0].has_targets
+        file_datasets = mode.located.file_datasets
+        self._has_targets = file_datasets[0].has_targets
+        # With workers later changes count from the next iterator.
+        self._target_transforms = {
+            id(one.dataset): as_it_is_now(t) if self._num_workers > 0 else t
+            for one in file_datasets
+            if (t := one.target_transform) is not None
+        }
         self._dtype = self._wanted_dtype or mode.reading.pixelwise.table.dtype
         self._target = mode.reading.pixelwise.target("hwc" if self._channels_last else "chw", self._dtype)
 
@@ -116,16 +136,20 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
         super()._reset(loader, first_iter)
         if not first_iter:
             self._record.statistics = Statistics()
+            if self._entries is not None:
+                self._entries.begin_epoch()
         self._sent = self._received = self._progress.next_worker if self._progress is not None else 0
+        if self._finder is not None:
+            self._finder.begin(self._engine)
         for _ in range(self._ahead):
             self._send_next()
 
-    def _order_of(self, worker: int) -> _core.DrawOrder:
-        """The generator that this worker's process would have."""
+    def _order_of(self, worker: int, seeds: WorkerSeeds) -> _core.DrawOrder:
+        """The generators that this worker's process would have, seeded so when it begins."""
         kept = self._progress.workers.get(worker) if self._progress is not None else None
         if kept is None:
-            return _core.DrawOrder(_core.Mt19937((self._base_seed + worker) & 0xFFFFFFFF))
-        return _core.DrawOrder(_core.Mt19937.from_torch(torch_state_from_json(kept()).numpy()))
+            return _core.DrawOrder(seeds.streams(self._reading.recipe))
+        return _core.DrawOrder(streams_where_left(kept(), self._reading.recipe))
 
     def _send_next(self) -> None:
         try:
@@ -141,7 +165,7 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
         return self._send(indices, order)
 
     def _send(self, indices: Sequence[Any], order: _core.DrawOrder | None) -> PendingBatch:
-        samples = BatchSamples(self._find, indices, self._length, self._cache)
+        samples = BatchSamples(self._find, indices, self._length, self._cache, self._target_transforms)
         height, width = self._size
         images = torch.empty(
             (len(samples.indices), self._target.channels, height, width),
@@ -165,6 +189,7 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
             max_pixels=pixel_limit(),
             load=samples.load,
             leave=leave,
+            entries=None if self._entries is None else self._entries.native,
             **({} if self._cache is None else self._cache.asked_for(samples)),
         )
         return PendingBatch(samples, images, batch, leave)
@@ -193,11 +218,14 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
             self._refuse_if_inherited()
         self._one_at_a_time = threading.RLock()
         self._engine = engine_of(None, self._engine.threads, self._engine.niceness)
+        if self._finder is not None:
+            self._finder.begin(self._engine)
         if self._memory is not None:
             self._memory = BatchMemory()
         self._made_here()
 
     def _next_data(self) -> Any:
+        self.newest_cost = None
         if self._memory is not None:
             self._memory.reclaim(remember=self._ahead + 3)
         return self._next_from_workers() if self._num_workers else self._next_without_workers()
@@ -222,8 +250,8 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
         self._received += 1
         self._taken(worker)
         if self._progress is not None and self._orders is not None and job.samples.indices:
-            after = job.batch.generator_after
-            self._progress.workers[worker] = lambda: _as_json(after)
+            after = job.batch.generators_after
+            self._progress.workers[worker] = lambda: streams_to_json(after)
 
     def _next_without_workers(self) -> Any:
         indices = self._next_index()
@@ -237,11 +265,11 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
         if self._orders is None:
             job = self._send(indices, None)
             return self._deliver(job, self._complete(job))
-        with drawing() as drawn:
+        with drawing(self._reading.recipe) as drawn:
             order = _core.DrawOrder(drawn.native)
             job = self._send(indices, order)
             waited = self._complete(job)
-            drawn.keep(order.generator())
+            drawn.keep(order.generators())
         return self._deliver(job, waited)
 
     def _wait_for(self, event: Callable[[float], bool]) -> float:
@@ -259,7 +287,10 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
         """The collated batch, or the error that the policy wants raised."""
         failures = job.samples.failures(job.batch, self._reading)
         targets = job.samples.targets
+        if self._finder is not None:
+            self._finder.delivered(self._engine, waited, ahead=self._ahead, asked=len(self._jobs))
         self._record.statistics.add(job.batch, len(targets) - len(failures), waited)
+        self._note_cost(job)
         if self._cache is not None:
             self._record.statistics.add_cached(job.batch.cached, len(targets))
         errors = [
@@ -297,7 +328,16 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
             collated = default_collate(tuple(targets))  # as torch has it after transposing: text stays a tuple
         if self._pin_memory:
             collated = torch.utils.data._utils.pin_memory.pin_memory(collated)
-        return [images, self._moved(collated)]
+        collated = self._moved(collated)
+        return (images, collated) if self._gives_tuples else [images, collated]
+
+    def _note_cost(self, job: PendingBatch) -> None:
+        slot, longest, seconds = job.batch.slowest
+        if not longest:
+            return
+        slowest = longest, job.samples.indices[slot], job.samples.paths[slot]
+        self._record.statistics.add_slowest(*slowest)
+        self.newest_cost = seconds, slowest
 
     def _images(self, job: PendingBatch, take: list[int] | None = None) -> torch.Tensor:
         """The images of these slots, None: of all, where the consumer wants them."""
@@ -324,15 +364,12 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
     def _finished(self, job: PendingBatch) -> torch.Tensor:
         if self._memory is None or job.images.numel() == 0:
             return job.images
-        return self._memory.lend(job.batch.take_block(), job.images.shape, self._dtype, job.images.stride())
+        lent: torch.Tensor = self._memory.lend(
+            job.batch.take_block(), job.images.shape, self._dtype, job.images.stride()
+        )
+        return lent
 
 
 def _in_memory_order(images: torch.Tensor) -> np.ndarray:
     """Its bytes, flat: uint8. Where sides are 1, strides say little about the order."""
     return images.as_strided((images.numel(),), (1,)).view(torch.uint8).numpy()
-
-
-def _as_json(generator: _core.Mt19937) -> str:
-    state = torch.Generator("cpu").get_state()
-    generator.export_torch(state.numpy())
-    return torch_state_to_json(state)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 from torch.utils.data import Dataset, IterableDataset
 
 from fastload import _core
+from fastload.batches.worker_batches import WholeBatches
 from fastload.batches.worker_messages import ReadableItems
 from fastload.batches.worker_state import (
     CountedStream,
@@ -27,6 +29,7 @@ from fastload.batches.worker_state import (
 )
 from fastload.datasets import Located, locate
 from fastload.engine import GeneratorStates, Items, SampleCache, asked_for, name_of, opens, stand_in_indices
+from fastload.entries import EntryPoints
 from fastload.reports import DecodeError, FastloadError, NotNative, ReadError, SampleError, sample_error
 from fastload.transforms import why_modes_not_native
 
@@ -41,6 +44,10 @@ class _InWorker:
     def take_cached(self) -> tuple[int, int]:
         """Of the samples since the last call those that a cache had, and all that were looked up there."""
         return 0, 0
+
+    def take_entered(self) -> tuple[int, ...]:
+        """… those that were decoded by entry points, of which some were kept, and whose were of no use."""
+        return 0, 0, 0
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -82,12 +89,18 @@ class NativeSamples(DatasetInWorker):
         seed: int,
         on_error: str,
         cache: SampleCache | None,
+        entries: EntryPoints | None = None,
+        whole_batches: bool = False,
     ) -> None:
+        """``whole_batches``: a list of items may be given as a :class:`MadeBatch`."""
         super().__init__(dataset, state)
+        self._whole_batches = WholeBatches(cache, entries) if whole_batches and on_error == "raise" else None
         self._cache = cache
+        self._entries = entries
         self._rng = rng
         self._seed = seed
         self._on_error = on_error
+        self._epoch: int | None = None  # of the indices that came last
         self._made_here: tuple[Located, Items] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -102,8 +115,16 @@ class NativeSamples(DatasetInWorker):
         if not self._is_native_now():
             return super()._many(indices)
         epoch = getattr(indices, "epoch", 0)
+        if self._entries is not None and self._epoch not in (None, epoch):  # in a worker that stays
+            self._entries.begin_epoch()
+        self._epoch = epoch
         assert self._made_here is not None
-        located = self._made_here[0]
+        located, items = self._made_here
+        if self._whole_batches is not None:
+            indexed = None if self._rng == "stock" else (self._seed % 2**64, epoch)
+            made = self._whole_batches.made(located, len(self), items, indices, indexed)
+            if made is not None:
+                return made
         with asked_for(located.file_datasets, located.find, indices, self._cache):
             if self._on_error == "raise":
                 return [self._item(index, epoch) for index in indices]
@@ -115,7 +136,7 @@ class NativeSamples(DatasetInWorker):
             return False
         if self._made_here is None or not self._made_here[0].holds():
             try:
-                self._made_here = locate(self.dataset), Items(self._cache)
+                self._made_here = locate(self.dataset), Items(self._cache, self._entries)
             except NotNative:
                 return False
         self._made_here[1].begin()
@@ -124,10 +145,19 @@ class NativeSamples(DatasetInWorker):
     def take_cached(self) -> tuple[int, int]:
         if self._made_here is None:
             return 0, 0
-        items = self._made_here[1]
-        taken = items.found, items.looked_up
-        items.found = items.looked_up = 0
-        return taken
+        found = looked_up = 0
+        for counts in (self._made_here[1], self._whole_batches):
+            if counts is not None:
+                found, looked_up = found + counts.found, looked_up + counts.looked_up
+                counts.found = counts.looked_up = 0
+        return found, looked_up
+
+    def take_entered(self) -> tuple[int, ...]:
+        entered: tuple[int, ...] = (0, 0, 0)
+        for counts in (self._made_here[1] if self._made_here is not None else None, self._whole_batches):
+            if counts is not None:
+                entered, counts.entered = tuple(map(add, entered, counts.entered)), (0, 0, 0)
+        return entered
 
     def _readable_items(self, indices: list[Any], epoch: int) -> list[Any]:
         items: list[Any] = []

@@ -14,9 +14,11 @@ from typing import Any
 import torch
 from torch._utils import ExceptionWrapper
 from torch.utils.data import IterableDataset
+from torch.utils.data._utils.collate import default_collate
 from torch.utils.data.dataloader import _DatasetKind, _MultiProcessingDataLoaderIter, _SingleProcessDataLoaderIter
 
 from fastload.batches.forked_iterators import OfOneProcess
+from fastload.batches.lent_blocks import LentBlocks
 from fastload.batches.loader_settings import LoaderSettings
 from fastload.batches.native_or_stock import Mode, Way
 from fastload.batches.stock_iterator import HasQueue
@@ -35,8 +37,12 @@ class _LoaderView:
     def __init__(self, settings: LoaderSettings, dataset: Any, carries: bool) -> None:
         self._loader = settings.torch_loader
         self.dataset = dataset
-        self.collate_fn = Collate(settings.collate_fn, dataset) if carries else settings.collate_fn
-        self.worker_init_fn = Initialise(settings.worker_init_fn, dataset)
+        self.lent_blocks = LentBlocks.for_iterator(settings.num_workers, settings.prefetch_factor)
+        table = self.lent_blocks.table if self.lent_blocks is not None else None
+        self.collate_fn = settings.collate_fn
+        if carries or table is not None:
+            self.collate_fn = Collate(settings.collate_fn, dataset, table.token if table is not None else 0)
+        self.worker_init_fn = Initialise(settings.worker_init_fn, dataset, table)
         self.pin_memory = settings.pin_memory or pins(settings.device)
 
     def __getattr__(self, name: str) -> Any:
@@ -46,9 +52,11 @@ class _LoaderView:
 class _Delivers(KeepsProgress):
     """Mixed into torch's iterators: epochs go out with indices; failures and the workers' places come back with batches."""
 
+    _sends_epochs: bool
+
     def _next_index(self) -> Any:
         indices = super()._next_index()
-        if self._sampling.rng == "index" and self._auto_collation:
+        if self._sends_epochs and self._auto_collation:
             return Indices(indices, self._record.epoch)
         return indices
 
@@ -61,6 +69,8 @@ class _Delivers(KeepsProgress):
 class _WorkersIterator(OfOneProcess, _Delivers, HasQueue, _MultiProcessingDataLoaderIter):
     def __init__(self, view: _LoaderView, settings: LoaderSettings, resumed: dict[str, Any] | None) -> None:
         self._resetting = False
+        self._sends_epochs = settings.rng == "index" or settings.entries is not None
+        self._lent_blocks = view.lent_blocks
         settings.record.queue = weakref.WeakMethod(self._queue)
         self._made_here()
         self._begin(settings.record, settings.sampling, resumed)
@@ -100,6 +110,8 @@ class _WorkersIterator(OfOneProcess, _Delivers, HasQueue, _MultiProcessingDataLo
         return super()._process_data(data, *worker)
 
     def _next_data(self) -> Any:
+        if self._lent_blocks is not None:
+            self._record.statistics.add_blocks(*self._lent_blocks.next_turn())
         return self._record.statistics.take(self._next_unpacked)
 
     def _next_unpacked(self) -> Any:
@@ -108,6 +120,7 @@ class _WorkersIterator(OfOneProcess, _Delivers, HasQueue, _MultiProcessingDataLo
 
 class _CallerIterator(_Delivers, _SingleProcessDataLoaderIter):
     def __init__(self, view: _LoaderView, settings: LoaderSettings, resumed: dict[str, Any] | None) -> None:
+        self._sends_epochs = settings.rng == "index"
         self._begin(settings.record, settings.sampling, resumed)
         super().__init__(view)
         if resumed is not None and not isinstance(settings.dataset, IterableDataset):
@@ -163,11 +176,14 @@ def _view_of(settings: LoaderSettings, mode: Mode, state: WorkerState) -> _Loade
         if settings.on_error != "raise" and not settings.in_batches:
             raise ValueError(f"on_error={settings.on_error!r} needs batches, but batch_size is None")
         seed = settings.seed if settings.rng == "index" else 0
-        dataset = NativeSamples(settings.dataset, state, settings.rng, seed, settings.on_error, settings.cache)
+        whole = settings.in_batches and settings.num_workers > 0 and settings.collate_fn is default_collate
+        dataset = NativeSamples(
+            settings.dataset, state, settings.rng, seed, settings.on_error, settings.cache, settings.entries, whole
+        )
     else:
         kind = StreamInWorker if isinstance(settings.dataset, IterableDataset) else DatasetInWorker
         dataset = kind(settings.dataset, state)
-    carries = state.keeps or settings.on_error != "raise" or settings.cache is not None
+    carries = state.keeps or settings.on_error != "raise" or settings.cache is not None or settings.entries is not None
     return _LoaderView(settings, dataset, carries=carries)
 
 
@@ -176,6 +192,7 @@ def _unpacked(data: Any, record: EpochLog) -> Any:
         return data
     record.note(*data.failed)
     record.statistics.add_cached(*data.cached)
+    record.statistics.add_entries(*data.entered)
     if isinstance(data.batch, ExceptionWrapper):
         data.batch.reraise()
     return data.batch

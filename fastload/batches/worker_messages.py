@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch._utils import ExceptionWrapper
 
+from fastload.batches.lent_blocks import blocks_of
+from fastload.batches.worker_blocks import send_blocks_from_this_thread
 from fastload.reports import SampleError
 
 
@@ -40,25 +42,40 @@ class WorkerBatch:
         worker: whose it is.
         state_after: the worker's state after it, if that is kept.
         cached: of its samples those that the cache had, and all that were looked up there.
+        entered: … that were decoded by entry points, of which some were kept, and whose were of no use.
+        token: of the iterator whose blocks it may lie in; 0: it has none.
     """
 
     def __init__(
         self,
         batch: Any,
-        failed: tuple[list[SampleError], list[int], int],
-        worker: int,
-        state_after: dict[str, Any] | None,
+        failed: tuple[list[SampleError], list[int], int] = ([], [], 0),
+        worker: int = 0,
+        state_after: dict[str, Any] | None = None,
         cached: tuple[int, int] = (0, 0),
+        entered: tuple[int, ...] = (0, 0, 0),
+        token: int = 0,
     ) -> None:
         self.batch = batch
         self.failed = failed
         self.worker = worker
         self.state_after = state_after
         self.cached = cached
+        self.entered = entered
+        self.token = token
+
+    def __reduce__(self) -> Any:
+        if self.token:
+            send_blocks_from_this_thread()
+        facts = (self.failed, self.worker, self.state_after, self.cached, self.entered)
+        return type(self), (self.batch, *facts, self.token)
 
     def pin_memory(self) -> WorkerBatch:
-        """Called by torch's pinning thread."""
-        batch = self.batch
+        """Called by torch's pinning thread. The shared memory that the batch came in is free from then on."""
+        batch, self.batch = self.batch, None
         if not isinstance(batch, ExceptionWrapper):
             batch = torch.utils.data._utils.pin_memory.pin_memory(batch)
-        return WorkerBatch(batch, self.failed, self.worker, self.state_after, self.cached)
+        blocks = blocks_of(self.token)
+        if blocks is not None:
+            blocks.reclaim()
+        return WorkerBatch(batch, self.failed, self.worker, self.state_after, self.cached, self.entered)

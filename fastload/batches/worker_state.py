@@ -31,7 +31,7 @@ class WorkerState:
         """What this worker is to begin with, the first time; then empty."""
         if not self._resumed:
             return {}
-        mine = self._resumed.get(str(worker_id()), {})
+        mine: dict[str, Any] = self._resumed.get(str(worker_id()), {})
         self._resumed = {}
         return mine
 
@@ -70,7 +70,7 @@ def iterator_where_left(dataset: Any, kept: dict[str, Any]) -> Iterator[Any]:
     """Of an iterable-style data set, after what was taken. The data set's state first, then the iterator's, as torchdata does."""
     if "stream" in kept:
         dataset.load_state_dict(kept["stream"])
-    iterator = iter(dataset)
+    iterator: Any = iter(dataset)
     if "iterator" in kept:
         iterator.load_state_dict(kept["iterator"])
     elif "stream" not in kept and not kept.get("ended"):
@@ -78,7 +78,8 @@ def iterator_where_left(dataset: Any, kept: dict[str, Any]) -> Iterator[Any]:
         found = sum(1 for _ in itertools.islice(iterator, taken))
         if found < taken:
             raise ValueError(f"cannot go on after {taken} samples of {type(dataset).__name__}: it gives {found}")
-    return iterator
+    going_on: Iterator[Any] = iterator
+    return going_on
 
 
 def see_the_end(iterator: Iterator[Any], kept: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import click
 
 from fastload.commands.bench import bench
 from fastload.commands.convert import convert
+from fastload.commands.demo import demo
 from fastload.commands.doctor import doctor
 from fastload.commands.index import index
 from fastload.commands.info import info
@@ -13,6 +14,7 @@ from fastload.commands.monitor import monitor
 from fastload.commands.preview import preview
 from fastload.commands.profile import profile
 from fastload.commands.run import run
+from fastload.commands.tune import tune
 from fastload.commands.verify import verify
 from fastload.version import __version__
 
@@ -28,6 +30,7 @@ def main() -> None:
 
 main.add_command(bench)
 main.add_command(convert)
+main.add_command(demo)
 main.add_command(doctor)
 main.add_command(index)
 main.add_command(info)
@@ -35,4 +38,5 @@ main.add_command(monitor)
 main.add_command(preview)
 main.add_command(profile)
 main.add_command(run)
+main.add_command(tune)
 main.add_command(verify)

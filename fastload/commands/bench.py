@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sys
 import time
 
 import click
-
-_WIDTH = 40
 
 
 @click.command(epilog="Example: fastload bench --data ~/photos")
@@ -47,46 +43,17 @@ def bench(data: str, recipe: str, batch_size: int, workers: int | None, most: in
 
     Exit status: 0 all batches are equal, 1 one is not, or a photo cannot be read.
     """
+    from fastload.commands.comparing import compared, show, told_errors
     from fastload.diagnosis import SideBySide
-    from fastload.engine import usable_cores
+    from fastload.machine import usable_cores
 
     workers = usable_cores() if workers is None else workers
-    try:
+    with told_errors(data):
         both = SideBySide(data, recipe=recipe, most=most, batch_size=batch_size, workers=workers)
         began = time.perf_counter()
-        with contextlib.ExitStack() as stack:
-            step = lambda: None  # noqa: E731
-            if not as_json and sys.stderr.isatty():
-                bar = stack.enter_context(
-                    click.progressbar(length=both.steps(runs), label="comparing", file=sys.stderr)
-                )
-                step = lambda: bar.update(1)  # noqa: E731
-            found = both.compare(runs, step)
-    except (
-        OSError,
-        ValueError,
-        RuntimeError,
-        SyntaxError,
-    ) as error:  # what Pillow, torchvision and fastload raise of files
-        raise click.ClickException(f"{type(error).__name__}: {error}") from None
+        found = compared(both, runs, shows_progress=not as_json)
     if as_json:
         click.echo(json.dumps(found.as_dict(), indent=2))
     else:
-        click.echo(
-            f"{found.images:,} images ({found.what}), batch {found.batch_size}, {found.workers} workers or threads"
-        )
-        click.echo(found.explain.splitlines()[0])
-        if found.first_difference is not None:
-            click.secho(f"batch {found.first_difference} differs; nothing was timed", fg="red")
-        else:
-            click.echo(f"all {found.batches} batches are equal, bit for bit\n")
-            top = max(found.medians.values())
-            for name, median in found.medians.items():
-                bar_text = "█" * max(1, round(_WIDTH * median / top))
-                low, high = min(found.rates[name]), max(found.rates[name])
-                click.echo(
-                    f"{name:<9}{bar_text:<{_WIDTH}} {median:>9,.0f} images/s  ({low:,.0f} to {high:,.0f} in {runs} runs)"
-                )
-            took = time.perf_counter() - began
-            click.echo(f"\nfastload is {found.times_as_fast:.2f} times as fast; measured in {took:.0f} s")
+        show(found, time.perf_counter() - began)
     raise SystemExit(0 if found.first_difference is None else 1)

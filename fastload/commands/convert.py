@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastload.commands.progress import ProgressBar, rate
+from fastload.commands.source_options import that_is_there
 
 if TYPE_CHECKING:
     from fastload.conversion import Progress
@@ -25,7 +26,7 @@ def _bytes(value: str | int) -> int:
 
 
 @click.command(epilog="Example: fastload convert /data/imagenet/train /data/imagenet-tar --to webdataset")
-@click.argument("src")
+@click.argument("src", callback=that_is_there)
 @click.argument("dst", type=click.Path(file_okay=False))
 @click.option(
     "--to",
@@ -112,7 +113,9 @@ def _text(report: dict[str, Any], dst: str) -> str:
     lines = [
         f"{report['samples']:,} samples{classes}, {report['bytes'] / 1e6:,.1f} MB{files}: {dst}",
         f"checksum {report['crc32c_sha256']}" + (", read back equal" if report["checked"] else ", not read back"),
-        f"{report['seconds']:.1f} s, {report['bytes'] / max(report['seconds'], 1e-3) / 1e6:,.0f} MB/s",
+        "nothing to do: this very conversion was done before"
+        if not report["seconds"]
+        else f"{report['seconds']:.1f} s, {report['bytes'] / max(report['seconds'], 1e-3) / 1e6:,.0f} MB/s",
     ]
     if report["changed"]:
         lines.append(f"{report['changed']:,} images are encoded anew")

@@ -1,7 +1,9 @@
-"""``fastload index``: finds where the samples of a source are, and keeps it; writes and compares the indexes of other loaders."""
+"""``fastload index``: finds where the samples of a source are, and where the codes of its JPEGs can be entered, and keeps both;
+writes and compares the indexes of other loaders."""
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 import os
@@ -29,24 +31,55 @@ import click
     metavar="FILE",
     help="Compare an index of wids, DALI, timm or tfrecord2idx with the shards. Pickles are never read.",
 )
+@click.option(
+    "--k",
+    "every",
+    type=click.IntRange(0, 65535),
+    default=16,
+    show_default=True,
+    metavar="N",
+    help="Entry points before every N-th MCU of each row of MCUs; 0: one a row.",
+)
+@click.option("--no-entries", is_flag=True, help="No entry points.")
+@click.option(
+    "--entries", "entries_to", metavar="FILE", help="Also write all entry points to FILE, as for another machine."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a source, on standard output.")
-def index(sources: tuple[str, ...], exports: tuple[str, ...], imports: tuple[str, ...], as_json: bool) -> None:
-    """Find where the samples of each SRC are, and keep it for the data sets that will read it.
+def index(
+    sources: tuple[str, ...],
+    exports: tuple[str, ...],
+    imports: tuple[str, ...],
+    every: int,
+    no_entries: bool,
+    entries_to: str | None,
+    as_json: bool,
+) -> None:
+    """Find where the samples of each SRC are, and where the codes of its JPEGs can be entered, and keep it for what will read them.
 
-    SRC is a shard, a folder, or a pattern in quotation marks. Exit status 1: a source cannot be indexed, or an index given with
-    --import is not that of the shards.
+    Entry points are kept in the user's cache folder, and loaders find them there: windows of JPEGs are then decoded without what
+    lies above and beside them. Stopped and started again, this goes on where it was.
+
+    SRC is a shard, a folder, or a pattern in quotation marks. Exit status 1: a source cannot be indexed, FILE cannot be written, or
+    an index given with --import is not that of the shards.
     """
+    if entries_to and len(sources) > 1:
+        raise click.UsageError("--entries FILE takes one SRC: each of several would replace the one before")
+    if entries_to and no_entries:
+        raise click.UsageError("--entries FILE and --no-entries")
     failed = False
     for source in sources:
         try:
-            report = _indexed(source, exports, imports)
+            report = _indexed(source, exports, imports, None if no_entries else every, entries_to)
         except (OSError, ValueError, ImportError) as error:
             report, failed = {"source": source, "error": str(error)}, True
+        failed |= entries_to is not None and entries_to not in report.get("entries", {}).get("places", ())
         click.echo(json.dumps(report) if as_json else _text(report), err="error" in report and not as_json)
     sys.exit(1 if failed else 0)
 
 
-def _indexed(source: str, exports: tuple[str, ...], imports: tuple[str, ...]) -> dict[str, Any]:
+def _indexed(
+    source: str, exports: tuple[str, ...], imports: tuple[str, ...], every: int | None, entries_to: str | None
+) -> dict[str, Any]:
     from fastload.datasets import kind_of_source
     from fastload.reports import ProgressLine
     from fastload.shards import check_foreign_index, shard_list, write_foreign_index
@@ -70,6 +103,8 @@ def _indexed(source: str, exports: tuple[str, ...], imports: tuple[str, ...]) ->
     }
     report["classes"] = len(getattr(dataset, "classes", []))
     report["warnings"] = [str(one.message) for one in told]
+    if every is not None:
+        report["entries"] = _entries(source, dataset, every, entries_to)
     if found is None:
         return {**report, "index": None}
     paths = [shard.path for shard in found.shards]
@@ -87,12 +122,40 @@ def _indexed(source: str, exports: tuple[str, ...], imports: tuple[str, ...]) ->
     return report
 
 
+def _entries(source: str, dataset: Any, every: int, copy_to: str | None) -> dict[str, Any]:
+    from fastload.engine import file_dataset_of
+    from fastload.entries import make_entries
+    from fastload.reports import NotNative, ProgressLine
+
+    begun = time.monotonic()
+    with ProgressLine(f"entry points of {source}", len(dataset), "images") as line:
+        try:
+            made = make_entries(file_dataset_of(dataset), every, copy_to=copy_to, progress=line.add)
+        except (NotNative, OSError) as error:
+            return {"error": str(error)}
+    return {**dataclasses.asdict(made), "k": every, "seconds": round(time.monotonic() - begun, 3)}
+
+
+def _entry_lines(entries: dict[str, Any]) -> list[str]:
+    if "error" in entries:
+        return [f"  entry points: not made: {entries['error']}"]
+    if not entries["places"]:
+        return ["  entry points: none: its samples lie in no files here"]
+    rate = f", {entries['made'] / max(entries['seconds'], 1e-9):,.0f} images/s" if entries["made"] else ""
+    line = f"  entry points: {entries['made']:,} made in {entries['seconds']:.2f} s{rate}"
+    line += f", {entries['known']:,} were there" if entries["known"] else ""
+    line += f", {entries['none']:,} images cannot have any" if entries["none"] else ""
+    line += f", {entries['failed']:,} could not be read or kept" if entries["failed"] else ""
+    return [line, *(f"  entry points: in {place}" for place in entries["places"])]
+
+
 def _text(report: dict[str, Any]) -> str:
     if "error" in report:
         return f"{report['source']}: {report['error']}"
     lines = [f"{report['source']}: {report['samples']:,} samples ({report['kind']})"]
     if report["index"] is None and "shards" not in report:
-        return lines[0] + ", files of their own: no index is needed"
+        lines[0] += ", files of their own: no index is needed"
+        return "\n".join(lines + _entry_lines(report["entries"]) if "entries" in report else lines)
     rate = report["bytes"] / max(report["seconds"], 1e-9) / 1e9
     lines.append(
         f"  {report['shards']:,} shards, {report['bytes'] / 1e6:,.0f} MB in {report['seconds']:.2f} s ({rate:.1f} GB/s)"
@@ -103,6 +166,7 @@ def _text(report: dict[str, Any]) -> str:
         lines.append(
             f"  {report['unclosed']:,} shards end without the blocks that close a tar: whole, or cut between two members"
         )
+    lines += _entry_lines(report["entries"]) if "entries" in report else []
     lines += [f"  {path}: as the shards are, {count:,} samples" for path, count in report.get("imported", {}).items()]
     lines += [f"  written: {path}" for path in report.get("exported", [])]
     return "\n".join(lines + [f"  {line}" for line in report["warnings"]])

@@ -7,7 +7,8 @@ import sys
 
 import click
 
-from fastload.commands.run import STARTUP, interpreter_options, refuse_without_startup, what_to_run
+from fastload.commands.run import interpreter_options, refuse_without_startup, what_to_run
+from fastload.processes import with_startup
 
 
 @click.command(
@@ -53,8 +54,7 @@ def profile(
 
     if seconds is None and steps is None:
         seconds = 60.0
-    search = os.environ.get("PYTHONPATH")
-    environment = {**os.environ, "PYTHONPATH": STARTUP + (os.pathsep + search if search else "")}
+    environment = {**os.environ, "PYTHONPATH": with_startup(os.environ.get("PYTHONPATH"))}
     command = [sys.executable, *interpreter_options(), *what_to_run(module, script), *args]
     status = supervise(
         command,

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Callable
 from typing import Any
 
 import click
+
+
+def that_is_there(_context: click.Context, _parameter: click.Parameter, src: str) -> str:
+    """SRC; a usage error for a plain path that is not there, before anything heavy is imported."""
+    is_pattern = re.search(r"[*?\[{]|::|://|^pipe:|^-$", src)
+    if not is_pattern and not os.path.exists(src):
+        raise click.UsageError(f"{src} is not there")
+    return src
 
 
 def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -19,7 +29,7 @@ def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="NAME=VALUE",
         help="Of the data set's class, as image=picture or target=null for fastload.Parquet. May be given more than once.",
     )
-    return click.argument("src", metavar="SRC")(option(command))
+    return click.argument("src", metavar="SRC", callback=that_is_there)(option(command))
 
 
 def opened(src: str, options: tuple[str, ...]) -> Any:

@@ -24,7 +24,7 @@ from fastload.conversion.report import report_of, written
 from fastload.conversion.sample_lists import Sample, SampleList
 from fastload.conversion.shrink import DEFAULT_QUALITY, Shrink
 from fastload.conversion.source import open_source
-from fastload.datasets import Exclude, excluded_names
+from fastload.datasets import Exclude, excluded_names, warn_of_unknown
 from fastload.engine import share_of_cores
 
 DEFAULT_SHARD_SIZE = 512_000_000
@@ -67,7 +67,7 @@ def convert(
         progress: is called with a :class:`Progress` now and then, in this thread.
 
     Returns:
-        the report, which is left in ``dst`` as ``fastload.json``, with ``seconds`` beside.
+        the report, which is left in ``dst`` as ``fastload.json``, with ``seconds`` beside; 0 where all was there.
 
     Raises:
         RefusedError: source, destination or options do not do; nothing was changed.
@@ -85,6 +85,7 @@ def convert(
     change = Both(shrink, Optimize()) if shrink and optimize else Optimize() if optimize else shrink
     excluded = sorted(excluded_names(exclude))
     samples = open_source(src, excluded)
+    warn_of_unknown(exclude, frozenset(excluded), samples.excluded)
     dst = os.path.abspath(dst)
     _check_places(src, dst)
     settings = Settings(
@@ -98,15 +99,16 @@ def convert(
     )
     job = _Job(samples, Plan(dst, samples, settings), change, workers or share_of_cores(), progress)
     report = job.plan.finished_report()
-    if report is None:
-        if to == "folder":
-            _check_folder_names(samples, job.digits, on_error)
-        with job.plan.begun():
-            job.write(ray)
-            report = report_of(job.plan, samples, check)
-            if check:
-                job.check(int(report["samples"]))
-            job.plan.finish(report)
+    if report is not None:
+        return {**report, "seconds": 0.0}
+    if to == "folder":
+        _check_folder_names(samples, job.digits, on_error)
+    with job.plan.begun():
+        job.write(ray)
+        report = report_of(job.plan, samples, check)
+        if check:
+            job.check(int(report["samples"]))
+        job.plan.finish(report)
     return {**report, "seconds": round(time.monotonic() - began, 3)}
 
 
@@ -142,7 +144,7 @@ class _Job:
         with ThreadPoolExecutor(self.workers) as writers, ThreadPoolExecutor(self.workers) as readers:
             # Where there are not parts enough for all workers, as of a database, they read ahead and hash, or shrink.
             ahead = readers if len(parts) < 2 * self.workers else None
-            counter.wait_for([writers.submit(part.write, counter, ahead) for part in parts])
+            counter.wait_for(writers.submit(part.write, counter, ahead) for part in parts)
 
     def check(self, count: int) -> None:
         """Reads all of them back."""

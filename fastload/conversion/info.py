@@ -14,7 +14,7 @@ import numpy as np
 import PIL.Image
 
 from fastload.datasets import IndexedSamples
-from fastload.engine import ByteRange, Encoded, file_of
+from fastload.engine import ByteRange, Encoded, file_of, require_file
 
 # Of how many images the headers are looked at, unless all are asked for.
 LOOKED_AT = 10_000
@@ -93,7 +93,9 @@ def describe(
         for row in rows:
             tell(1)
             try:
-                with PIL.Image.open(file_of(dataset.samples[row][0])) as image:
+                source = dataset.samples[row][0]
+                require_file(source)
+                with PIL.Image.open(file_of(source)) as image:
                     sizes.append(image.size)
                     formats[str(image.format)] += 1
                     modes[image.mode] += 1

@@ -134,7 +134,7 @@ def _range(samples: Sequence[Sample], room: Room) -> list[Payload]:
     first, last = sources[0], sources[-1]
     begin = first.offset
     try:
-        data = _bytes_at(first.path, begin, last.offset + last.length - begin, room)
+        data = _bytes_at(first, begin, last.offset + last.length - begin, room)
     except OSError:
         return [_one(sample, room) for sample in samples]  # which of them, and why
     return [
@@ -149,7 +149,7 @@ def _one(sample: Sample, room: Room) -> Payload:
         if isinstance(source, str):
             data: Any = _file(source, room)
         elif type(source) is ByteRange:
-            data = _bytes_at(source.path, source.offset, source.length, room)
+            data = _bytes_at(source, source.offset, source.length, room)
         else:
             data = source.read()
     except OSError as error:
@@ -170,14 +170,17 @@ def _file(path: str, room: Room) -> memoryview:
         os.close(handle)
 
 
-def _bytes_at(path: str, offset: int, length: int, room: Room) -> memoryview:
-    handle = os.open(path, _OPEN)
+def _bytes_at(whose: ByteRange, offset: int, length: int, room: Room) -> memoryview:
+    """Of the file of that one."""
+    handle = os.open(whose.path, _OPEN)
     try:
         data = _read(handle, offset, length, room)
+        if whose.state is not None:
+            whose.state.check(handle, whose.path)
     finally:
         os.close(handle)
     if len(data) != length:
-        raise OSError(f"{path} is shorter than its index says")
+        raise OSError(f"{whose.path} is shorter than its index says")
     return data
 
 

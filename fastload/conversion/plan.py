@@ -110,7 +110,7 @@ class Plan:
         report = _json_of(os.path.join(self.dst, REPORT))
         if report is None or os.path.lexists(os.path.join(self.folder, PLAN)):
             return None
-        self._check_same(report, "holds")
+        self._check_same(report, "was converted with")
         if os.path.lexists(self.folder):  # killed while it was removed
             remove(self.folder)
         return report
@@ -184,10 +184,11 @@ class Plan:
                 continue
             if isinstance(mine, dict) and isinstance(theirs, dict):
                 differing = [name for name in mine if mine[name] != theirs.get(name)]
-                what = f"another {what} ({', '.join(f'{n} {theirs.get(n)!r}, not {mine[n]!r}' for n in differing)})"
+                changes = ", ".join(f"{name} {theirs.get(name)!r}, not {mine[name]!r}" for name in differing)
+                what = f"{'other settings' if what == 'settings' else 'another source'} ({changes})"
             else:
                 what = f"{what} {theirs!r}, not {mine!r}"
-            raise RefusedError(f"{self.dst} {verb} {what}; take another folder, or remove it")
+            raise RefusedError(f"{self.dst} {verb} {what}: take another folder, or remove that one")
 
 
 def done_path(dst: str, number: int) -> str:

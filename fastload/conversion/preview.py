@@ -13,7 +13,7 @@ import torch
 import torchvision.transforms as T
 
 from fastload.datasets import sample_name
-from fastload.engine import Items, file_dataset_of, load_sample
+from fastload.engine import Items, file_dataset_of, load_sample, require_file
 
 _CELL = 224  # pixels, of a cell's sides
 _TEXT = 16  # of the line below
@@ -74,8 +74,10 @@ def _cells(dataset: Any, rows: list[int], transform: Any, seed: int) -> list[PIL
         torch.manual_seed(seed)
         for row in rows:
             try:
+                source = files.sample(row)[0]
+                require_file(source)
                 if made is None:
-                    image = load_sample(files.sample(row)[0])
+                    image = load_sample(source)
                     image.thumbnail((_CELL, _CELL))
                 else:
                     image = made.image(row)

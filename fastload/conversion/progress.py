@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import dataclass
 from typing import Any
@@ -79,10 +79,12 @@ class Counter(Watch):
             self._progress.seconds = time.monotonic() - self._began
             self._show(self._progress)
 
-    def wait_for(self, futures: list[Future[Any]]) -> None:
+    def wait_for(self, futures: Iterable[Future[Any]]) -> None:
         """Shows how far it is until all are done; the first error ends the others and is raised."""
-        waiting = set(futures)
+        waiting: set[Future[Any]] = set()
         try:
+            for future in futures:  # which are begun here, so that Ctrl-C ends those that have begun
+                waiting.add(future)
             while waiting:
                 done, waiting = wait(waiting, timeout=_POLL_S, return_when=FIRST_EXCEPTION)
                 self.show()

@@ -48,6 +48,7 @@ class SampleList(Protocol):
         sizes: int64 [n], of the samples' bytes.
         identity: text that is another one where a sample was added, changed or taken away.
         left_out: files that are no samples.
+        excluded: how many samples were left out because they were named.
     """
 
     kind: str
@@ -55,6 +56,7 @@ class SampleList(Protocol):
     sizes: npt.NDArray[np.int64]
     identity: str
     left_out: list[str]
+    excluded: int
 
     def __len__(self) -> int: ...
 
@@ -78,6 +80,7 @@ class FolderSamples:
         self.classes: list[str] | None = found or None
         self.left_out: list[str] = []
         self._unwanted = frozenset(exclude)
+        self.excluded = 0
         self._sizes: list[int] = []
         self._hash = hashlib.sha256()
         self._table = SampleTable(self._walk())
@@ -114,6 +117,7 @@ class FolderSamples:
                 path = os.path.join(folder, name)
                 relative = path[len(self.root) :].lstrip("/")
                 if relative in self._unwanted:
+                    self.excluded += 1
                     continue
                 if not _is_image(path):
                     self.left_out.append(relative)
@@ -142,6 +146,7 @@ class IndexedSampleList:
         unwanted = frozenset(exclude)
         rows = [row for row in range(len(index)) if not unwanted or index.name(row) not in unwanted]
         self._rows = np.array(rows, np.int64) if unwanted else np.arange(len(index))
+        self.excluded = len(index) - len(self._rows)
         self.sizes = index.columns.length[self._rows]
         text = repr([kind, [(shard.size, shard.version) for shard in index.shards], index.settings, len(self._rows)])
         self.identity = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

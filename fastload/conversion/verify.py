@@ -26,6 +26,7 @@ from fastload.engine import (
     file_dataset_of,
     file_of,
     pixel_limit,
+    require_file,
     share_of_cores,
 )
 from fastload.shards import Damage
@@ -146,6 +147,11 @@ class _Looked(BatchSamples):
         self.said: dict[int, str] = {}
         self.asked: set[int] = set()
         self._heard = heard
+        for slot, source in enumerate(self.given):
+            try:
+                require_file(source)
+            except OSError as error:
+                self.refuse(slot, error)
 
     def load(self, slot: int, why: str, encoded: bytes | None = None) -> np.ndarray | None:
         self.asked.add(slot)

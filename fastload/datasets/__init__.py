@@ -1,6 +1,6 @@
 """Data sets, and finding the files that they name."""
 
-from fastload.datasets.exclude_lists import Exclude, excluded_names, name_line
+from fastload.datasets.exclude_lists import Exclude, excluded_names, name_line, warn_of_unknown
 from fastload.datasets.find_sample import Located, locate
 from fastload.datasets.hugging_face import from_hf
 from fastload.datasets.image_files import ImageFiles
@@ -35,4 +35,5 @@ __all__ = [
     "name_line",
     "open_source",
     "sample_name",
+    "warn_of_unknown",
 ]

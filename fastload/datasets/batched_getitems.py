@@ -1,9 +1,9 @@
-"""``__getitems__``: many items in one call, made natively also where torch's own loader does the asking."""
+"""Items of data sets that name files, one or many in one call, made natively also where somebody else does the asking."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastload.engine import ItemLists, gives_its_files
 
@@ -13,18 +13,25 @@ class GivesLists:
 
     _item_lists: ItemLists | None = None
 
-    if TYPE_CHECKING:  # the data set's own
+    def _plain_item(self, index: Any) -> Any:
+        """The item, made in Python."""
+        return super().__getitem__(index)  # type: ignore[misc]
 
-        def __getitem__(self, index: int) -> Any: ...
+    def __getitem__(self, index: Any) -> Any:
+        """The item that torchvision's code would give, with its errors and random numbers; where it can be it is made natively."""
+        return self._lists().item(self, index)
 
     def __getitems__(self, indices: Iterable[int]) -> list[Any]:
         """``[self[i] for i in indices]``: the same items, errors and random numbers, several times faster."""
         if not gives_its_files(type(self)):  # a subclass with a __getitem__ of its own
             return [self[index] for index in indices]
+        return self._lists().items(self, indices)
+
+    def _lists(self) -> ItemLists:
         lists = self._item_lists
         if lists is None or lists.is_inherited:
             lists = self._item_lists = ItemLists()  # that two threads make one each does no harm
-        return lists.items(self, indices)
+        return lists
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_item_lists"}

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Iterable
+
+from fastload.reports import FastloadWarning
 
 # What a data set takes as ``exclude``.
 Exclude = str | os.PathLike[str] | Iterable[str] | None
@@ -31,6 +34,15 @@ def excluded_names(exclude: Exclude) -> frozenset[str]:
         except ValueError as error:
             raise ValueError(f"{os.fspath(exclude)}, line {number}: {error}") from error
     return frozenset(names - {""})
+
+
+def warn_of_unknown(exclude: Exclude, unwanted: frozenset[str], left_out: int) -> None:
+    """Of a list that leaves nothing out: its names are not those of this source."""
+    if unwanted and not left_out:
+        whose = os.fspath(exclude) if isinstance(exclude, str | os.PathLike) else "exclude="
+        warnings.warn(
+            f"{whose} leaves no sample out: none has such a name, as {min(unwanted)!r}", FastloadWarning, stacklevel=4
+        )
 
 
 def name_line(name: str) -> str:

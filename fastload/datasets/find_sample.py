@@ -11,7 +11,7 @@ from typing import Any
 
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
-from fastload.engine import FileDataset, file_dataset_of, items_of_files, why_items_differ
+from fastload.engine import FileDataset, file_dataset_of, is_of_timm, items_of_files, timm_files_of, why_items_differ
 from fastload.reports import NotNative
 from fastload.transforms import reach
 
@@ -38,9 +38,7 @@ class Located:
             if len(parts) != len(then) or not all(map(is_, parts, then)):
                 return False
         return (
-            _PLAIN.holds()
-            and items_of_files().holds()
-            and all(reach(loader).holds() for loader in {files.dataset.loader for files in self.file_datasets})
+            _PLAIN.holds() and items_of_files().holds() and all(files.opens_as_before() for files in self.file_datasets)
         )
 
 
@@ -62,9 +60,12 @@ def locate(dataset: Dataset[Any], *, frozen: bool = False) -> Located:
         return Located(inner.file_datasets, lambda index: inner.find(indices[index]), inner.tree + tree)
     if type(dataset) is ConcatDataset:
         return _locate_concat(dataset, [locate(part, frozen=frozen) for part in dataset.datasets])
-    if why := why_items_differ(type(dataset)):
+    if is_of_timm(dataset):
+        files = timm_files_of(dataset, frozen=frozen)
+    elif why := why_items_differ(type(dataset)):
         raise NotNative(why)
-    files = file_dataset_of(dataset, frozen=frozen)
+    else:
+        files = file_dataset_of(dataset, frozen=frozen)
     return Located([files], lambda index: (files, index), _tree(files.rests_on))
 
 

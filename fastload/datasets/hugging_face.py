@@ -1,4 +1,4 @@
-"""A ``datasets.Dataset`` as it is in memory -> its images, straight from Arrow's buffers."""
+"""A ``datasets.Dataset`` -> its images, straight from Arrow's buffers or the files that these are mapped from."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ def from_hf(
     exclude: Exclude = None,
 ) -> ShardedImages:
     """The images of a ``datasets.Dataset``: in memory or memory-mapped, selected, shuffled, sharded, concatenated.
+
+    Samples that are memory-mapped from files are read from the files, which are looked at for changes, as other shards are.
 
     No Python object of a sample is made, and ``datasets`` takes no part in reading. Items are ``(image, target)``, or ``image``
     where there are no targets. Images are RGB, and as they are stored: ``datasets`` gives them in their own mode, and turned as
@@ -61,7 +63,8 @@ def from_hf(
 
 
 class _IndexOfBuffers(SampleIndex):
-    """Samples that lie in Arrow's buffers. Pickled it is the data set that it was made of, as ``datasets`` pickles it."""
+    """Samples that lie in Arrow's buffers. Where these are mapped from files, samples are ranges of the files. Pickled it is the
+    data set that it was made of, as ``datasets`` pickles it, unless all are files' ranges."""
 
     def __init__(self, dataset: Any, image: str, target: str | None) -> None:
         self._made_of = dataset, image, target
@@ -76,8 +79,13 @@ class _IndexOfBuffers(SampleIndex):
         columns = self.columns
         if columns.is_file is not None and columns.is_file[row]:
             return self.name(row)
+        buffer = self._buffers[int(columns.shard[row])]
+        if buffer is None:
+            return super().source(row)
         offset, length = int(columns.offset[row]), int(columns.length[row])
-        return Encoded(self._buffers[int(columns.shard[row])][offset : offset + length], self.name(row))
+        return Encoded(buffer[offset : offset + length], self.name(row))
 
     def __reduce__(self) -> Any:
+        if self.columns.is_file is None and all(buffer is None for buffer in self._buffers):
+            return super().__reduce__()
         return _IndexOfBuffers, self._made_of

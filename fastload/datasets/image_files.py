@@ -8,7 +8,7 @@ from typing import Any
 
 from torchvision.datasets.folder import default_loader
 
-from fastload.datasets.exclude_lists import Exclude, excluded_names
+from fastload.datasets.exclude_lists import Exclude, excluded_names, warn_of_unknown
 from fastload.datasets.images_of_samples import ImagesOfSamples
 from fastload.datasets.remote_samples import RemoteSamples, images_below, name_of_listed
 from fastload.datasets.sample_table import SampleTable
@@ -44,8 +44,9 @@ class ImageFiles(ImagesOfSamples):
         refresh: bool = False,
     ) -> None:
         if isinstance(paths, str | bytes | os.PathLike) and not is_remote(paths):
+            shown = redacted(os.fsdecode(paths))
             raise TypeError(
-                f"ImageFiles takes paths one by one, or one URL of a folder, and {os.fspath(paths)!r} is neither: "
+                f"ImageFiles takes paths one by one, or one URL of a folder, and {shown!r} is neither: "
                 "fastload.ImageFolder reads a folder of class folders"
             )
         found: list[Any] = [paths] if is_remote(paths) else list(paths)
@@ -58,13 +59,19 @@ class ImageFiles(ImagesOfSamples):
             samples: Any = ((path, -1) for path in found)
         else:
             samples = ((path, int(target)) for path, target in zip(found, targets, strict=True))
-        if unwanted := excluded_names(exclude):
+        unwanted = excluded_names(exclude)
+        if unwanted:
             samples = (sample for sample in samples if name_of_listed(sample[0]) not in unwanted)
         self.samples = RemoteSamples(samples) if are_far else SampleTable(samples)
+        warn_of_unknown(exclude, unwanted, len(found) - len(self.samples))
+        self._below = redacted(str(paths)) if is_remote(paths) else None
         self.has_targets = targets is not None
         self.transform = transform
         self.target_transform = target_transform
         self.loader = load_sample if are_far else default_loader
+
+    def described(self) -> list[str]:
+        return [] if self._below is None else [f"Root location: {self._below}"]
 
     @property
     def targets(self) -> list[int] | None:

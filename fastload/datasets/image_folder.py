@@ -11,7 +11,7 @@ import torchvision.datasets.folder
 from torchvision.datasets.folder import default_loader, has_file_allowed_extension
 
 from fastload.datasets.batched_getitems import GivesLists
-from fastload.datasets.exclude_lists import Exclude, excluded_names, path_below
+from fastload.datasets.exclude_lists import Exclude, excluded_names, path_below, warn_of_unknown
 from fastload.datasets.remote_samples import RemoteSamples, images_below, in_class_folders
 from fastload.datasets.sample_table import SampleTable
 from fastload.engine import load_sample, names_files
@@ -47,7 +47,9 @@ class ImageFolder(GivesLists, torchvision.datasets.ImageFolder):
             loader = load_sample
         super().__init__(root, transform, target_transform, loader, is_valid_file, allow_empty)
         if unwanted := excluded_names(exclude):
+            before = len(self.samples)
             self._leave_out(unwanted)
+            warn_of_unknown(exclude, unwanted, before - len(self.samples))
 
     def _leave_out(self, unwanted: frozenset[str]) -> None:
         samples = vars(self)["samples"]
@@ -66,7 +68,8 @@ class ImageFolder(GivesLists, torchvision.datasets.ImageFolder):
     def find_classes(self, directory: Any) -> tuple[list[str], dict[str, int]]:
         """The folders right below, sorted."""
         if not is_remote(directory):
-            return super().find_classes(directory)
+            found: tuple[list[str], dict[str, int]] = super().find_classes(directory)
+            return found
         listed = images_below(directory, refresh=False, is_image=lambda path: True)
         classes = sorted(in_class_folders(directory, listed))
         if not classes:
@@ -87,7 +90,8 @@ class ImageFolder(GivesLists, torchvision.datasets.ImageFolder):
         walk = torchvision.datasets.folder.make_dataset
         if not class_to_idx:  # torchvision's errors
             plain = torchvision.datasets.DatasetFolder.make_dataset
-            return plain(directory, class_to_idx, extensions, is_valid_file, allow_empty)
+            none: list[tuple[str, int]] = plain(directory, class_to_idx, extensions, is_valid_file, allow_empty)
+            return none
         empty: dict[str, int] = {}
 
         def samples() -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch.utils.data import Dataset
+from torchvision.datasets.vision import StandardTransform
 
 from fastload.datasets.batched_getitems import GivesLists
 from fastload.engine import names_files
@@ -27,10 +28,21 @@ class ImagesOfSamples(GivesLists, Dataset[Any]):
     target_transform: Callable[[Any], Any] | None
     has_targets: bool
 
+    def __repr__(self) -> str:
+        """As torchvision's data sets have it."""
+        lines = [f"Number of datapoints: {len(self)}", *self.described()]
+        if self.transform is not None or self.target_transform is not None:
+            lines.append(repr(StandardTransform(self.transform, self.target_transform)))
+        return "\n".join([f"Dataset {type(self).__name__}", *(f"    {line}" for line in lines)])
+
+    def described(self) -> list[str]:
+        """Where the samples are, in lines for ``repr``."""
+        return []
+
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, index: int) -> Any:
+    def _plain_item(self, index: Any) -> Any:
         source, target = self.samples[index]
         image = self.loader(source)
         if self.transform is not None:

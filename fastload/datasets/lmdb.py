@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from fastload.datasets.exclude_lists import Exclude
 from fastload.datasets.sharded_images import ShardedImages
 from fastload.engine import names_files
 from fastload.shards import find_lmdb, index_lmdb
@@ -56,10 +57,16 @@ class LMDB(ShardedImages):
         *,
         read: Any = None,
         database: str | None = None,
-        exclude: Iterable[str] | None = None,
+        exclude: Exclude = None,
+        **other: Any,
     ) -> None:
+        if other:
+            raise TypeError(
+                f"LMDB takes no {next(iter(other))}=: a database has no columns. What of a value is the image and what the target "
+                "is told by looking; for a layout that is not known give read=, a function of (key, value) that returns both"
+            )
         index = index_lmdb(find_lmdb(path), database, read)
-        super().__init__(index, transform, target_transform, exclude=exclude or ())
+        super().__init__(index, transform, target_transform, exclude=exclude)
         self.facts = index.facts
 
 

@@ -14,7 +14,8 @@ class Parquet(ShardedImages):
     """Images in Parquet or Arrow files (IPC files, and the streams that ``datasets`` keeps).
 
     Args:
-        files: a file, a folder, a pattern with ``*`` or ``{00..07}``, or several of these; a folder and ``*`` in order of name.
+        files: a file, a folder, a pattern with ``*`` or ``{00..07}``, or several of these, also URLs; a folder and ``*`` in order
+            of name.
         transform: torchvision transform of the RGB image.
         target_transform: of the target.
         image: name of the column: binary, or ``struct<bytes: binary, path: string>``, as ``datasets.Image`` stores it. Where

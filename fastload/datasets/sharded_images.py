@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastload.datasets.exclude_lists import Exclude, excluded_names
+from fastload.datasets.exclude_lists import Exclude, excluded_names, warn_of_unknown
 from fastload.datasets.images_of_samples import ImagesOfSamples
 from fastload.engine import SampleSource, load_sample, names_files
 from fastload.remote import is_remote
@@ -29,6 +29,7 @@ class IndexedSamples(Sequence[tuple[SampleSource | str, Any]]):
         unwanted = excluded_names(exclude)
         if unwanted:
             self._rows = np.array([row for row in range(len(index)) if index.name(row) not in unwanted], np.int64)
+            warn_of_unknown(exclude, unwanted, len(index) - len(self._rows))
 
     def __len__(self) -> int:
         return len(self.sample_index) if self._rows is None else len(self._rows)
@@ -89,6 +90,14 @@ class ShardedImages(ImagesOfSamples):
         self.loader = load_sample
         self.classes: list[str] = [str(name) for name in index.facts.get("classes", [])]
         self.class_to_idx = {name: number for number, name in enumerate(self.classes)}
+
+    def described(self) -> list[str]:
+        index = self.samples.sample_index
+        files = [shard.shown for shard in index.shards]
+        if all(not shard.version for shard in index.shards):
+            return [f"Root location: memory ({index.format_name})"]
+        where = f"{files[0]} … {files[-1]}" if len(files) > 1 else "".join(files)
+        return [f"Root location: {where} ({index.format_name}, {len(files)} files)"]
 
     @property
     def targets(self) -> list[Any] | None:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
+from fastload.datasets.exclude_lists import Exclude
 from fastload.datasets.sharded_images import ShardedImages
 from fastload.engine import names_files
 from fastload.reports import FastloadWarning
@@ -53,10 +54,10 @@ class TFRecord(ShardedImages):
         *,
         check: Literal["first", "always", "never"] = "first",
         label_base: int | None = None,
-        exclude: Iterable[str] | None = None,
+        exclude: Exclude = None,
     ) -> None:
         index = index_tfrecords(find_tfrecords(files), image, target, check, label_base)
-        super().__init__(index, transform, target_transform, exclude=exclude or ())
+        super().__init__(index, transform, target_transform, exclude=exclude)
         self.facts = index.facts
         if index.facts.get("label_base") and label_base is None:
             warnings.warn(

@@ -11,7 +11,7 @@ from fastload.datasets.sharded_images import ShardedImages
 from fastload.datasets.web_stream import WebStream
 from fastload.engine import names_files
 from fastload.reports import FastloadWarning
-from fastload.shards import IMAGES, TarFields, index_tars, shard_list, summary_of
+from fastload.shards import IMAGES, SampleIndex, TarFields, index_tars, shard_list, summary_of, unclosed
 
 
 class WebDataset(ShardedImages):
@@ -52,7 +52,7 @@ class WebDataset(ShardedImages):
     ) -> None:
         fields = TarFields.of(image, target)
         index = index_tars(shard_list(shards), fields, on_damage=on_damage, progress=progress)
-        for told in _what_to_tell(index.facts.get("shards", [])):
+        for told in _what_to_tell(index):
             warnings.warn(told, FastloadWarning, stacklevel=2)
         super().__init__(index, transform, target_transform, exclude=exclude)
 
@@ -99,9 +99,13 @@ class WebDataset(ShardedImages):
         )
 
 
-def _what_to_tell(facts: list[dict[str, Any]]) -> list[str]:
+def _what_to_tell(index: SampleIndex) -> list[str]:
+    facts: list[dict[str, Any]] = index.facts.get("shards", [])
     left_out = summary_of(facts)
     told = [f"WebDataset leaves samples out: {left_out}"] if left_out else []
+    open_ended = [shard.shown for shard, one in zip(index.shards, facts, strict=True) if "unclosed" in one]
+    if open_ended:
+        told.append(unclosed(open_ended))
     return told + [str(one["damage"]) for one in facts if "damage" in one]
 
 

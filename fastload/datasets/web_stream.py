@@ -10,11 +10,13 @@ from typing import Any
 import torch
 import torch.distributed
 from torch.utils.data import IterableDataset, get_worker_info
+from torchvision.datasets.vision import StandardTransform
 
 from fastload.datasets.images_of_samples import ImagesOfSamples
 from fastload.engine import Encoded, load_sample, names_files
+from fastload.remote import redacted
 from fastload.reports import FastloadWarning
-from fastload.shards import STANDARD_INPUT, LeftOut, StreamSample, TarError, TarFields, stream_tar, summary_of
+from fastload.shards import STANDARD_INPUT, LeftOut, StreamSample, TarError, TarFields, stream_tar, summary_of, unclosed
 
 # Items are made so many at a time, on the worker's share of the cores.
 _ITEMS_AT_ONCE = 32
@@ -84,6 +86,18 @@ class WebStream(IterableDataset[Any]):
         self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()  # workers that live on see it
         self._given = 0
         self._skip = 0
+
+    def __repr__(self) -> str:
+        """In torchvision's form."""
+        first, last = redacted(self.shards[0]), redacted(self.shards[-1])
+        where = f"{first} … {last}" if len(self.shards) > 1 else first
+        lines = [
+            f"Number of datapoints: {'not known' if self.samples_per_epoch is None else self.samples_per_epoch}",
+            f"Root location: {where} ({len(self.shards)} shards, rank {self.rank} of {self.world_size})",
+        ]
+        if self.transform is not None or self.target_transform is not None:
+            lines.append(repr(StandardTransform(self.transform, self.target_transform)))
+        return "\n".join(["Dataset WebDataset.stream", *(f"    {line}" for line in lines)])
 
     def set_epoch(self, epoch: int) -> None:
         """Before each epoch, as of a DistributedSampler; else all are in one order."""
@@ -187,10 +201,12 @@ class WebStream(IterableDataset[Any]):
                 break
             if given == before:
                 raise TarError(
-                    f"no sample for worker {number} of {consumers} in {len(self.shards)} shards, {self.shards[0]} …"
+                    f"no sample for worker {number} of {consumers} in {len(self.shards)} shards, {redacted(self.shards[0])} …"
                 )
         if said := summary_of([left_out.facts()]):
             warnings.warn(f"WebDataset.stream leaves samples out: {said}", FastloadWarning, stacklevel=2)
+        if left_out.unclosed:
+            warnings.warn(unclosed(list(left_out.unclosed)), FastloadWarning, stacklevel=2)
 
     def _once(self, epoch: int, number: int, consumers: int, left_out: LeftOut) -> Iterator[StreamSample]:
         shards = list(self.shards)

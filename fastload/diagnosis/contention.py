@@ -8,8 +8,8 @@ from fastload.diagnosis.shares import Shares
 
 # Of the periods of a quota: in so many the group's processes were stopped.
 _THROTTLED = 0.3
-# Threads that want a core, on average, for each that there is.
-_CROWDED = 1.75
+# Threads that want a core, on average: so many for each that there is, beside the consumer's own.
+_CROWDED, _CONSUMER = 1.5, 0.5
 _SWAPPED_PER_S = 50.0  # pages
 _REFAULTED = 0.3  # of the pages read: they had been in memory
 
@@ -17,12 +17,16 @@ _REFAULTED = 0.3  # of the pages read: they had been in memory
 def is_crowded(machine: Machine) -> bool:
     """Whether the run's own threads are more than the cores, or stopped by a quota; not where other programs have the cores."""
     throttled = machine.grew("group", "throttled") >= _THROTTLED * machine.grew("group", "periods") > 0
-    return throttled or machine.mean("tree_runnable") >= _CROWDED * max(1.0, machine.cores)
+    return throttled or _too_many_want_cores(machine)
 
 
-def quota_throttles(facts: Facts) -> str | None:
+def _too_many_want_cores(machine: Machine) -> bool:
+    return machine.mean("tree_runnable") >= _CROWDED * max(1.0, machine.cores) + _CONSUMER
+
+
+def quota_throttles(facts: Facts, loader: LoaderFacts) -> str | None:
     """A sentence where a control group's CPU quota stops the run."""
-    machine = facts.machine
+    machine = facts.machine.during(*loader.span)
     periods, throttled = machine.grew("group", "periods"), machine.grew("group", "throttled")
     quota = machine.most("group", "quota_cores")
     if not quota or periods < 5 or throttled < _THROTTLED * periods:
@@ -35,11 +39,11 @@ def quota_throttles(facts: Facts) -> str | None:
 
 def threads_in_the_way(facts: Facts, loader: LoaderFacts, shares: Shares) -> tuple[str, str] | None:
     """(what, a sentence) where workers, or threads in them, are more than the cores and wait for each other."""
-    machine = facts.machine
+    machine = facts.machine.during(*loader.span)
     runnable = machine.mean("tree_runnable")
     cores = max(1.0, machine.cores)
     own, others = (sum(getattr(fetch, name) for fetch in loader.fetches) for name in ("cpu", "others_cpu"))
-    if runnable < _CROWDED * cores or loader.is_native:
+    if not _too_many_want_cores(machine) or loader.is_native:
         return None
     if others > own > 0:
         return (
@@ -58,13 +62,13 @@ def threads_in_the_way(facts: Facts, loader: LoaderFacts, shares: Shares) -> tup
 
 def memory_is_short(facts: Facts, loader: LoaderFacts, shares: Shares) -> tuple[str, str] | None:
     """(what, a sentence) where memory is swapped, or files are read again because it does not hold them."""
-    machine = facts.machine
+    machine = facts.machine.during(*loader.span)
     seconds = max(machine.seconds, 1e-9)
     swapped = (machine.grew("vm", "pswpin") + machine.grew("vm", "pswpout")) / seconds
     if swapped > _SWAPPED_PER_S and machine.most("memory_available"):
         return (
             "swap",
-            f"Memory is swapped, {swapped:.0f} pages a second, while the job waits {shares.waiting:.0%} of the time.",
+            f"Memory is swapped, {swapped:.0f} pages a second, while the job waits {shares.waited:.0%} of the time.",
         )
     refaulted = machine.grew("vm", "workingset_refault_file") * 4096
     read = machine.grew("disk", "read_bytes")

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from fastload.diagnosis.decoding_probe import probe_decoding
 from fastload.diagnosis.doctor_check import Check
 from fastload.diagnosis.machine_checks import MACHINE_CHECKS
 from fastload.diagnosis.machine_facts import Facts, Gpu, Unreadable
-from fastload.diagnosis.probe_storage import probe_decoding, probe_reads
-from fastload.diagnosis.read_gpus import driver_cuda, has_gpu, read_gpus, with_copies
+from fastload.diagnosis.read_gpus import driver_cuda, read_gpus, with_copies
 from fastload.diagnosis.read_machine import (
     allowed_cores,
     read_container,
@@ -26,6 +26,8 @@ from fastload.diagnosis.read_software import read_software
 from fastload.diagnosis.read_storage import list_files, read_data_set
 from fastload.diagnosis.software_checks import SOFTWARE_CHECKS
 from fastload.diagnosis.storage_checks import STORAGE_CHECKS
+from fastload.diagnosis.storage_probe import probe_reads
+from fastload.machine import has_gpu
 
 SCHEMA = 1
 _T = TypeVar("_T")
@@ -73,10 +75,10 @@ def gather(data: str | None, seconds: float) -> Facts:
     if has_gpu():
         none: tuple[Gpu, ...] = ()
         gpus = part("GPUs", read_gpus, none)
-        driver = part("driver of the GPUs", driver_cuda, None)
-        facts = dataclasses.replace(
-            facts, gpus=part("copies to the GPUs", lambda: with_copies(gpus, seconds / 3), gpus)
-        )
+        if gpus:  # NVML answers
+            driver = part("driver of the GPUs", driver_cuda, None)
+            gpus = part("copies to the GPUs", lambda: with_copies(gpus, seconds / 3), gpus)
+        facts = dataclasses.replace(facts, gpus=gpus)
     software = part("installation", lambda: read_software(driver), None)
     after = part("memory", read_memory, None) if before is not None else None
     if before is not None and after is not None:

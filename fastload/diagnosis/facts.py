@@ -18,7 +18,8 @@ class Step:
         sampler: of that, in the sampler.
         work: from then until it asked for the next one; None for a last one that nobody asked after.
         sync: of ``work``, in the backward pass and in collectives, where there are other ranks.
-        ready: batches after this one that had arrived when it came.
+        made: that native threads worked at the batch, all together; 0: others made it.
+        slowest: of these seconds, those of the sample that took longest, its index and its path.
     """
 
     epoch: int
@@ -30,7 +31,8 @@ class Step:
     sync: float = 0.0
     images: int = 0
     size: int = 0
-    ready: int = 0
+    made: float = 0.0
+    slowest: tuple[float, str, str | None] | None = None
 
 
 @dataclass
@@ -41,10 +43,10 @@ class Fetch:
         wall, cpu: of the thread that made it.
         others_cpu: of the process's other threads meanwhile.
         queued: it could have run, and had no core.
-        read_bytes: that came from devices.
+        asked_bytes: that its process read, from wherever.
+        read_bytes: of these, what came from devices, not from the page cache.
         slowest: seconds, index and path of the item that took longest.
         stages: name -> [wall, cpu, times]; None where only the whole was looked at.
-        started: threads and processes that were started in it.
     """
 
     pid: int
@@ -54,13 +56,12 @@ class Fetch:
     cpu: float = 0.0
     others_cpu: float = 0.0
     queued: float = 0.0
+    asked_bytes: float = 0.0
     read_bytes: float = 0.0
-    faults: float = 0.0
     items: int = 0
     item_seconds: float = 0.0
     slowest: tuple[float, str, str | None] | None = None
     stages: dict[str, list[float]] | None = None
-    started: int = 0
 
 
 @dataclass
@@ -72,8 +73,12 @@ class LoaderFacts:
         starts: (epoch, at, seconds) of each time that it was iterated over.
         ends: seconds of the call that found an epoch over.
         error: what it raised.
+        open_wait: seconds that a batch had been waited for when the run was interrupted; it did not come.
+        open_worker: whose turn it was.
+        open_fetches: batches that were being made then.
         stats: of our native threads, by epoch; the newest of each.
         sent: seconds in which a worker's batches were pickled and copied to shared memory.
+        pickled_bytes: of all of them, without what went through shared memory.
         device: on CUDA, for each step: seconds that the stream waited, worked and copied.
         storage_share: of its workers' looked-at moments, those that waited for a file system or a device.
         crowded: the run's own threads, or its quota, kept it from the cores.
@@ -88,9 +93,13 @@ class LoaderFacts:
     starts: list[tuple[int, float, float]] = field(default_factory=list)
     ends: list[float] = field(default_factory=list)
     error: str | None = None
+    open_wait: float | None = None
+    open_worker: int | None = None
+    open_fetches: list[Fetch] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     fetches: list[Fetch] = field(default_factory=list)
     sent: float = 0.0
+    pickled_bytes: float = 0.0
     stats: dict[int, dict[str, Any]] = field(default_factory=dict)
     device: list[dict[str, float]] = field(default_factory=list)
     storage_share: float | None = None
@@ -101,6 +110,19 @@ class LoaderFacts:
     def seconds(self) -> float:
         """Of all its steps."""
         return sum(step.wait + (step.work or 0.0) for step in self.steps)
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """When it was first iterated over, and when its last step ended."""
+        if not self.steps:
+            return 0.0, 0.0
+        begin = min([at for _, at, _ in self.starts], default=self.steps[0].at)
+        return begin, max(step.at + step.wait + (step.work or 0.0) for step in self.steps)
+
+    @property
+    def pickled_size(self) -> float:
+        """Bytes of a batch that are no tensors'."""
+        return self.pickled_bytes / len(self.fetches) if self.fetches else 0.0
 
     @property
     def workers(self) -> int:
@@ -136,6 +158,13 @@ class Machine:
         """The mean value of a figure; 0 where nobody knows."""
         values = [value for value in (_at(sample, names) for sample in self.samples) if value is not None]
         return sum(values) / len(values) if values else 0.0
+
+    def during(self, begin: float, end: float) -> Machine:
+        """Its samples between two moments, and the last one before; all, where those are too few to tell anything."""
+        inside = [place for place, sample in enumerate(self.samples) if begin <= sample["at"] <= end]
+        if len(inside) < 2:
+            return self
+        return Machine(self.samples[max(0, inside[0] - 1) : inside[-1] + 1], self.missing, self.cores)
 
     @property
     def seconds(self) -> float:

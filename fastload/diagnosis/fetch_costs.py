@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from fastload.diagnosis.facts import Fetch, LoaderFacts
 from fastload.diagnosis.fetch_stages import COLLATE, DECODE, ITEM, POOL, TRANSFORM
 
-STORAGE, DECODING, PYTHON, CORES, SHARED_MEMORY, NESTED, REST = (
+STORAGE, DECODING, AUGMENTING, PYTHON, CORES, SHARED_MEMORY, NESTED, REST = (
     "storage",
     "decode",
+    "augment",
     "python",
     "cores",
     "shared_memory",
@@ -21,16 +22,21 @@ STORAGE, DECODING, PYTHON, CORES, SHARED_MEMORY, NESTED, REST = (
 _COPIES = ("default_collate", "default_convert")
 # Of the seconds in which items waited, this share must have been seen to be for storage.
 _SEEN = 0.3
-# Native stages that are reading; "turn" waits for another sample's.
-_NATIVE = {"read": STORAGE, "turn": REST}
+# Native stages; "turn" waits for another sample's, and those with other names are augmentations.
+_NATIVE = {
+    **dict.fromkeys(("header", "draw", "decode", "resample", "pack", "fallback"), DECODING),
+    "read": STORAGE,
+    "turn": REST,
+}
 
 
 class Costs:
-    """Seconds by kind, and of Python code by function."""
+    """Seconds by kind, and of Python code by function, of native augmentations by name."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
         self.functions: dict[str, float] = defaultdict(float)
+        self.augmentations: dict[str, float] = defaultdict(float)
 
     def add(self, kind: str, seconds: float, function: str | None = None) -> None:
         """More of it."""
@@ -49,22 +55,27 @@ class Costs:
         return {kind: seconds / total for kind, seconds in self.seconds.items()} if total > 0 else {REST: 1.0}
 
 
-def costs_of(loader: LoaderFacts, fetches: Iterable[Fetch] | None = None) -> Costs:
-    """Of these batches (None: all), as far as their stages were looked at; of native threads by what they counted."""
+def costs_of(loader: LoaderFacts, fetches: Iterable[Fetch] | None = None, from_storage: bool | None = None) -> Costs:
+    """Of these batches (None: all), as far as their stages were looked at; of native threads by what they counted.
+
+    ``from_storage``: what ``waits_for_storage`` says, for who asks about many batches one by one.
+    """
     costs = Costs()
     if loader.is_native:
         for stats in loader.stats.values():
             for stage, seconds in stats.get("stages", {}).items():
-                costs.add(_NATIVE.get(stage, DECODING), seconds)
+                costs.add(_NATIVE.get(stage, AUGMENTING), seconds)
+                if stage not in _NATIVE:
+                    costs.augmentations[stage] += seconds
         return costs
-    from_storage = waits_for_storage(loader)
-    item = f"{(loader.what.get('dataset') or ['the data set'])[-1]}.__getitem__"
-    for fetch in loader.fetches if fetches is None else fetches:
-        if fetch.stages is not None:
-            _add(costs, fetch, from_storage, item, in_worker=loader.workers > 0)
-    if loader.fetches and loader.sent and costs.total:
-        detailed = sum(fetch.stages is not None for fetch in loader.fetches) / len(loader.fetches)
-        costs.add(SHARED_MEMORY, loader.sent * detailed)
+    if from_storage is None:
+        from_storage = waits_for_storage(loader)
+    item = f"{(loader.what.get('dataset') or ['the data set'])[-1]}.{loader.what.get('items_by', '__getitem__')}"
+    detailed = [fetch for fetch in (loader.fetches if fetches is None else fetches) if fetch.stages is not None]
+    for fetch in detailed:
+        _add(costs, fetch, from_storage, item, in_worker=loader.workers > 0)
+    if detailed and loader.sent:
+        costs.add(SHARED_MEMORY, loader.sent * len(detailed) / len(loader.fetches))
     return costs
 
 
@@ -96,6 +107,16 @@ def _add(costs: Costs, fetch: Fetch, from_storage: bool, item: str, *, in_worker
             else:
                 costs.add(PYTHON, worked + waited, function)
     costs.add(REST, max(0.0, fetch.wall - spent))
+
+
+def batch_seconds(loader: LoaderFacts) -> float | None:
+    """Seconds of one worker or thread for one batch."""
+    if loader.is_native:
+        batches = sum(stats["batches"] for stats in loader.stats.values())
+        return sum(sum(stats["stages"].values()) for stats in loader.stats.values()) / batches if batches else None
+    if not loader.fetches:
+        return None
+    return (sum(fetch.wall for fetch in loader.fetches) + loader.sent) / len(loader.fetches)
 
 
 def waits_for_storage(loader: LoaderFacts) -> bool:

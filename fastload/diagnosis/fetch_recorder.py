@@ -17,6 +17,7 @@ from torch.utils.data._utils import fetch as torch_fetch
 from torch.utils.data._utils import worker as torch_worker
 
 from fastload.diagnosis.fetch_stages import COLLATE, ITEM
+from fastload.diagnosis.interrupt_in_pause import let_it_go_by
 from fastload.diagnosis.patches import Patches
 from fastload.diagnosis.run_folder import Lines
 from fastload.diagnosis.sample_paths import path_of
@@ -27,6 +28,8 @@ from fastload.diagnosis.stage_hooks import StageHooks, name_of
 _MOST_COST = 0.005
 _BOUNDARY_S = 3e-6
 _in_worker = False  # of this process: set for good where it becomes one, which may have a copy of its parent's recorder
+# Of threads that make batches here: hooks of two would be put in place and taken out across each other. Who lacks it has no stages.
+_turn = threading.RLock()
 _SENT_ALONE = 1 << 16  # bytes: what is larger than a pipe waits for its reader
 
 
@@ -71,36 +74,57 @@ class FetchRecorder:
         return fetch
 
     def _fetch(self, original: Callable[..., Any], fetcher: Any, indices: Any) -> Any:
+        if self._is_worker:
+            return self._fetch_in_turn(original, fetcher, indices, True)
+        has_turn = _turn.acquire(blocking=False)
+        try:
+            return self._fetch_in_turn(original, fetcher, indices, has_turn)
+        finally:
+            if has_turn:
+                _turn.release()
+
+    def _fetch_in_turn(self, original: Callable[..., Any], fetcher: Any, indices: Any, has_turn: bool) -> Any:
         dataset, collate = fetcher.dataset, fetcher.collate_fn
-        hooks = self._hooks_of(dataset)
+        hooks = self._hooks_of(dataset) if has_turn else None
         self._count += 1
-        detailed = self._count % self._every == 0
+        detailed = hooks is not None and self._count % self._every == 0
         clock = StageClock()
         items = _Items(dataset, clock, detailed)
         stream = getattr(fetcher, "dataset_iter", None)
-        started = hooks.started
         before = self._counters.now()
         fetcher.dataset = items
         fetcher.collate_fn = _Collate(collate, clock)
         if stream is not None:
             fetcher.dataset_iter = _Stream(stream, items, clock)
         run(clock if detailed else None)
+        interrupted = False
         try:
-            with hooks.in_place() if detailed and not self._is_worker else contextlib.nullcontext():
+            with (
+                hooks.in_place() if hooks is not None and detailed and not self._is_worker else contextlib.nullcontext()
+            ):
                 return original(fetcher, indices)
+        except KeyboardInterrupt:
+            interrupted = True
+            raise
         finally:
             run(None)
             fetcher.dataset, fetcher.collate_fn = dataset, collate
             if stream is not None:
                 fetcher.dataset_iter = stream
             after = self._counters.now()
-            self._note(before, after, items, clock, detailed, hooks.started - started)
+            self._note(before, after, items, clock, detailed, interrupted)
 
     def _note(
-        self, before: list[float], after: list[float], items: _Items, clock: StageClock, detailed: bool, started: int
+        self,
+        before: list[float],
+        after: list[float],
+        items: _Items,
+        clock: StageClock,
+        detailed: bool,
+        interrupted: bool,
     ) -> None:
         began = before[0]
-        wall, cpu, process_cpu, waited, read, faults = (b - a for a, b in zip(before, after, strict=True))
+        wall, cpu, process_cpu, waited, asked, read = (b - a for a, b in zip(before, after, strict=True))
         if detailed:
             entered = sum(entry[2] for entry in clock.stages.values())
             self._every = max(1, math.ceil(entered * _BOUNDARY_S / (_MOST_COST * max(wall, 1e-6)) - 1))
@@ -114,8 +138,8 @@ class FetchRecorder:
             "cpu": cpu,
             "others_cpu": max(0.0, process_cpu - cpu),
             "queued": waited,
+            "asked_bytes": asked,
             "read_bytes": read,
-            "faults": faults,
             "items": items.count,
             "item_seconds": items.total,
         }
@@ -124,7 +148,8 @@ class FetchRecorder:
             line["slowest"] = [seconds, str(index), path_of(items.dataset, index) if worker or detailed else None]
         if detailed:
             line["stages"] = clock.stages
-            line["started"] = started
+        if interrupted:
+            line["open"] = True
         self._lines.add(line)
 
     def _hooks_of(self, dataset: Any) -> StageHooks:
@@ -137,16 +162,18 @@ class FetchRecorder:
             known = self._hooks[id(dataset)] = dataset, hooks  # held: its id stays its own
         return known[1]
 
-    def _note_sent(self, began: float, seconds: float) -> None:
-        self._lines.add({"kind": "sent", "loader": self.loader, "at": began, "wall": seconds})
+    def _note_sent(self, began: float, seconds: float, size: int = 0) -> None:
+        self._lines.add({"kind": "sent", "loader": self.loader, "at": began, "wall": seconds, "bytes": size})
 
     def _around_dumps(self, original: Callable[..., Any]) -> Any:
         def dumps(cls: Any, what: Any, *args: Any) -> Any:
-            began, cpu = time.perf_counter(), time.thread_time()
+            began, cpu, size = time.perf_counter(), time.thread_time(), 0
             try:
-                return original(what, *args)
+                pickled = original(what, *args)
+                size = len(pickled)
+                return pickled
             finally:  # beside the next batch, whose Python code it waits for: what it works itself counts
-                self._note_sent(began, time.thread_time() - cpu)
+                self._note_sent(began, time.thread_time() - cpu, size)
 
         return classmethod(dumps)
 
@@ -182,6 +209,7 @@ class WorkerLoop:
         recorder.loader = self.loader
         lines.add({"kind": "worker", "at": time.perf_counter(), "parent": os.getppid(), "loader": self.loader})
         recorder.install()
+        let_it_go_by(self._folder)
         try:
             (self._original or torch_worker._worker_loop)(*args, **kwargs)
         finally:
@@ -200,19 +228,16 @@ class _Counters:
         self._of_thread = threading.local()
 
     def now(self) -> list[float]:
-        """[wall, CPU of the thread, CPU of the process, waited for a core, bytes from devices, major faults]."""
-        queued = read = 0.0
+        """[wall, CPU of the thread, CPU of the process, waited for a core, bytes read, those from devices]."""
+        queued = asked = read = 0.0
         files = self._files()
         if files[0] is not None:
             queued = int(os.pread(files[0], 100, 0).split()[1]) * 1e-9
         if files[1] is not None:
-            read = float(os.pread(files[1], 300, 0).partition(b"\nread_bytes: ")[2].partition(b"\n")[0] or 0)
-        faults = 0.0
-        with contextlib.suppress(ImportError):
-            import resource
-
-            faults = float(resource.getrusage(resource.RUSAGE_SELF).ru_majflt)
-        return [time.perf_counter(), time.thread_time(), time.process_time(), queued, read, faults]
+            counts = os.pread(files[1], 300, 0)
+            asked = float(counts.partition(b"rchar: ")[2].partition(b"\n")[0] or 0)
+            read = float(counts.partition(b"\nread_bytes: ")[2].partition(b"\n")[0] or 0)
+        return [time.perf_counter(), time.thread_time(), time.process_time(), queued, asked, read]
 
     def _files(self) -> list[int | None]:
         files = getattr(self._of_thread, "files", None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from fastload.diagnosis.read_gpus import has_gpu
+from fastload.machine import has_gpu
 from fastload.reports import needs
 
 
@@ -22,7 +22,11 @@ class GpuNow:
 
 
 class Gpus:
-    """``with`` this, NVML is open; no GPUs where there is no driver or no library."""
+    """``with`` this, NVML is open; no GPUs where there is no driver or no library.
+
+    Attributes:
+        why_not: what keeps a machine that has GPUs from telling of them; empty where nothing does.
+    """
 
     def __enter__(self) -> Gpus:
         self._nvml: Any = None
@@ -45,8 +49,13 @@ class Gpus:
         if self._nvml is None:
             return ()
         nvml = self._nvml
-        handles = (nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount()))
-        return tuple(_now(nvml, handle) for handle in handles)
+        self.why_not = ""
+        try:
+            handles = (nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount()))
+            return tuple(_now(nvml, handle) for handle in handles)
+        except nvml.NVMLError as error:  # a card that fell off its bus, a driver that is exchanged
+            self.why_not = str(error)
+            return ()
 
 
 def _now(nvml: Any, handle: Any) -> GpuNow:

@@ -37,9 +37,10 @@ class Snapshot:
     gpus: tuple[GpuNow, ...]
     warnings: tuple[str, ...]
     at: float  # time.time()
+    gpus_unread: str = ""  # why there is none in ``gpus``, where the machine has some
 
     def as_dict(self) -> dict[str, Any]:
-        """``{"schema": 1, "at", "jobs": [{…, "loaders": […]}], "machine": {…}, "gpus": […], "warnings": […]}``."""
+        """``{"schema": 1, "at", "jobs": [{…, "loaders": […]}], "machine": {…}, "gpus": […], "gpus_unread", "warnings": […]}``."""
         return {"schema": SCHEMA, **dataclasses.asdict(self)}
 
 
@@ -74,7 +75,8 @@ class JobWatch:
         machine = between_samples(before.counters, after.counters, sum(runnable) / len(runnable))
         jobs = (self._job_now(job, before, after, machine.seconds) for job in after.jobs.values())
         self._before = after
-        return Snapshot(tuple(jobs), machine, self._gpus.now(), tuple(contention(machine)), time.time())
+        gpus, warnings = self._gpus.now(), tuple(contention(machine))
+        return Snapshot(tuple(jobs), machine, gpus, warnings, time.time(), self._gpus.why_not)
 
     def _look(self) -> _Look:
         found = {job.pid: job for job in find_jobs(self._process)}

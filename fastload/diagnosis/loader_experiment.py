@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import os
+import math
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +12,10 @@ from typing import Any
 import torch.utils.data
 from torch.utils.data import IterableDataset
 
+from fastload.diagnosis.cache_sizes import cache_sizes
+from fastload.diagnosis.loader_facts import is_ours, size_of
 from fastload.diagnosis.scalability import fitted
+from fastload.machine import allowed_cores
 
 _FEWEST_BATCHES = 4
 
@@ -21,22 +25,36 @@ def sweep(loader: Any, seconds: float) -> dict[str, Any]:
 
     Returns:
         ``rates``: [workers, images a second] each; ``fit``: of :func:`scalability.fitted`, None from too few; ``unit``: "workers"
-        or "threads"; ``native``: the same rates for our threads where the data set can be native and the loader is not on them.
+        or "threads"; ``native``: the same rates for our threads where the data set can be native and the loader is not on them;
+        ``stages`` and ``sizes``, where threads were measured: their seconds by stage, and what a cache would hold.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = allowed_cores()
     now = loader.num_workers
     numbers = sorted({1, 2, cores, 2 * cores, now, *(2**k for k in range(1, 7) if 2**k <= cores)} - {0})
-    native_now = _runs_natively(loader)
+    native_now = is_ours(loader) and _is_native(loader)
     other = [] if native_now else [n for n in (1, cores) if _native(loader, n) is not None]
     each = seconds / max(1, len(numbers) + len(other))
     rates = []
+    stages: dict[str, float] = {}
     for n in numbers:
         made = _native(loader, n) if native_now else _stock(loader, n)
         rates.append([n, _rate(made, each)])
+        stages = _stages(made) if native_now and n <= cores else stages
     found: dict[str, Any] = {"unit": "threads" if native_now else "workers", "rates": rates, "fit": fitted(rates)}
     if other:
-        found["native"] = [[n, _rate(_native(loader, n), each)] for n in sorted(set(other))]
+        found["native"] = []
+        for n in sorted(set(other)):
+            made = _native(loader, n)
+            found["native"].append([n, _rate(made, each)])
+            stages = _stages(made)
+    if stages:
+        found.update(stages=stages, sizes=cache_sizes(loader.dataset))
     return found
+
+
+def _stages(loader: Any) -> dict[str, float]:
+    """Seconds of native threads by stage, in the epoch that was measured."""
+    return dict(loader.stats().get("stages") or {})
 
 
 def _stock(loader: Any, workers: int) -> Any:
@@ -45,9 +63,8 @@ def _stock(loader: Any, workers: int) -> Any:
         return torch.utils.data.DataLoader(
             loader.dataset, batch_size=loader.batch_size, num_workers=workers, collate_fn=loader.collate_fn
         )
-    ours = type(loader).__module__.startswith("fastload.")
     kind: Any = torch.utils.data.DataLoader
-    if ours:
+    if is_ours(loader):
         from fastload.loader import DataLoader as kind
     return kind(
         loader.dataset,
@@ -62,11 +79,11 @@ def _stock(loader: Any, workers: int) -> Any:
 
 def _native(loader: Any, threads: int) -> Any:
     """A loader of ours on native threads over the same data set; None where it would not be native."""
-    from fastload.loader import DataLoader, require_native
-    from fastload.reports import NotNativeError
-
-    if isinstance(loader.dataset, IterableDataset):
+    # Without torchvision there is nothing native, and importing it takes longer than all experiments may.
+    if isinstance(loader.dataset, IterableDataset) or "torchvision" not in sys.modules:
         return None
+    from fastload.loader import DataLoader
+
     made: Any = DataLoader(
         loader.dataset,
         batch_sampler=_Shuffled(len(loader.dataset), _batch_size(loader)),
@@ -75,17 +92,12 @@ def _native(loader: Any, threads: int) -> Any:
         collate_fn=loader.collate_fn,
         worker_init_fn=loader.worker_init_fn,
     )
-    try:
-        require_native(made)
-    except NotNativeError:
-        return None
-    return made
+    return made if _is_native(made) else None
 
 
-def _runs_natively(loader: Any) -> bool:
-    if not type(loader).__module__.startswith("fastload."):
-        return False
-    from fastload.loader import require_native
+def _is_native(loader: Any) -> bool:
+    """Of a loader of ours."""
+    from fastload.batches import require_native
     from fastload.reports import NotNativeError
 
     try:
@@ -104,7 +116,7 @@ class _Shuffled:
 
     def __init__(self, length: int, batch: int) -> None:
         self._length, self._batch = length, min(batch, length)
-        self._step = next(s for s in itertools.count(max(1, int(length * 0.618))) if _are_prime_to(s, length))
+        self._step = next(s for s in itertools.count(max(1, int(length * 0.618))) if math.gcd(s, length) == 1)
 
     def __iter__(self) -> Iterator[list[int]]:
         order = (k * self._step % self._length for k in itertools.count())
@@ -112,39 +124,27 @@ class _Shuffled:
             yield list(itertools.islice(order, self._batch))
 
 
-def _are_prime_to(a: int, b: int) -> bool:
-    while b:
-        a, b = b, a % b
-    return a == 1
-
-
 def _rate(loader: Any, seconds: float) -> float:
-    """Images a second, from the batch after those that were begun at the start."""
+    """Images a second, after each worker's first batch and over at least one of each: workers that share cores end theirs together.
+
+    Where twice the time is up before that, from the first batch.
+    """
     iterator = iter(loader)
-    skip = 1 + loader.num_workers
-    late = time.monotonic() + seconds
-    first = next(iterator)
-    images = _count(first)
-    for _ in range(skip - 1):
-        if time.monotonic() > late:
+    images = size_of(next(iterator))[0] or 1
+    first = began = time.monotonic()
+    each = max(1, loader.num_workers)
+    came, measured_from = 1, each
+    while came - measured_from < max(each, _FEWEST_BATCHES) or time.monotonic() < began + seconds:
+        if time.monotonic() > first + 2 * seconds or next(iterator, None) is None:
             break
-        next(iterator)
-    began, batches = time.monotonic(), 0
-    late = max(late, began)
-    while batches < _FEWEST_BATCHES or time.monotonic() < late:
-        if next(iterator, None) is None:
-            break
-        batches += 1
-        if batches >= 2 and time.monotonic() > late + seconds:
-            break
-    rate = batches * images / max(time.monotonic() - began, 1e-9)
+        came += 1
+        if came == measured_from:
+            began = time.monotonic()
+    now = time.monotonic()
+    if came - measured_from < min(each, _FEWEST_BATCHES):
+        measured_from, began = 1, first
+    rate: float = max(1, came - measured_from) * images / max(now - began, 1e-9)
     shut = getattr(iterator, "_shutdown_workers", None)
     if shut is not None:
         shut()
     return rate
-
-
-def _count(batch: Any) -> int:
-    from fastload.diagnosis.loader_facts import size_of
-
-    return size_of(batch)[0] or 1

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
+from torch.utils.data import BatchSampler, IterableDataset
 
 from fastload.diagnosis.stage_hooks import layers, name_of
 
@@ -18,8 +20,9 @@ def describe(loader: Any) -> dict[str, Any]:
     context: Any = getattr(loader, "multiprocessing_context", None)
     return {
         "class": f"{type(loader).__module__}.{type(loader).__qualname__}",
-        "ours": type(loader).__module__.startswith("fastload."),
+        "ours": is_ours(loader),
         "dataset": [type(layer).__qualname__ for layer in layers(loader.dataset)],
+        "items_by": _items_by([*layers(loader.dataset)][-1]),
         "samples": length,
         "batch_size": loader.batch_size or getattr(loader.batch_sampler, "batch_size", None),
         "num_workers": loader.num_workers,
@@ -29,22 +32,45 @@ def describe(loader: Any) -> dict[str, Any]:
         "persistent_workers": loader.persistent_workers,
         "start_method": context.get_start_method() if hasattr(context, "get_start_method") else None,
         "collate": name_of(loader.collate_fn),
-        "sampler": type(loader.sampler).__qualname__,
+        "sampler": _sampler(loader),
         "device": str(getattr(loader, "device", None) or ""),
         "torch_threads": torch.get_num_threads(),
     }
 
 
+def _items_by(dataset: Any) -> str:
+    """The method that torch asks for samples."""
+    if isinstance(dataset, IterableDataset):
+        return "__iter__"
+    return "__getitems__" if callable(getattr(dataset, "__getitems__", None)) else "__getitem__"
+
+
+def _sampler(loader: Any) -> str:
+    """Of a script's own batches of indices, the class that makes them."""
+    batches = type(loader.batch_sampler)
+    return (type(loader.sampler) if batches in (BatchSampler, type(None)) else batches).__qualname__
+
+
+def is_ours(loader: Any) -> bool:
+    """Whether it is one of fastload's loaders."""
+    return type(loader).__module__.startswith("fastload.")
+
+
 def size_of(batch: Any) -> tuple[int, int]:
-    """(samples, bytes) of the tensors in a batch."""
+    """(samples, bytes) of the tensors and arrays in a batch; of a list without any, its length."""
     samples = size = 0
     look = [batch]
     for thing in look:
         if isinstance(thing, torch.Tensor):
             size += thing.numel() * thing.element_size()
             samples = samples or (len(thing) if thing.dim() else 1)
+        elif isinstance(thing, np.ndarray):
+            size += thing.nbytes
+            samples = samples or (len(thing) if thing.ndim else 1)
         elif isinstance(thing, dict):
             look += list(thing.values())[:32]
         elif isinstance(thing, (list, tuple)):
             look += list(thing)[:32]
+    if not samples and isinstance(batch, (list, tuple)):
+        samples = len(batch)
     return samples, size

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from fastload.engine import cpu_quota, limiting_groups
+from fastload.machine import allowed_cores, group_counters, pressure, runnable, shared_memory, virtual_memory
 from fastload.reports import needs
 
 
@@ -62,28 +59,23 @@ def sample(process: int) -> Counters:
     times, memory = psutil.cpu_times(percpu=True), psutil.virtual_memory()
     disks = psutil.disk_io_counters(perdisk=True) or {}
     whole = psutil.disk_io_counters()
-    vm = _numbers("/proc/vmstat")
-    quota = cpu_quota(process=process)
-    group: dict[str, int] = {}
-    for folder in limiting_groups("cpu", process=process):
-        group = group or _numbers(folder / "cpu.stat")
-    shm = _space("/dev/shm")
+    vm, group, shm = virtual_memory(), group_counters(process), shared_memory()
     return Counters(
         at=time.perf_counter(),
         cores=tuple((sum(core) - core.idle - getattr(core, "iowait", 0.0), sum(core)) for core in times),
         steal=sum(getattr(core, "steal", 0.0) for core in times),
-        runnable=_numbers("/proc/stat").get("procs_running", 0),
-        allowed=_allowed(process),
-        quota=quota if quota != float("inf") else None,
-        periods=group.get("nr_periods", 0),
-        throttled=group.get("nr_throttled", 0),
+        runnable=runnable(),
+        allowed=allowed_cores(process),
+        quota=group.get("quota_cores") or None,
+        periods=int(group.get("periods", 0)),
+        throttled=int(group.get("throttled", 0)),
         memory_available=memory.available,
         memory_total=memory.total,
         swapped=vm.get("pswpin", 0) + vm.get("pswpout", 0),
         faults=vm.get("pgmajfault", 0),
         read=whole.read_bytes if whole is not None else 0,
         disks={name: getattr(disk, "busy_time", 0) / 1e3 for name, disk in disks.items()},
-        pressure=_pressure(),
+        pressure={name: waited / 1e6 for name, waited in pressure().items()},
         shm_free=shm[0],
         shm_size=shm[1],
     )
@@ -119,36 +111,3 @@ def between_samples(before: Counters, after: Counters, runnable: float | None = 
         shm_free=after.shm_free,
         shm_size=after.shm_size,
     )
-
-
-def _numbers(path: str | Path) -> dict[str, int]:
-    """A file of the kernel with a name and a number a line; empty where there is none."""
-    found = {}
-    with contextlib.suppress(OSError):
-        for line in Path(path).read_text().splitlines():
-            name, _, rest = line.partition(" ")
-            if rest.strip().isdigit():
-                found[name] = int(rest)
-    return found
-
-
-def _pressure() -> dict[str, float]:
-    found = {}
-    for name in ("cpu", "io", "memory"):
-        with contextlib.suppress(OSError, IndexError, ValueError):
-            some = Path(f"/proc/pressure/{name}").read_text().splitlines()[0]
-            found[name] = int(some.rpartition("total=")[2]) / 1e6
-    return found
-
-
-def _allowed(process: int) -> int:
-    with contextlib.suppress(OSError, AttributeError):
-        return len(os.sched_getaffinity(process))
-    return os.cpu_count() or 1
-
-
-def _space(folder: str) -> tuple[int, int]:
-    with contextlib.suppress(OSError):
-        found = os.statvfs(folder)
-        return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
-    return 0, 0

@@ -17,6 +17,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+if __name__ == "__main__":  # this folder is no place for other libraries' imports; that of the package is for ours
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+from fastload.machine import allowed_cores, group_counters, has_gpu, pressure, shared_memory, virtual_memory
+
 _LINE_EVERY_S = 0.5
 _STATES_EVERY_S = 0.1
 _STATES_AT_ONCE = 24  # processes looked at each time, in turn
@@ -37,9 +42,13 @@ class Machine:
         self._tree: dict[int, Any] = {}
         self._states: dict[int, list[int]] = {}
         self._turn = 0
-        self._gpus = _gpus()
-        self._groups = {name: _group_of(root, name) for name in ("cpu", "memory")}
-        self.missing: list[str] = [] if self._gpus else ["nvml"]
+        self.missing: list[str] = []
+        self._gpus: list[Any] = []
+        try:
+            self._gpus = _gpus()
+        except Exception as error:  # whatever a driver has to say, or that there is no library to ask it
+            if has_gpu():
+                self.missing.append(f"GPUs ({_why(error)})")
 
     def look(self) -> None:
         """Which state some of the processes are in: [looks, running or runnable, waiting for storage]."""
@@ -60,7 +69,7 @@ class Machine:
         line: dict[str, Any] = {
             "kind": "machine",
             "at": time.perf_counter(),
-            "usable_cores": _usable_cores(self._root),
+            "usable_cores": allowed_cores(self._root),
             "cores_percent": psutil.cpu_percent(percpu=True),
             "steal_seconds": getattr(psutil.cpu_times(), "steal", 0.0),
             "load": os.getloadavg()[0],
@@ -73,15 +82,17 @@ class Machine:
         memory = psutil.virtual_memory()
         line.update(memory_available=memory.available, memory_total=memory.total)
         for name, read in (
-            ("vm", self._virtual_memory),
+            ("vm", virtual_memory),
             ("disk", self._disk),
-            ("pressure", self._pressure),
-            ("group", self._group),
-            ("shm", self._shm),
+            ("pressure", pressure),
+            ("group", lambda: group_counters(self._root)),
+            ("shm", _shm),
             ("gpus", self._gpu),
         ):
             try:
                 line[name] = read()
+                if line[name] == {} and name not in self.missing:
+                    self.missing.append(name)
             except Exception as error:  # a counter that this system lacks: named once, the rest goes on
                 if name not in self.missing:
                     self.missing.append(f"{name} ({type(error).__name__})")
@@ -108,11 +119,6 @@ class Machine:
                 continue
         return seconds, runnable
 
-    def _virtual_memory(self) -> dict[str, int]:
-        wanted = ("pswpin", "pswpout", "pgmajfault", "workingset_refault_file", "workingset_refault_anon")
-        rows = dict(row.split() for row in Path("/proc/vmstat").read_text().splitlines())
-        return {name: int(rows[name]) for name in wanted if name in rows}
-
     def _disk(self) -> dict[str, float]:
         counters = self._psutil.disk_io_counters()
         return {
@@ -122,53 +128,21 @@ class Machine:
             "busy_ms": getattr(counters, "busy_time", 0),
         }
 
-    def _pressure(self) -> dict[str, int]:
-        """Microseconds in which some task waited, by resource."""
-        found = {}
-        for name in ("cpu", "io", "memory"):
-            found[name] = int(Path(f"/proc/pressure/{name}").read_text().split("total=")[1].split()[0])
-        return found
-
-    def _group(self) -> dict[str, float]:
-        found: dict[str, float] = {}
-        if (cpu := self._groups["cpu"]) is not None:
-            rows = dict(row.split() for row in (cpu / "cpu.stat").read_text().splitlines())
-            found["throttled"] = int(rows.get("nr_throttled", 0))
-            found["periods"] = int(rows.get("nr_periods", 0))
-            microseconds = int(rows["throttled_usec"]) if "throttled_usec" in rows else None
-            found["throttled_s"] = (
-                microseconds / 1e6 if microseconds is not None else int(rows.get("throttled_time", 0)) / 1e9
-            )
-            found["quota_cores"] = _quota(cpu)
-        if (memory := self._groups["memory"]) is not None:
-            for name, files in {
-                "memory_used": ("memory.current", "memory.usage_in_bytes"),
-                "memory_limit": ("memory.max", "memory.limit_in_bytes"),
-                "memory_failures": ("memory.failcnt",),
-            }.items():
-                for file in files:
-                    if (memory / file).exists():
-                        text = (memory / file).read_text().strip()
-                        found[name] = 0.0 if text == "max" else float(text)
-        return found
-
-    def _shm(self) -> dict[str, int]:
-        space = os.statvfs("/dev/shm")
-        return {"free": space.f_bavail * space.f_frsize, "size": space.f_blocks * space.f_frsize}
-
     def _gpu(self) -> list[dict[str, float]]:
         return [read() for read in self._gpus]
 
 
 def _gpus() -> list[Any]:
-    """A function for each GPU that gives its figures; none without NVML."""
-    try:
-        import pynvml as nvml
+    """A function for each GPU that gives its figures.
 
-        nvml.nvmlInit()
-        handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
-    except Exception:  # no library, no driver, no GPU
-        return []
+    Raises:
+        ImportError: nvidia-ml-py is not installed.
+        pynvml.NVMLError: there is no driver, or it does not answer.
+    """
+    import pynvml as nvml
+
+    nvml.nvmlInit()
+    handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
 
     def figures(handle: Any) -> dict[str, float]:
         use, memory = nvml.nvmlDeviceGetUtilizationRates(handle), nvml.nvmlDeviceGetMemoryInfo(handle)
@@ -180,11 +154,13 @@ def _gpus() -> list[Any]:
     return [lambda handle=handle: figures(handle) for handle in handles]
 
 
-def _usable_cores(pid: int) -> int:
-    try:
-        return len(os.sched_getaffinity(pid))
-    except (AttributeError, OSError):
-        return os.cpu_count() or 1
+def _why(error: Exception) -> str:
+    return "pip install 'fastload-torch[profile]' for nvidia-ml-py" if isinstance(error, ImportError) else str(error)
+
+
+def _shm() -> dict[str, int]:
+    free, size = shared_memory()
+    return {"free": free, "size": size} if size else {}
 
 
 def _stat(path: str) -> list[str]:
@@ -202,41 +178,6 @@ def _state(pid: int) -> str | None:
     except OSError:
         return None
     return "storage" if state == "D" or _STORAGE.search(where) else "other"
-
-
-def _group_of(pid: int, controller: str) -> Path | None:
-    """The folder of a process's control group."""
-    try:
-        memberships = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
-    except OSError:
-        return None
-    top = Path("/sys/fs/cgroup")
-    for membership in memberships:
-        number, _, rest = membership.partition(":")
-        controllers, _, path = rest.partition(":")
-        if number == "0":
-            places = [top / path.lstrip("/"), top / "unified" / path.lstrip("/"), top]
-        elif controller in controllers.split(","):
-            names = (controllers, controller)
-            places = [top / name / path.lstrip("/") for name in names] + [top / name for name in names]
-        else:
-            continue
-        needed = {"cpu": "cpu.stat", "memory": "memory.max" if number == "0" else "memory.limit_in_bytes"}[controller]
-        for place in places:
-            if (place / needed).exists() and not (number == "0" and controller == "cpu" and place == top):
-                return place
-    return None
-
-
-def _quota(group: Path) -> float:
-    """In cores; 0 for none."""
-    if (group / "cpu.max").exists():
-        quota, period = (group / "cpu.max").read_text().split()
-    elif (group / "cpu.cfs_quota_us").exists():
-        quota, period = ((group / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
-    else:
-        return 0.0
-    return 0.0 if quota in ("max", "-1") else int(quota) / int(period)
 
 
 def main(folder: str, root: int) -> None:
@@ -257,5 +198,4 @@ def main(folder: str, root: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.pop(0)  # this folder is no place for other libraries' imports
     main(sys.argv[1], int(sys.argv[2]))

@@ -107,6 +107,8 @@ def _machine(snapshot: Snapshot) -> Table:
             f"{_bar(gpu.busy)} {gpu.busy:.0%}, {in_bytes(gpu.memory_used)} of {in_bytes(gpu.memory_total)}{link}  "
             + escape(gpu.name),
         )
+    if snapshot.gpus_unread:
+        table.add_row("GPUs", escape(f"not readable: {snapshot.gpus_unread}"))
     return table
 
 

@@ -2,176 +2,138 @@
 
 from __future__ import annotations
 
-import statistics
-from dataclasses import dataclass
-
 from fastload.diagnosis.facts import Facts, LoaderFacts
-from fastload.diagnosis.fetch_costs import PYTHON, STORAGE, costs_of
+from fastload.diagnosis.fetch_costs import PYTHON, batch_seconds, costs_of
+from fastload.diagnosis.memory_predictions import memory_predictions
+from fastload.diagnosis.prefetch_predictions import prefetch_predictions
+from fastload.diagnosis.remedy_model import Model, Prediction
 from fastload.diagnosis.scalability import rate_at
-from fastload.diagnosis.shares import COPY, EPOCH_START, KINDS, MAIN_THREAD, Shares
-from fastload.diagnosis.verdict import batch_seconds
+from fastload.diagnosis.shares import Shares
 
+_SATURATED = 1.15  # more workers than cores give no more than that
 _WORTH = 1.03  # of the images a second that there are now
-
-
-@dataclass
-class Prediction:
-    """One remedy.
-
-    Attributes:
-        rests_on: the measurement behind it.
-    """
-
-    remedy: str
-    images_per_second: float
-    step_seconds: float
-    line: str
-    rests_on: str
-
-
-class _Model:
-    """A step is what the training step takes or what the loader takes, whichever is longer, and what nothing overlaps."""
-
-    def __init__(self, facts: Facts, loader: LoaderFacts, shares: Shares) -> None:
-        steps = [step for step in loader.steps if step.work is not None]
-        self.images = statistics.mean(step.images for step in steps) or 1.0
-        self.step = shares.total / len(steps)
-        self.start = shares.seconds[EPOCH_START] / len(steps)
-        self.main = shares.seconds[MAIN_THREAD] / len(steps)
-        self.work = statistics.mean(step.work or 0.0 for step in steps)
-        self.copy = shares.seconds[COPY] / len(steps)
-        self.loader = loader
-        self.shares = shares
-        self.facts = facts
-
-    def now(self) -> float:
-        """Images a second as it is."""
-        return self.images / self.step
-
-    def of(self, remedy: str, step: float, line: str, rests_on: str) -> Prediction:
-        """A prediction from the seconds of a step."""
-        return Prediction(remedy, self.images / max(step, 1e-9), step, line, rests_on)
-
-    def fed_at(self, rate: float) -> float:
-        """Seconds of a step where the loader, beside the training step, gives ``rate`` images a second."""
-        return max(self.work + self.main, self.images / max(rate, 1e-9)) + self.start
 
 
 def predictions_of(facts: Facts, loader: LoaderFacts, shares: Shares) -> list[Prediction]:
     """Remedies that would gain something, the largest gain first."""
     if not any(step.work is not None for step in loader.steps) or shares.total <= 0:
         return []
-    model = _Model(facts, loader, shares)
-    found = [*_workers(model), *_native(model), *_storage(model), *_python(model), *_starts(model), *_copies(model)]
+    model = Model(facts, loader, shares)
+    found = [
+        *_workers(model),
+        *_cores(model),
+        *prefetch_predictions(model),
+        *_native(model),
+        *memory_predictions(model),
+        *_storage(model),
+        *_slow_samples(model),
+        *_python(model),
+        *_starts(model),
+        *_copies(model),
+    ]
     worth = [each for each in found if each.images_per_second >= _WORTH * model.now()]
     return sorted(worth, key=lambda each: -each.images_per_second)
 
 
-def _workers(model: _Model) -> list[Prediction]:
+def _workers(model: Model) -> list[Prediction]:
     sweep = model.loader.experiments.get("sweep") or {}
     rates = {int(n): rate for n, rate in sweep.get("rates", [])}
     now = int(model.loader.what.get("num_workers") or 0)
-    option = "threads" if sweep.get("unit") == "threads" else "num_workers"
+    rests_on = dict.fromkeys(rates, "the loader alone, measured")
+    of_threads = sweep.get("unit") == "threads"
+    if not rates and (batch := batch_seconds(model.loader)) is not None:
+        for n in {max(1, now * 2), model.cores} - {now}:
+            if n <= model.cores:
+                rates[n], rests_on[n] = n * model.images / batch, "a batch's cost"
+    elif (fit := sweep.get("fit")) and max(rates) in range(model.cores, 2 * model.cores + 1):
+        n = 2 * max(rates)
+        if rate_at(fit, n) > 1.1 * max(rates.values()):
+            rates[n], rests_on[n] = rate_at(fit, n), "the fitted law of scalability"
     found = []
-    if rates:
-        for n, rate in rates.items():
-            if n != now:
-                line = (
-                    f"DataLoader(..., num_workers={n})"
-                    if option == "num_workers"
-                    else f"DataLoader(..., num_workers={n}, threads={n})"
-                )
-                found.append(model.of(f"{option}={n}", model.fed_at(rate), line, "the loader alone, measured"))
-        fit = sweep.get("fit")
-        cores = int(model.facts.machine.cores)
-        if fit and max(rates) >= cores:
-            n = 2 * max(rates)
-            if rate_at(fit, n) > 1.1 * max(rates.values()):
-                line = f"DataLoader(..., {option}={n})"
-                found.append(
-                    model.of(f"{option}={n}", model.fed_at(rate_at(fit, n)), line, "the fitted law of scalability")
-                )
-        return found
-    batch = batch_seconds(model.loader)
-    if batch is None:
-        return []
-    for n in {max(1, now * 2), int(model.facts.machine.cores)} - {now}:
-        if n <= model.facts.machine.cores:
-            rate = n * model.images / batch
-            found.append(
-                model.of(f"num_workers={n}", model.fed_at(rate), f"DataLoader(..., num_workers={n})", "a batch's cost")
-            )
+    for n, rate in rates.items():
+        if n == now:
+            continue
+        step = model.fed_at(model.from_storage(rate, n), 0 if of_threads else n)
+        line = f"DataLoader(..., num_workers={n}{f', threads={n}' if of_threads else ''})"
+        found.append(model.of(f"{'threads' if of_threads else 'num_workers'}={n}", step, line, rests_on[n]))
     return found
 
 
-def _native(model: _Model) -> list[Prediction]:
+def _cores(model: Model) -> list[Prediction]:
+    """Twice the cores, with a worker or thread for each, where the cores are what bounds the loader alone."""
+    sweep = model.loader.experiments.get("sweep") or {}
+    rates = {int(n): rate for n, rate in sweep.get("rates", [])}
+    cores = model.cores
+    if not {1, cores} <= set(rates) or max(rates) <= cores or max(rates.values()) > _SATURATED * rates[cores]:
+        return []
+    contention = max(0.0, (cores * rates[1] / rates[cores] - 1) / (cores - 1)) if cores > 1 else 0.0
+    rate = 2 * cores * rates[1] / (1 + contention * (2 * cores - 1))
+    of_threads = sweep.get("unit") == "threads"
+    line = f"DataLoader(..., {'threads' if of_threads else 'num_workers'}={2 * cores})  # on {2 * cores} cores in place of {cores}"
+    step = model.fed_at(model.from_storage(rate, 2 * cores), 0 if of_threads else 2 * cores)
+    return [model.of("more_cores", step, line, "the loader alone on one core and on all, measured")]
+
+
+def _native(model: Model) -> list[Prediction]:
     sweep = model.loader.experiments.get("sweep") or {}
     if not sweep.get("native"):
         return []
     n, rate = max(sweep["native"], key=lambda pair: pair[1])
     line = f"from fastload import DataLoader  # and num_workers={int(n)}"
-    return [model.of("native_threads", model.fed_at(rate), line, "native threads alone, measured")]
+    step = model.fed_at(model.from_storage(rate, int(n)))
+    return [model.of("native_threads", step, line, "native threads alone, measured")]
 
 
-def _storage(model: _Model) -> list[Prediction]:
+def _storage(model: Model) -> list[Prediction]:
     """Files in memory: what is waited for is not."""
-    parts = costs_of(model.loader).shares()
-    waiting = parts.get(STORAGE, 0.0)
     batch = batch_seconds(model.loader)
-    if waiting < 0.05 or batch is None:
+    if model.stored < 0.05 or batch is None:
         return []
-    left = batch * (1 - waiting)
-    workers = max(1, model.loader.workers)
-    step = model.fed_at(workers * model.images / max(left, 1e-9))
-    if not model.loader.workers:
-        step = model.work + model.main + left + model.start
-    rests_on = "the share of a batch that waits for storage"
-    found = [
-        model.of(
-            "faster_storage",
-            step,
-            "cp -r DATA /dev/shm/  # or a local disk, or more memory for the page cache",
-            rests_on,
-        )
-    ]
+    left = batch * (1 - model.stored)
+    line = "cp -r DATA /dev/shm/  # or a local disk, or more memory for the page cache"
+    found = [model.of("faster_storage", _made_in(model, left), line, "the share of a batch that waits for storage")]
     probe = model.loader.experiments.get("storage") or {}
     if probe.get("many_bytes_per_s") and probe.get("file_bytes"):
-        packed = probe["many_bytes_per_s"] / probe["file_bytes"]
-        rate = min(packed, workers * model.images / max(left, 1e-9))
-        found.append(
-            model.of(
-                "shards",
-                model.fed_at(rate),
-                "fastload convert DATA SHARDS --to webdataset",
-                "reads of many files at once",
-            )
-        )
+        packed = model.images * probe["file_bytes"] / probe["many_bytes_per_s"]
+        step = max(packed, _made_in(model, left))
+        line = "fastload convert DATA SHARDS --to webdataset"
+        found.append(model.of("shards", step, line, "reads of many files at once"))
     return found
 
 
-def _python(model: _Model) -> list[Prediction]:
-    """The costliest function, were it free."""
+def _python(model: Model) -> list[Prediction]:
+    """The costliest function, were it free; and where the loader's own threads wait for cores, with what that frees."""
     costs = costs_of(model.loader)
     batch = batch_seconds(model.loader)
     if costs.seconds.get(PYTHON, 0.0) <= 0 or batch is None or not costs.functions:
         return []
     name = max(costs.functions, key=lambda each: costs.functions[each])
-    left = batch * (1 - costs.functions[name] / costs.total)
-    if model.loader.workers:
-        step = model.fed_at(model.loader.workers * model.images / max(left, 1e-9))
-    else:
-        step = model.work + model.main + left + model.start
+    left = batch * max(0.0, 1 - costs.functions[name] / costs.total - model.queued)
+    line = f"# make {name} cheaper, or do it once beforehand"
+    return [model.of("without_function", _made_in(model, left), line, f"the share of {name} in a batch")]
+
+
+def _made_in(model: Model, batch: float) -> float:
+    """Seconds of a step where one worker takes so long for a batch."""
+    if not model.loader.workers:  # the consumer makes it itself
+        return model.work + model.main + batch + model.start
+    workers = min(model.loader.workers, model.cores) if model.loader.crowded else model.loader.workers
+    rate = workers * model.images / max(batch, 1e-9)
+    return model.fed_at(rate, 0 if model.loader.is_native else model.loader.workers)
+
+
+def _slow_samples(model: Model) -> list[Prediction]:
+    """Without the samples that hold their batches."""
+    if not model.shares.held_by or model.held <= 0:
+        return []
+    seconds, index, path = model.shares.held_by[0]
+    line = f"# shrink {path or f'sample {index}'}, or leave it out: {seconds * 1e3:.0f} ms"
     return [
-        model.of(
-            "without_function",
-            step,
-            f"# make {name} cheaper, or do it once beforehand",
-            f"the share of {name} in a batch",
-        )
+        model.of("without_slow_samples", model.step - model.held, line, "seconds of waiting for batches that they held")
     ]
 
 
-def _starts(model: _Model) -> list[Prediction]:
+def _starts(model: Model) -> list[Prediction]:
     starts = len(model.loader.starts)
     if starts < 2 or model.loader.what.get("persistent_workers") or not model.loader.what.get("num_workers"):
         return []
@@ -186,11 +148,13 @@ def _starts(model: _Model) -> list[Prediction]:
     ]
 
 
-def _copies(model: _Model) -> list[Prediction]:
+def _copies(model: Model) -> list[Prediction]:
     if model.copy <= 0 or model.loader.what.get("pin_memory"):
         return []
     line = "DataLoader(..., pin_memory=True) and batch.to(device, non_blocking=True)"
-    return [model.of("pin_memory", model.step - model.copy, line, "seconds of copies, were they hidden")]
-
-
-__all__ = ["KINDS", "Prediction", "predictions_of"]
+    rests_on = "seconds of copies, were they hidden"
+    speeds = model.loader.experiments.get("copies") or {}
+    if "pinned_bytes_per_s" in speeds:
+        pinned, pageable = (speeds[f"{kind}_bytes_per_s"] / 1e9 for kind in ("pinned", "pageable"))
+        rests_on += f"; copies reach {pinned:.1f} GB/s from pinned memory and {pageable:.1f} from pageable memory"
+    return [model.of("pin_memory", model.step - model.copy, line, rests_on)]

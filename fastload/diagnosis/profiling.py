@@ -7,24 +7,29 @@ import os
 import shutil
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from fastload.diagnosis.read_facts import read_facts
-from fastload.diagnosis.recording import SETTINGS
+import torch
+
+from fastload.diagnosis.copy_experiment import copies_here
+from fastload.diagnosis.facts import Facts
+from fastload.diagnosis.read_facts import add_experiments, read_facts
 from fastload.diagnosis.report_json import report_of
 from fastload.diagnosis.report_text import text_of
-from fastload.diagnosis.session import start_sampler, stop_sampler
-from fastload.diagnosis.spare_process import command, stand_by
+from fastload.diagnosis.session import SETTINGS, start_sampler, stop_sampler
+from fastload.diagnosis.shared_recording import SharedRecording, join, leave
+from fastload.diagnosis.spare_process import command, dismiss, stand_by
 from fastload.diagnosis.step_recorder import StepRecorder
 
 
 class profile:
     """Measures every ``DataLoader`` that is iterated over inside a ``with`` statement: torch's, ours, any subclass.
 
-    Batches, their order and the generators stay what they are. Workers that were started before are not looked into.
+    Batches, their order and the generators stay what they are. Workers that were started before are not looked into. One inside
+    another, in other threads, or in a script under ``fastload profile``: each tells the epochs that began inside it.
 
     Args:
         experiments: seconds for experiments with the data set when it is over (0: none): the loader alone, items, storage.
@@ -43,60 +48,52 @@ class profile:
             raise ValueError(f"experiments should be seconds, 0 for none, but got {experiments!r}")
         self._experiments = experiments
         self._report: dict[str, Any] | None = None
-        self._folder: Path | None = None
+        self._recording: SharedRecording | None = None
 
     def __enter__(self) -> profile:
-        if self._folder is not None:
+        if self._recording is not None:
             raise RuntimeError("this profile is being made already")
-        self._folder = Path(tempfile.mkdtemp(prefix="fastload-"))
         self._report = None
-        settings = {"seconds": None, "steps": None, "supervisor": os.getpid(), "experiments": self._experiments > 0}
-        (self._folder / SETTINGS).write_text(json.dumps(settings))
-        self._sampler = start_sampler(str(self._folder), os.getpid())
+        self._began = time.perf_counter()
+        self._recording = join(_begin)
         self._met: list[tuple[Any, int]] = []  # held: the experiments come when the rest is over
-        keep = (lambda loader, number: self._met.append((loader, number))) if self._experiments > 0 else _nothing
-        self._recorder = StepRecorder(str(self._folder), met=keep)
-        self._recorder.install()
+        if self._experiments > 0:
+            self._recording.recorder.watchers.append(self._meet)
         return self
+
+    def _meet(self, loader: Any, number: int) -> None:
+        if all(known is not loader for known, _ in self._met):
+            self._met.append((loader, number))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._folder is not None
-        folder, self._folder = self._folder, None
+        assert self._recording is not None
+        recording, self._recording = self._recording, None
+        met, self._met = self._met, []
         try:
-            self._recorder.uninstall()
-            stop_sampler(self._sampler)
-            facts = read_facts(folder)
-            if self._experiments > 0 and facts.main is not None and kind is None:
-                for loader, number in self._met:
-                    if number == facts.main.number:
-                        self._experiment(folder, loader, number)
-                facts = read_facts(folder)
-            self._report = report_of(facts)
+            recording.recorder.flush()
+            facts = read_facts(recording.folder, self._began)
         finally:
-            self._met = []
-            shutil.rmtree(folder, ignore_errors=True)
-
-    def _experiment(self, folder: Path, loader: Any, number: int) -> None:
-        stand_by(str(folder), loader, number, _nothing)
-        late = time.monotonic() + 5
-        while not any(folder.glob("spare-*")) and time.monotonic() < late:
-            time.sleep(0.01)
-        command(folder, number, self._experiments)
-        for spare in folder.glob("spare-*"):
-            with suppress(ChildProcessError):
-                os.waitpid(int(spare.name.rpartition("-")[2]), 0)
+            if self._experiments > 0:
+                recording.recorder.watchers.remove(self._meet)
+            leave(recording)
+        if kind is None and facts.main is not None:
+            for loader, number in met:
+                if number == facts.main.number:
+                    _experiment(facts, loader, number, self._experiments, recording.recorder.leave)
+        self._report = report_of(facts)
 
     def json(self) -> dict[str, Any]:
-        """The report as plain values, fresh; docs/profile.md describes them.
+        """The report as plain values, fresh; docs/json.md names all fields.
 
         Raises:
             RuntimeError: the ``with`` statement is not over.
         """
         if self._report is None:
             raise RuntimeError("there is no report before the with statement is over")
-        return json.loads(json.dumps(self._report))
+        copy: dict[str, Any] = json.loads(json.dumps(self._report))
+        return copy
 
     def report(self) -> str:
         """The report as text."""
@@ -113,5 +110,32 @@ class profile:
         Path(path).write_text(html_of(self.json()), "utf-8")
 
 
-def _nothing(*_: Any) -> None:
-    pass
+def _begin() -> SharedRecording:
+    """A recording of this process."""
+    folder = Path(tempfile.mkdtemp(prefix="fastload-"))
+    sampler = start_sampler(str(folder), os.getpid())
+    recorder = StepRecorder(str(folder))
+    recorder.install()
+
+    def end() -> None:
+        recorder.uninstall()
+        stop_sampler(sampler)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    return SharedRecording(folder, recorder, end)
+
+
+def _experiment(facts: Facts, loader: Any, number: int, seconds: float, unrecorded: Callable[[], None]) -> None:
+    """Into the facts of the main loader."""
+    with tempfile.TemporaryDirectory(prefix="fastload-") as store:
+        folder = Path(store)
+        (folder / SETTINGS).write_text(json.dumps({"supervisor": os.getpid()}))
+        stand_by(str(folder), loader, number, unrecorded)
+        late = time.monotonic() + 30
+        while not any(folder.glob("spare-*")) and time.monotonic() < late:
+            time.sleep(0.01)
+        command(folder, number, seconds)
+        dismiss(folder)
+        add_experiments(facts, folder)
+    if facts.main is not None and facts.main.device:
+        facts.main.experiments["copies"] = copies_here(torch.cuda.current_device())

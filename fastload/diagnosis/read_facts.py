@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from pathlib import Path
@@ -12,35 +13,51 @@ from fastload.diagnosis.facts import Facts, Fetch, LoaderFacts, Machine, Step
 from fastload.diagnosis.run_folder import lines_of
 
 
-def read_facts(folder: str | Path) -> Facts:
-    """All that processes of the run have written so far."""
-    facts = Facts(machine=_machine(folder))
+def read_facts(folder: str | Path, since: float | None = None, until: float = math.inf) -> Facts:
+    """All that processes of the run have written so far.
+
+    Args:
+        since: only of epochs that began after this moment, on the machine's monotonic clock.
+        until: only what began before this one.
+    """
+    facts = Facts(machine=_machine(folder, since or 0.0))
     loaders: dict[tuple[int, int], LoaderFacts] = {}
+    known: dict[tuple[int, int], LoaderFacts] = {}
     for line in lines_of(folder, "process"):
+        if line.get("at", 0.0) > until:
+            continue
         key = line["pid"], line["loader"]
-        loader = loaders.setdefault(key, LoaderFacts(number=line["loader"], pid=line["pid"]))
-        _add(loader, line)
+        loader = known.setdefault(key, LoaderFacts(number=line["loader"], pid=line["pid"]))
+        if since is None or (line["kind"] == "epoch" and line["at"] >= since):
+            loaders[key] = loader
+        if key in loaders or line["kind"] == "loader":
+            _add(loader, line)
     parents: dict[int, int] = {}
     for line in lines_of(folder, "worker"):
         if line["kind"] == "worker":
             parents[line["pid"]] = line["parent"]
             continue
         owner = loaders.get((parents.get(line["pid"], -1), line["loader"]))
-        if owner is not None:
+        if owner is not None and (since or 0.0) <= line["at"] <= until:
             _add(owner, line)
-    for line in lines_of(folder, "experiment"):
-        for loader in loaders.values():
-            if loader.number == line["loader"] and line.get("parent") in (None, loader.pid):
-                loader.experiments[line["name"]] = line["found"]
     facts.loaders = sorted(loaders.values(), key=lambda loader: (loader.rank, loader.number))
+    add_experiments(facts, folder)
     _say_who_waited(facts)
     return facts
+
+
+def add_experiments(facts: Facts, folder: str | Path) -> None:
+    """What was found about the loaders in a run's folder."""
+    for line in lines_of(folder, "experiment"):
+        for loader in facts.loaders:
+            if loader.number == line["loader"] and line.get("parent") in (None, loader.pid):
+                loader.experiments[line["name"]] = line["found"]
 
 
 def _add(loader: LoaderFacts, line: dict[str, Any]) -> None:
     kind = line["kind"]
     if kind == "loader":
-        loader.what = {name: line[name] for name in line if name not in ("kind", "pid", "loader")}
+        loader.what = {name: line[name] for name in line if name not in ("kind", "pid", "loader", "at")}
     elif kind == "epoch":
         loader.starts.append((line["epoch"], line["at"], line["wall"]))
         loader.rank, loader.ranks = line["rank"], line["ranks"]
@@ -49,36 +66,54 @@ def _add(loader: LoaderFacts, line: dict[str, Any]) -> None:
         if before is not None and before.work is None and before.epoch == line["epoch"]:
             before.work = line["at"] - before.at - before.wait
             before.sync = line["sync"]
+        if kind == "end" and "open" in line:
+            loader.open_wait, loader.open_worker = line["wait"], line["open"]
+            return
         if kind == "end":
             loader.ends.append(line["wait"])
             loader.error = line.get("error", loader.error)
             return
-        of_step = ("epoch", "at", "wait", "cpu", "sampler", "images", "ready")
-        loader.steps.append(Step(**{name: line[name] for name in of_step}, size=line["bytes"]))
+        of_step = ("epoch", "at", "wait", "cpu", "sampler", "images")
+        step = Step(**{name: line[name] for name in of_step}, size=line["bytes"])
+        if "made" in line:
+            step.made, step.slowest = line["made"], tuple(line["slowest"])
+        loader.steps.append(step)
     elif kind == "batch":
-        names = ("pid", "worker", "at", "wall", "cpu", "others_cpu", "queued", "read_bytes", "faults", "items")
-        loader.fetches.append(
+        names = (
+            "pid",
+            "worker",
+            "at",
+            "wall",
+            "cpu",
+            "others_cpu",
+            "queued",
+            "asked_bytes",
+            "read_bytes",
+            "items",
+        )
+        (loader.open_fetches if line.get("open") else loader.fetches).append(
             Fetch(
                 **{name: line[name] for name in names},
                 item_seconds=line["item_seconds"],
                 slowest=tuple(line["slowest"]) if "slowest" in line else None,
                 stages=line.get("stages"),
-                started=line.get("started", 0),
             )
         )
     elif kind == "sent":
         loader.sent += line["wall"]
+        loader.pickled_bytes += line["bytes"]
     elif kind == "stats":
         loader.stats[line["epoch"]] = line
     elif kind == "device":
         loader.device.append({name: line[name] for name in ("wait", "work", "copy", "pageable", "copied")})
 
 
-def _machine(folder: str | Path) -> Machine:
+def _machine(folder: str | Path, since: float) -> Machine:
     machine = Machine()
     for line in lines_of(folder, "machine"):
         machine.missing += line.pop("missing", [])
-        machine.samples.append(line)
+        if line["at"] >= since:
+            machine.samples.append(line)
     machine.samples.sort(key=lambda sample: float(sample["at"]))
     machine.cores = machine.most("usable_cores") or float(os.cpu_count() or 1)
     quota = machine.most("group", "quota_cores")
@@ -97,5 +132,5 @@ def _say_who_waited(facts: Facts) -> None:
     for loader in facts.loaders:
         pids = {fetch.pid for fetch in loader.fetches}
         looked = sum(looks[pid] for pid in pids)
-        loader.crowded = is_crowded(facts.machine)
+        loader.crowded = is_crowded(facts.machine.during(*loader.span))
         loader.storage_share = sum(waits[pid] for pid in pids) / looked if looked else None

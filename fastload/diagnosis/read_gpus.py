@@ -16,11 +16,6 @@ _LANE = {1: 0.25e9, 2: 0.5e9, 3: 0.985e9, 4: 1.969e9, 5: 3.938e9, 6: 7.563e9}
 _COPY = 64 << 20
 
 
-def has_gpu(root: Path = ROOT) -> bool:
-    """Whether the driver's devices are there."""
-    return any((root / "dev").glob("nvidia[0-9]*"))
-
-
 def read_gpus(root: Path = ROOT) -> tuple[Gpu, ...]:
     """All that the driver shows.
 
@@ -84,14 +79,14 @@ def with_copies(gpus: tuple[Gpu, ...], seconds: float) -> tuple[Gpu, ...]:
     seen = torch.cuda.device_count()
     each = seconds / max(1, seen)
     return tuple(
-        replace(gpu, pinned=_bandwidth(number, True, each / 2), pageable=_bandwidth(number, False, each / 2))
+        replace(gpu, pinned=copy_bandwidth(number, True, each / 2), pageable=copy_bandwidth(number, False, each / 2))
         if number < seen
         else gpu
         for number, gpu in enumerate(gpus)
     )
 
 
-def _bandwidth(device: int, pinned: bool, seconds: float) -> float:
+def copy_bandwidth(device: int, pinned: bool, seconds: float) -> float:
     """Bytes a second of the fastest of the copies that fit into the time, two at least."""
     import torch
 

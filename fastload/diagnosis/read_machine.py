@@ -7,12 +7,10 @@ import resource
 from pathlib import Path
 
 from fastload.diagnosis.machine_facts import Cores, Memory, OpenFiles, SharedMemory
-from fastload.engine import cpu_quota, limiting_groups
+from fastload.machine import cpu_quota, limiting_groups, read_memory_limits
 from fastload.reports import needs
 
 ROOT = Path("/")
-# A limit of version 1 that is none is near 2**63, rounded to pages.
-_NO_LIMIT = 1 << 60
 
 
 def read_cores(root: Path = ROOT) -> Cores:
@@ -53,29 +51,10 @@ def read_memory(root: Path = ROOT) -> Memory:
     """RAM, swap, and the limit of the control groups."""
     psutil = needs("psutil", "profile", "what the memory holds")
     ram, swap = psutil.virtual_memory(), psutil.swap_memory()
-    available, limit = ram.available, None
-    for group in limiting_groups("memory", root):
-        found = _limit_and_free(group)
-        if found is not None and found[0] < ram.total:
-            limit = min(found[0], limit or found[0])
-            available = min(found[1], available)
+    groups = [limit for limit in read_memory_limits(root) if limit.total < ram.total]
+    available = min([ram.available, *(group.free for group in groups)])
+    limit = min((group.total for group in groups), default=None)
     return Memory(ram.total, available, limit, swap.total, swap.used, swap.sin)
-
-
-def _limit_and_free(group: Path) -> tuple[int, int] | None:
-    """Of one control group, in bytes; what is free counts the page cache that can be given back."""
-    names = ("memory.max", "memory.current") if (group / "memory.max").exists() else None
-    limit_name, used_name = names or ("memory.limit_in_bytes", "memory.usage_in_bytes")
-    try:
-        text = (group / limit_name).read_text().strip()
-        if text == "max" or int(text) >= _NO_LIMIT:
-            return None
-        used = int((group / used_name).read_text())
-        counts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-    except (OSError, ValueError):
-        return None
-    cache = int(counts.get("total_inactive_file", counts.get("inactive_file", 0)))
-    return int(text), max(0, int(text) - used + cache)
 
 
 def read_shared_memory(folder: str = "/dev/shm") -> SharedMemory:

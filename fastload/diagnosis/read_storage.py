@@ -12,7 +12,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from fastload.diagnosis.machine_facts import DataSet
 from fastload.diagnosis.page_cache import resident_share
-from fastload.engine import unescaped
+from fastload.machine import unescaped
 
 ROOT = Path("/")
 _SHARDS = (".tar", ".tfrecord", ".tfrecords", ".parquet", ".mdb", ".arrow", ".beton", ".mds", ".bin")

@@ -7,13 +7,14 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from fastload.diagnosis.report_text import text_of
+from fastload.diagnosis.report_text import text_of, which_loader
 
 _COLOURS = {
     "compute": "#2e7d32",
     "copy": "#00838f",
     "storage": "#c62828",
     "decode": "#ef6c00",
+    "augment": "#d81b60",
     "python": "#6a1b9a",
     "pool": "#ad1457",
     "shared_memory": "#4527a0",
@@ -62,7 +63,7 @@ def _sections(report: dict[str, Any]) -> Iterator[str]:
     verdict, main = report["verdict"], next((each for each in report["loaders"] if each["main"]), None)
     fine = "fine" if verdict["kind"] in ("compute", "balanced") else ""
     what = f" · {html.escape(verdict['what'])}" if verdict["what"] else ""
-    yield f'<h1>fastload profile: <span id="kind">{verdict["kind"]}</span>{what}</h1>'
+    yield f'<h1>fastload profile: <span id="kind">{verdict["kind"]}</span>{what}{html.escape(which_loader(report))}</h1>'
     yield f'<p class="verdict {fine}">{html.escape(verdict["sentence"])}</p>'
     if report["shares"]:
         yield "<h2>Where the time of a step goes</h2>"
@@ -86,7 +87,7 @@ def _sections(report: dict[str, Any]) -> Iterator[str]:
         if (main["experiments"].get("sweep") or {}).get("rates"):
             yield "<h2>The loader alone</h2>"
             yield _chart(_sweep(report, main))
-        yield from _predictions(report)
+        yield from _predictions(report, main["images_per_second"])
         yield from _slowest(main)
     yield f"<h2>As text</h2><pre>{html.escape(text_of(report))}</pre>"
 
@@ -180,13 +181,13 @@ def _sweep(report: dict[str, Any], main: dict[str, Any]) -> Any:
     return figure
 
 
-def _predictions(report: dict[str, Any]) -> Iterator[str]:
+def _predictions(report: dict[str, Any], now: float) -> Iterator[str]:
     rows = report["predictions"]
     if not rows:
         return
     figure = _figure(80 + 32 * len(rows), xaxis={"title": "images/s, predicted"}, yaxis={"autorange": "reversed"})
     figure.add_bar(x=[row["images_per_second"] for row in rows], y=[row["remedy"] for row in rows], orientation="h")
-    figure.add_vline(x=report["steps"]["images_per_second"], line_dash="dash", annotation_text="now")
+    figure.add_vline(x=now, line_dash="dash", annotation_text="now")
     yield "<h2>What would help</h2>"
     yield _chart(figure)
     cells = [

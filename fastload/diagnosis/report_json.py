@@ -1,4 +1,4 @@
-"""The report as plain values, for JSON: docs/profile.md describes schema 1."""
+"""The report as plain values, for JSON: docs/json.md names all fields of schema 1."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import statistics
 from dataclasses import asdict
 from typing import Any
 
-from fastload.diagnosis.facts import Facts, LoaderFacts
-from fastload.diagnosis.fetch_costs import costs_of
+from fastload.diagnosis.facts import Facts, Fetch, LoaderFacts, Step
+from fastload.diagnosis.fetch_costs import batch_seconds, costs_of
+from fastload.diagnosis.noisy_neighbour import neighbour_of
 from fastload.diagnosis.predictions import predictions_of
 from fastload.diagnosis.shares import KINDS, Shares, shares_of
-from fastload.diagnosis.verdict import batch_seconds, busy_share, verdict_of
+from fastload.diagnosis.verdict import busy_share, verdict_of
 
 SCHEMA = 1
 # Of what is drawn; a longer run is thinned out evenly.
@@ -54,9 +55,14 @@ def _loader(facts: Facts, loader: LoaderFacts, *, is_main: bool) -> dict[str, An
         "shares": percentages(shares),
         "intervals": {kind: [round(100 * a, 2), round(100 * b, 2)] for kind, (a, b) in shares.intervals.items()},
         "steps": _steps(loader),
+        "seconds": shares.total,
+        "images_per_second": sum(step.images for step in loader.steps if step.work is not None) / shares.total
+        if shares.total
+        else 0.0,
         "batch_seconds": batch_seconds(loader),
         "busy_percent": None if (busy := busy_share(loader)) is None else 100 * busy,
         "batch_costs": {kind: 100 * share for kind, share in costs.shares().items()},
+        "reading": _reading(loader),
         "functions": dict(sorted(costs.functions.items(), key=lambda item: -item[1])),
         "slowest_samples": [
             {"seconds": seconds, "index": index, "path": path} for seconds, index, path in slowest_samples(loader)
@@ -78,7 +84,8 @@ def percentages(shares: Shares) -> dict[str, float]:
 
 def slowest_samples(loader: LoaderFacts) -> list[tuple[float, str, str | None]]:
     """The longest times of single samples, of those that were the slowest of their batch; in experiments, too."""
-    seen = [fetch.slowest for fetch in loader.fetches if fetch.slowest is not None]
+    made: list[Fetch | Step] = [*loader.fetches, *loader.steps]
+    seen = [each.slowest for each in made if each.slowest is not None]
     seen += [tuple(each) for each in (loader.experiments.get("items") or {}).get("slowest", [])]
     longest: dict[str, tuple[float, str, str | None]] = {}
     for seconds, index, path in seen:
@@ -105,6 +112,18 @@ def _steps(loader: LoaderFacts) -> dict[str, Any]:
         "batch_bytes": statistics.mean(step.size for step in whole),
         "timeline": [[step.at - began, step.wait, step.work] for step in whole[::thin]],
         "device": _device(loader),
+        "neighbour": neighbour_of(loader),
+    }
+
+
+def _reading(loader: LoaderFacts) -> dict[str, Any] | None:
+    """Where bytes came from, batch by batch; native threads do not tell."""
+    if not loader.fetches:
+        return None
+    return {
+        "batch_bytes": statistics.mean(fetch.asked_bytes for fetch in loader.fetches),
+        "device_bytes": statistics.mean(fetch.read_bytes for fetch in loader.fetches),
+        "cached_share": (loader.experiments.get("storage") or {}).get("cached_share"),
     }
 
 
@@ -126,7 +145,9 @@ def _machine(facts: Facts, began: float) -> dict[str, Any]:
             {
                 "at": sample["at"] - began,
                 "cores_percent": sample.get("cores_percent", []),
-                "tree_cores": (sample.get("tree_cpu_seconds", 0.0) - before.get("tree_cpu_seconds", 0.0)) / span,
+                "tree_cores": max(  # less where a process ended, with all that it had used
+                    0.0, (sample.get("tree_cpu_seconds", 0.0) - before.get("tree_cpu_seconds", 0.0)) / span
+                ),
                 "tree_runnable": sample["tree_runnable"],
                 "memory_available": sample.get("memory_available"),
                 "read_bytes_per_s": (disk.get("read_bytes", 0) - disk_before.get("read_bytes", 0)) / span,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import sys
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from fastload.diagnosis.copy_experiment import copies
 from fastload.diagnosis.facts import Facts
 from fastload.diagnosis.read_facts import read_facts
 from fastload.diagnosis.report_json import report_of
 from fastload.diagnosis.report_text import text_of
+from fastload.diagnosis.session import OVER
 from fastload.diagnosis.spare_process import command
 
 
@@ -20,7 +23,7 @@ def report_run(
     folder: Path, experiment_seconds: float, json_path: str | None, html_path: str | None, status: int | None
 ) -> dict[str, Any]:
     """Makes the experiments, reports to stderr, and writes the files that are asked for."""
-    facts = _experimented(folder, read_facts(folder), experiment_seconds)
+    facts = _experimented(folder, _facts(folder), experiment_seconds)
     facts.status = status
     report = report_of(facts)
     write_reports(report, json_path, html_path)
@@ -45,6 +48,12 @@ def write_reports(report: dict[str, Any], json_path: str | None, html_path: str 
             report["notes"].append(f"{json_path} was not written: {error}")
 
 
+def _facts(folder: Path) -> Facts:
+    """Until enough was measured: who shares the recording may go on."""
+    over = folder / OVER
+    return read_facts(folder, until=float(over.read_text()) if over.exists() else math.inf)
+
+
 def _experimented(folder: Path, facts: Facts, seconds: float) -> Facts:
     main = facts.main
     if seconds <= 0 or main is None or not main.steps:
@@ -62,11 +71,13 @@ def _experimented(folder: Path, facts: Facts, seconds: float) -> Facts:
         )
         sys.stderr.flush()
         made = command(folder, main.number, seconds)
-        facts = read_facts(folder)
+        facts = _facts(folder)
+        if (main := facts.main) is not None and main.device:
+            main.experiments["copies"] = copies()
         if not made:
             facts.notes.append("No experiments: the process that was set aside for them is gone.")
     except KeyboardInterrupt:
-        facts = read_facts(folder)
+        facts = _facts(folder)
         facts.notes.append("The experiments were interrupted.")
     finally:
         signal.signal(signal.SIGINT, before)

@@ -8,7 +8,11 @@ import sys
 from pathlib import Path
 
 FOLDER_VARIABLE = "FASTLOAD_PROFILE"
-"""Names a run's folder to the script's processes: ``folder`` or ``folder?seconds=60&steps=100``."""
+"""Names a run's folder to the script's processes."""
+SETTINGS = "settings.json"
+"""In that folder: what its supervisor wants."""
+OVER = "over"
+"""In that folder, once enough is measured: the moment, on the machine's monotonic clock."""
 
 
 def start_sampler(folder: str, pid: int) -> subprocess.Popen[bytes] | None:

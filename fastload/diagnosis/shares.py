@@ -9,7 +9,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fastload.diagnosis.facts import Facts, Fetch, LoaderFacts, Step
-from fastload.diagnosis.fetch_costs import CORES, DECODING, NESTED, PYTHON, REST, SHARED_MEMORY, STORAGE, costs_of
+from fastload.diagnosis.fetch_costs import (
+    AUGMENTING,
+    CORES,
+    DECODING,
+    NESTED,
+    PYTHON,
+    REST,
+    SHARED_MEMORY,
+    STORAGE,
+    costs_of,
+    waits_for_storage,
+)
 
 COMPUTE, COPY, QUEUE, MAIN_THREAD, EPOCH_START, RANKS = (
     "compute",
@@ -24,6 +35,7 @@ KINDS = (
     COPY,
     STORAGE,
     DECODING,
+    AUGMENTING,
     PYTHON,
     NESTED,
     SHARED_MEMORY,
@@ -74,9 +86,17 @@ class Shares:
     @property
     def waiting(self) -> float:
         """The share of all that is neither computing nor copying, nor another rank's, nor the very first start."""
-        if self.total <= 0:
-            return 0.0
-        return max(0.0, 1.0 - self[COMPUTE] - self[COPY] - self[RANKS] - self.first_start / self.total)
+        return max(0.0, self.waited - self.first)
+
+    @property
+    def waited(self) -> float:
+        """The share of all that is neither computing nor copying, nor another rank's."""
+        return max(0.0, 1.0 - self[COMPUTE] - self[COPY] - self[RANKS]) if self.total > 0 else 0.0
+
+    @property
+    def first(self) -> float:
+        """The share of the very first start."""
+        return self.first_start / self.total if self.total > 0 else 0.0
 
 
 def shares_of(facts: Facts, loader: LoaderFacts) -> Shares:
@@ -126,6 +146,11 @@ def _seconds(held: tuple[float, str, str | None]) -> float:
     return held[0]
 
 
+def _one_of_the_others(seconds: float, samples: int, slowest: tuple[float, str, str | None] | None) -> float:
+    """What a sample of a batch takes, but for the one that took longest."""
+    return (seconds - (slowest[0] if slowest else 0.0)) / max(1, samples - 1)
+
+
 class _Waiting:
     """What a step's wait was for."""
 
@@ -135,14 +160,12 @@ class _Waiting:
         self._fetches = sorted(loader.fetches, key=lambda fetch: fetch.at + fetch.wall)
         self._by_epoch = self._sorted_by_epoch()
         self._ends = [fetch.at + fetch.wall for fetch in self._fetches]
-        self._average = costs_of(loader).shares()
+        self._from_storage = waits_for_storage(loader)
+        self._average = costs_of(loader, None, self._from_storage).shares()
         walls = [fetch.wall for fetch in self._fetches]
         self._usual = statistics.median(walls) if walls else _native_batch(loader)
-        items = [
-            (f.item_seconds - (f.slowest[0] if f.slowest else 0.0)) / max(1, f.items - 1)
-            for f in self._fetches
-            if f.items
-        ]
+        items = [_one_of_the_others(f.item_seconds, f.items, f.slowest) for f in self._fetches if f.items]
+        items += [_one_of_the_others(step.made, step.images, step.slowest) for step in loader.steps if step.slowest]
         self._item = statistics.median(items) if items else 0.0
 
     def add(self, row: dict[str, float], step: Step, number: int) -> tuple[float, str, str | None] | None:
@@ -159,19 +182,29 @@ class _Waiting:
         if number == 0 and not self._here:
             row[EPOCH_START] = max(0.0, blocked - self._usual)
             blocked -= row[EPOCH_START]
-        holder = None
-        if fetch is not None and fetch.slowest is not None and fetch.items > 1:
-            seconds, index, path = fetch.slowest
-            if seconds >= _HOLDS * fetch.wall and seconds >= _TIMES * self._item:
-                row[QUEUE] = min(blocked, seconds - self._item)
-                blocked -= row[QUEUE]
-                holder = seconds, index, path
+        holder = self._holder(step, fetch)
+        if holder is not None:
+            row[QUEUE] = min(blocked, holder[0] - self._item)
+            blocked -= row[QUEUE]
         parts = self._average
         if fetch is not None and fetch.stages is not None and holder is None:
-            parts = costs_of(self._loader, [fetch]).shares()
+            parts = costs_of(self._loader, [fetch], self._from_storage).shares()
         for kind, share in parts.items():
             row[kind] += blocked * share
         return holder
+
+    def _holder(self, step: Step, fetch: Fetch | None) -> tuple[float, str, str | None] | None:
+        """The sample that takes most of the time in which the step's batch is made, if there is one."""
+        if step.slowest is not None:  # native threads share a batch
+            slowest, others = step.slowest, step.images - 1
+            wall, queued = max(slowest[0], step.made / max(1, self._loader.workers)), 0.0
+        elif fetch is not None and fetch.slowest is not None:
+            slowest, wall, others = fetch.slowest, fetch.wall, fetch.items - 1
+            queued = fetch.queued  # in whichever sample it was: no core was free, which is no sample's own
+        else:
+            return None
+        own = slowest[0] - queued
+        return slowest if others > 0 and own >= max(_HOLDS * wall, _TIMES * self._item) else None
 
     def _fetch_of(self, step: Step, number: int) -> Fetch | None:
         """The batch that the step was given, the ``number``-th of its epoch: workers take turns. Else the last one made in time."""

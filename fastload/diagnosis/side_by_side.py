@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import statistics
@@ -13,7 +14,7 @@ from typing import Any
 import torch
 import torch.utils.data
 import torchvision.transforms as T
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import ConcatDataset, Dataset, Subset
 from torchvision.datasets import ImageFolder
 from torchvision.datasets.folder import IMG_EXTENSIONS, default_loader
 
@@ -44,11 +45,12 @@ class PlainImages(Dataset[Any]):
         return self.transform(default_loader(self.paths[index]))
 
 
-def data_sets(folder: str, recipe: str, most: int) -> tuple[Dataset[Any], Dataset[Any], str]:
+def data_sets(folder: str, recipe: str, most: int, least: int = 1) -> tuple[Dataset[Any], Dataset[Any], str]:
     """The same images as torch's loader and as fastload's gets them, and what they are: class folders, or one folder of images.
 
     Args:
         most: of a larger data set, so many images are drawn, always the same ones.
+        least: a smaller data set is taken several times over, until it has so many.
 
     Raises:
         ValueError: there are no images.
@@ -71,6 +73,10 @@ def data_sets(folder: str, recipe: str, most: int) -> tuple[Dataset[Any], Datase
     if len(plain) > most:
         chosen = sorted(random.Random(_SEED).sample(range(len(plain)), most))
         plain, ours = Subset(plain, chosen), Subset(ours, chosen)
+    elif len(plain) < least:
+        times = math.ceil(least / len(plain))
+        what += f", {len(plain):,} images taken {times} times"
+        plain, ours = ConcatDataset([plain] * times), ConcatDataset([ours] * times)
     return plain, ours, what
 
 
@@ -117,8 +123,8 @@ class Comparison:
 class SideBySide:
     """Both loaders over the same images, with torch's best settings for both: workers stay from epoch to epoch."""
 
-    def __init__(self, folder: str, *, recipe: str, most: int, batch_size: int, workers: int) -> None:
-        plain, ours, self._what = data_sets(folder, recipe, most)
+    def __init__(self, folder: str, *, recipe: str, most: int, batch_size: int, workers: int, least: int = 1) -> None:
+        plain, ours, self._what = data_sets(folder, recipe, most, least)
         settings: dict[str, Any] = {"shuffle": True, "num_workers": workers, "persistent_workers": workers > 0}
         self._loaders: dict[str, Any] = {
             "torch": torch.utils.data.DataLoader(plain, batch_size, **settings),
@@ -145,7 +151,8 @@ class SideBySide:
         return Comparison(self._images, self._what, *sizes, explain, batches, difference, rates)
 
     def _first_difference(self, progress: Callable[[], None]) -> tuple[int | None, int]:
-        sides = [_OwnRandomNumbers(loader) for loader in self._loaders.values()]
+        # fastload's first: of a file that neither can read, its error has the name
+        sides = [_OwnRandomNumbers(self._loaders[name]) for name in ("fastload", "torch")]
         count = 0
         while (batches := [side.next() for side in sides]) != [_END, _END]:
             if not _equal(*batches):

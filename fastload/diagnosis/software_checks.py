@@ -100,8 +100,11 @@ def check_simd(facts: Facts) -> Check | None:
 
 def check_cuda(facts: Facts) -> Check | None:
     """Whether torch can use the GPUs that the driver shows."""
-    if (software := facts.software) is None or not facts.gpus:
+    if (software := facts.software) is None:
         return None
+    if not facts.gpus:
+        unread = software.cuda_works or any(one.what == "GPUs" for one in facts.unreadable)
+        return None if unread else Check("cuda", "there is no GPU of NVIDIA's, or no driver")
     shown = f"the driver shows {len(facts.gpus)} x {facts.gpus[0].name}"
     built = (
         f"torch is built for CUDA {software.torch_cuda}" if software.torch_cuda else "torch is built for the CPU alone"

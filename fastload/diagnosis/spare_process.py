@@ -15,6 +15,9 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
+from fastload.diagnosis.session import SETTINGS
+from fastload.reports import start_time
+
 _LOOK_EVERY_S = 0.1
 _LOADERS = 3  # of one process; those after them go without experiments
 
@@ -49,9 +52,11 @@ def _wait_and_experiment(folder: Path, loader: Any, number: int, parent: int) ->
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _silence()
     _let_go()
-    settings = json.loads((folder / "settings.json").read_text())
+    settings = json.loads((folder / SETTINGS).read_text())
     order = folder / f"experiment-{os.getpid()}"
-    (folder / f"spare-{os.getpid()}").write_text(str(number))
+    draft = folder / f"draft-{os.getpid()}"
+    draft.write_text(str(number))
+    draft.rename(folder / f"spare-{os.getpid()}")  # whoever sees it sees what is in it
     while not order.exists():
         if not folder.exists() or not os.path.exists(f"/proc/{settings['supervisor']}"):
             return
@@ -90,7 +95,7 @@ def command(folder: Path, number: int, seconds: float) -> bool:
         draft.rename(folder / f"experiment-{pid}")
         late = time.monotonic() + 2 * seconds + 40
         try:
-            while time.monotonic() < late and _lives(pid) and not (folder / f"done-{pid}").exists():
+            while time.monotonic() < late and start_time(pid) is not None and not (folder / f"done-{pid}").exists():
                 time.sleep(_LOOK_EVERY_S)
         finally:
             if not (folder / f"done-{pid}").exists():
@@ -99,16 +104,18 @@ def command(folder: Path, number: int, seconds: float) -> bool:
     return False
 
 
+def dismiss(folder: Path) -> None:
+    """Whoever still waits for a command gets none, and is gone."""
+    for spare in folder.glob("spare-*"):
+        pid = int(spare.name.rpartition("-")[2])
+        _kill(folder, pid)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+
+
 def _kill(folder: Path, pid: int) -> None:
     """An experimenting process and those that it has started, each with a group of its own."""
     groups = [pid, *(int(trial.name.rpartition("-")[2]) for trial in folder.glob("trial-*"))]
     for group in groups:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False

@@ -33,7 +33,11 @@ _DECODERS = {
 
 
 def name_of(thing: Any) -> str:
-    """What a person would call a function, a method or an object that is called."""
+    """What a person would call a function, a method or an object that is called; a Lambda or RandomApply with what is in it."""
+    own = getattr(thing, "__dict__", {})
+    inside = [own["lambd"]] if callable(own.get("lambd")) else own.get("transforms")
+    if isinstance(inside, list) and not isinstance(thing, type):
+        return f"{type(thing).__qualname__}({', '.join(map(name_of, inside))})"
     while hasattr(thing, "func") and not hasattr(thing, "__qualname__"):  # functools.partial
         thing = thing.func
     name = getattr(thing, "__qualname__", None) or type(thing).__qualname__
@@ -46,13 +50,9 @@ class StageHooks:
     Args:
         dataset: whose transforms are looked for.
         native: the samples are made natively: the libraries' own functions stay what they are.
-
-    Attributes:
-        started: threads and processes that were started on threads which make a batch.
     """
 
     def __init__(self, dataset: Any, *, native: bool) -> None:
-        self.started = 0
         self._patches = Patches()
         if native:
             self._native_tails()
@@ -138,26 +138,11 @@ class StageHooks:
             (concurrent.futures.ThreadPoolExecutor, ("map", "submit", "shutdown")),
             (concurrent.futures.ProcessPoolExecutor, ("map", "submit", "shutdown")),
             (concurrent.futures.Future, ("result",)),
-            (threading.Thread, ("join",)),
+            (threading.Thread, ("start", "join")),
+            (multiprocessing.process.BaseProcess, ("start",)),
         ):
             for name in names:
                 self._patches.wrap(owner, name, lambda f: _method(POOL, f))
-        for starter in (threading.Thread, multiprocessing.process.BaseProcess):
-            self._patches.wrap(starter, "start", self._counted)
-
-    def _counted(self, start: Callable[..., Any]) -> Callable[..., Any]:
-        def call(this: Any, *args: Any, **kwargs: Any) -> Any:
-            clock = running()
-            if clock is None:
-                return start(this, *args, **kwargs)
-            self.started += 1
-            clock.enter(POOL)
-            try:
-                return start(this, *args, **kwargs)
-            finally:
-                clock.leave()
-
-        return call
 
 
 def layers(dataset: Any) -> list[Any]:

@@ -13,7 +13,7 @@ from torch.utils.data._utils import worker as torch_worker
 
 from fastload.diagnosis.device_clock import DeviceClock
 from fastload.diagnosis.fetch_recorder import FetchRecorder, WorkerLoop
-from fastload.diagnosis.loader_facts import describe, size_of
+from fastload.diagnosis.loader_facts import describe, is_ours, size_of
 from fastload.diagnosis.patches import Patches
 from fastload.diagnosis.rank_clock import RankClock, rank_and_ranks
 from fastload.diagnosis.run_folder import Lines
@@ -39,7 +39,11 @@ class StepRecorder:
         seconds: measured for so long from the first batch; None: until the end.
         steps: as many at most; None: all.
         met: called with each loader when it is first iterated over.
-        over: called once when ``seconds`` or ``steps`` are over.
+        over: called once when ``seconds`` or ``steps`` are over; steps are recorded on while somebody else holds it.
+
+    Attributes:
+        holders: how many read what is recorded, beside its maker.
+        watchers: called with each loader and its number when it is iterated over.
     """
 
     def __init__(
@@ -61,6 +65,9 @@ class StepRecorder:
         self._iterators: weakref.WeakKeyDictionary[Any, _Loader] = weakref.WeakKeyDictionary()
         self._here = threading.local()
         self._measuring = True
+        self._is_over = False
+        self.holders = 0
+        self.watchers: list[Callable[[Any, int], None]] = []
         self._began: float | None = None
         self._taken = self._met_so_far = 0
         self._loop: WorkerLoop
@@ -81,9 +88,23 @@ class StepRecorder:
         self._loop = WorkerLoop(original, self._folder)
         return self._loop
 
+    @property
+    def measures(self) -> bool:
+        """Whether steps are recorded."""
+        return self._measuring
+
     def stop(self) -> None:
         """Measures no more, and leaves what was seen."""
         self._measuring = False
+        self.flush()
+
+    def stop_when_over(self) -> None:
+        """Nobody else needs it: measures no more, if ``seconds`` or ``steps`` are over."""
+        if self._is_over:
+            self.stop()
+
+    def flush(self) -> None:
+        """What was seen is where others find it."""
         for loader, known in list(self._loaders.items()):
             self._note_stats(loader, known)
         self._device.finish()
@@ -105,6 +126,8 @@ class StepRecorder:
             if not self._measuring:
                 return original(loader)
             known = self._known(loader)
+            for watch in self.watchers:
+                watch(loader, known.number)
             known.epoch += 1
             self._here.making = known
             self._loop.loader = known.number
@@ -163,6 +186,8 @@ class StepRecorder:
             line["wait"] = time.perf_counter() - began
             if not isinstance(error, (StopIteration, KeyboardInterrupt)):
                 line["error"] = f"{type(error).__name__}: {error}"[:500]
+            if isinstance(error, KeyboardInterrupt):
+                line["open"] = _whose_turn(iterator)
             self._lines.add(line)
             if isinstance(error, StopIteration):
                 self._note_stats(known.loader(), known)
@@ -173,7 +198,9 @@ class StepRecorder:
         now = time.perf_counter()
         line.update(wait=now - began, cpu=time.thread_time() - cpu, sampler=self._here.sampler)
         line["images"], line["bytes"] = size_of(batch)
-        line["ready"] = _ready(iterator)
+        if (cost := getattr(iterator, "newest_cost", None)) is not None:  # ours, of native threads
+            line["made"], (seconds, index, path) = cost
+            line["slowest"] = [seconds, str(index), path]
         self._device.given(known.number)
         self._lines.add(line)
         if now - known.stats_at > _STATS_EVERY_S:
@@ -186,8 +213,9 @@ class StepRecorder:
         self._taken += 1
         self._began = self._began or now
         late = self._seconds is not None and now - self._began >= self._seconds
-        if self._measuring and (late or (self._steps is not None and self._taken > self._steps)):
-            self.stop()
+        if not self._is_over and (late or (self._steps is not None and self._taken > self._steps)):
+            self._is_over = True
+            self.flush() if self.holders else self.stop()
             self._over()
 
     def _known(self, loader: Any) -> _Loader:
@@ -195,7 +223,8 @@ class StepRecorder:
         if known is None:
             known = self._loaders[loader] = _Loader(self._met_so_far, loader)
             self._met_so_far += 1
-            self._lines.add({"kind": "loader", "loader": known.number, **describe(loader)})
+            line = {"kind": "loader", "loader": known.number, "at": time.perf_counter()}
+            self._lines.add({**line, **describe(loader)})
             self._lines.flush()
             self._met(loader, known.number)
         return known
@@ -203,7 +232,7 @@ class StepRecorder:
     def _note_stats(self, loader: Any, known: _Loader) -> None:
         """Of ours: what its native threads have counted in this epoch so far."""
         stats = getattr(loader, "stats", None)
-        if not callable(stats) or not type(loader).__module__.startswith("fastload."):
+        if not callable(stats) or not is_ours(loader):
             return
         figures = stats()
         if figures.get("mode") == "native":
@@ -211,7 +240,8 @@ class StepRecorder:
             self._lines.add({"kind": "stats", "loader": known.number, "epoch": known.epoch, **figures})
 
 
-def _ready(iterator: Any) -> int:
-    """Batches after this one that have arrived already."""
+def _whose_turn(iterator: Any) -> int | None:
+    """The worker that is to give the next batch, of torch's."""
     tasks = getattr(iterator, "_task_info", None)
-    return sum(len(task) == 2 for task in list(tasks.values())) if isinstance(tasks, dict) else 0
+    task = tasks.get(iterator._rcvd_idx) if isinstance(tasks, dict) else None
+    return int(task[0]) if task else None

@@ -1,4 +1,4 @@
-"""The storage under a data set, with its own files, dropped from memory before: by the request, by the byte, many at once."""
+"""The storage under a data set, with its own files, dropped from memory before: by request and byte, many at once, in order."""
 
 from __future__ import annotations
 
@@ -7,95 +7,100 @@ import random
 import statistics
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-_AT_ONCE = 8
+from fastload.diagnosis.machine_facts import Reads
+from fastload.diagnosis.page_cache import resident_share
+from fastload.diagnosis.timed_reads import LARGE, MOST, Piece, at_once, drop_all, one_by_one, pieces_of, read
+
+_AT_ONCE, _DOCTORS_AT_ONCE = 8, 16
 _SMALL = 4096
-_FEWEST = 4
+_LOOKED_AT = 256
+_FEWEST, _DOCTORS_FEWEST = 4, 8
 
 
 def probe(paths: Sequence[str], seconds: float) -> dict[str, Any] | None:
-    """None where there are too few files. The files' own sizes, in a random order; each is read once from the device.
+    """For ``fastload profile``. None where there are too few files. The files' own sizes, in a random order; each is read once.
 
     Returns:
         ``files``, ``file_bytes`` (their mean size), ``p50_s`` and ``p99_s`` of opening and reading one whole file, ``request_s`` of
         opening one and reading 4 KiB, ``byte_s`` (what each further byte adds), ``one_bytes_per_s`` and ``many_bytes_per_s`` (one
-        and eight files at a time), ``memory_s`` (a file that is in memory), ``place`` (the mount).
+        and eight files at a time), ``memory_s`` (a file that is in memory), ``place`` (the mount), ``cached_share`` (of the files'
+        bytes, what was in the page cache before; None: the kernel does not tell).
     """
-    files = [path for path in paths if os.path.isfile(path) and os.path.getsize(path) > 0]
+    draw = random.Random(0)
+    files = [*pieces_of([path for path in paths if os.path.isfile(path)], draw)]
     if len(files) < _FEWEST:
         return None
-    random.Random(0).shuffle(files)
+    draw.shuffle(files)
+    cached = _cached_share(sorted({path for path, _, _ in files})[:_LOOKED_AT])
     quarter = max(1, len(files) // 4)
     small, whole, many = files[:quarter], files[quarter : 2 * quarter], files[2 * quarter :]
-    each = seconds / 3
-    requests, _ = _one_by_one(small, each, _SMALL)
-    times, read = _one_by_one(whole, each, None)
-    size = read / len(times)
+    drop_all(files)
+    requests, _ = one_by_one(small, seconds / 3, _SMALL)
+    times, size_read = one_by_one(whole, seconds / 3)
+    _, together, count = at_once(many, seconds / 3, _AT_ONCE)
+    size = size_read / len(times)
     # Means: a throttle lets requests through in bursts, most of them at once.
     request, one = statistics.mean(requests), statistics.mean(times)
     began = time.perf_counter()
-    late = time.monotonic() + each
-    _drop(many)
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        sizes = list(pool.map(lambda path: _read(path, None) if time.monotonic() < late else 0, many))
-    together = sum(sizes) / (time.perf_counter() - began)
-    again = whole[len(times) - 1]
-    began = time.perf_counter()
-    _read(again, None)
+    read(whole[len(times) - 1])
     in_memory = time.perf_counter() - began
-    ordered = sorted(times)
     return {
-        "files": len(requests) + len(times) + sum(size > 0 for size in sizes),
+        "files": len(requests) + len(times) + count,
         "file_bytes": size,
         "p50_s": statistics.median(times),
-        "p99_s": ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))],
+        "p99_s": _percentile_99(times),
         "request_s": request,
         "byte_s": max(0.0, (one - request) / max(1.0, size - _SMALL)),
-        "one_bytes_per_s": read / sum(times),
+        "one_bytes_per_s": size_read / sum(times),
         "many_bytes_per_s": together,
         "memory_s": in_memory,
-        "place": _mount_of(files[0]),
+        "cached_share": cached,
+        "place": _mount_of(files[0][0]),
     }
 
 
-def _one_by_one(paths: list[str], seconds: float, most: int | None) -> tuple[list[float], int]:
-    late = time.monotonic() + seconds
-    times: list[float] = []
-    total = 0
-    _drop(paths)
-    for path in paths:
-        if times and time.monotonic() > late:
-            break
-        began = time.perf_counter()
-        total += _read(path, most)
-        times.append(time.perf_counter() - began)
-    return times, total
+def probe_reads(files: list[str], seconds: float, decoded: float | None = None) -> Reads | None:
+    """For ``fastload doctor``. None where there are too few files to say anything.
+
+    A third of the time each: one at a time in random order, many at once in random order, one after the other in the order of
+    their names. No file is read twice, and each was dropped from the page cache before; pages are never dropped of any file but
+    these.
+    """
+    draw = random.Random(0)
+    chosen: list[Piece] = [*pieces_of(draw.sample(files, min(len(files), MOST)), draw)]
+    if len(chosen) < _DOCTORS_FEWEST:
+        return None
+    third = len(chosen) // 3
+    alone, together, in_order = chosen[:third], chosen[third : 2 * third], sorted(chosen[2 * third :])
+    drop_all(chosen)
+    dropped = _are_dropped([path for path, _, size in chosen if size < LARGE][:32])
+    took, _ = one_by_one(alone, seconds / 3)
+    return Reads(
+        sequential=at_once(in_order, seconds / 3, 1)[1],
+        random_p50=statistics.median(took),
+        random_p99=_percentile_99(took),
+        at_once=at_once(together, seconds / 3, _DOCTORS_AT_ONCE)[0],
+        mean_size=sum(size for _, _, size in chosen) / len(chosen),
+        dropped=dropped,
+        decoded=decoded,
+    )
 
 
-def _read(path: str, most: int | None) -> int:
-    file = os.open(path, os.O_RDONLY)
-    try:
-        if most is not None:  # no more than asked for
-            os.posix_fadvise(file, 0, 0, os.POSIX_FADV_RANDOM)
-            return len(os.pread(file, most, 0))
-        total = 0
-        while part := os.read(file, 1 << 20):
-            total += len(part)
-        return total
-    finally:
-        os.close(file)
+def _percentile_99(times: list[float]) -> float:
+    return sorted(times)[min(len(times) - 1, int(0.99 * len(times)))]
 
 
-def _drop(paths: list[str]) -> None:
-    """From the page cache, these files alone."""
-    for path in paths:
-        file = os.open(path, os.O_RDONLY)
-        try:
-            os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
-        finally:
-            os.close(file)
+def _are_dropped(paths: list[str]) -> bool | None:
+    share = _cached_share(paths)
+    return None if share is None else share < 0.1
+
+
+def _cached_share(paths: list[str]) -> float | None:
+    """By mincore(2), file by file."""
+    shares = [share for share in map(resident_share, paths) if share is not None]
+    return statistics.mean(shares) if shares else None
 
 
 def _mount_of(path: str) -> str:

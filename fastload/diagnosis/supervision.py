@@ -14,9 +14,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from fastload.diagnosis.recording import SETTINGS
+from fastload.diagnosis.interrupt_in_pause import mark
 from fastload.diagnosis.reporting import report_run
-from fastload.diagnosis.session import FOLDER_VARIABLE, start_sampler, stop_sampler
+from fastload.diagnosis.run_guard import RunGuard
+from fastload.diagnosis.session import FOLDER_VARIABLE, OVER, SETTINGS, start_sampler, stop_sampler
 
 _LOOK_EVERY_S = 0.05
 _OTHER_RANKS_S = 15.0
@@ -49,6 +50,7 @@ def supervise(
         draft.rename(folder / SETTINGS)
     reported = False
     interrupted: list[int] = []
+    guard = RunGuard(folder) if is_reporter else None
 
     def report(process: subprocess.Popen[bytes] | None) -> None:
         nonlocal reported
@@ -65,10 +67,10 @@ def supervise(
                 while process.poll() is None:
                     with contextlib.suppress(subprocess.TimeoutExpired):
                         process.wait(_LOOK_EVERY_S)
-                    if is_reporter and not reported and (folder / "over").exists():
+                    if guard and not reported and (folder / OVER).exists():
                         stop_sampler(sampler)
                         sampler = None
-                        with _paused(process.pid, folder):
+                        with _paused(process.pid, folder, guard, experiment_seconds > 0 and not interrupted):
                             report(process)
             finally:
                 stop_sampler(sampler)
@@ -78,8 +80,9 @@ def supervise(
                 report(process)
             return process.returncode
     finally:
-        if is_reporter:
+        if guard:
             shutil.rmtree(folder, ignore_errors=True)
+            guard.close()
 
 
 def _folder() -> tuple[Path, bool, int]:
@@ -126,21 +129,25 @@ def _signals_passed_on(interrupted: list[int]) -> Iterator[list[subprocess.Popen
 
 
 @contextlib.contextmanager
-def _paused(pid: int, folder: Path) -> Iterator[None]:
-    """The script and all that it started stand still, but for those that experiment."""
+def _paused(pid: int, folder: Path, guard: RunGuard, for_experiments: bool) -> Iterator[None]:
+    """The script and all that it started stand still, but for those that experiment. Ctrl-C meanwhile is not for the script."""
     spares = {int(path.name.rpartition("-")[2]) for path in folder.glob("spare-*")}
     stopped: list[int] = []
     try:
         for process in [pid, *_below(pid)]:
             if process not in spares:
+                guard.in_the_end(signal.SIGCONT, process)
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(process, signal.SIGSTOP)
                     stopped.append(process)
         yield
     finally:
+        if for_experiments:
+            mark(folder, stopped)
         for process in reversed(stopped):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(process, signal.SIGCONT)
+        guard.over()
 
 
 def _below(pid: int) -> list[int]:
@@ -158,6 +165,7 @@ def end_as(status: int) -> None:
         with contextlib.suppress(Exception):
             stream.flush()
     if status < 0:
-        signal.signal(-status, signal.SIG_DFL)
+        with contextlib.suppress(OSError):  # SIGKILL has no other
+            signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     os._exit(status & 0xFF)

@@ -8,7 +8,18 @@ from typing import Any
 
 from fastload.diagnosis.contention import memory_is_short, quota_throttles, threads_in_the_way
 from fastload.diagnosis.facts import Facts, LoaderFacts
-from fastload.diagnosis.fetch_costs import CORES, DECODING, NESTED, PYTHON, SHARED_MEMORY, STORAGE, Costs, costs_of
+from fastload.diagnosis.fetch_costs import (
+    AUGMENTING,
+    CORES,
+    DECODING,
+    NESTED,
+    PYTHON,
+    SHARED_MEMORY,
+    STORAGE,
+    Costs,
+    batch_seconds,
+    costs_of,
+)
 from fastload.diagnosis.shares import (
     COMPUTE,
     COPY,
@@ -21,24 +32,9 @@ from fastload.diagnosis.shares import (
 )
 
 KINDS = (
-    "compute",
-    "decode",
-    "python",
-    "storage_latency",
-    "storage_bandwidth",
-    "cold_cache",
-    "memory",
-    "pageable_copies",
-    "too_few_workers",
-    "too_many_workers",
-    "nested_pool",
-    "shm",
-    "epoch_start",
-    "main_thread",
-    "one_slow_sample",
-    "one_slow_rank",
-    "balanced",
-    "not_enough_data",
+    *("compute", "decode", "augment", "python", "storage_latency", "storage_bandwidth", "cold_cache", "memory"),
+    *("pageable_copies", "too_few_workers", "too_many_workers", "nested_pool", "shm", "epoch_start", "main_thread"),
+    *("one_slow_sample", "one_slow_rank", "balanced", "not_enough_data"),
 )
 
 _FEWEST_STEPS = 8
@@ -46,9 +42,11 @@ _FEWEST_STEPS = 8
 _FINE = 0.10
 # A loader that is busy for more of the time has nothing in reserve.
 _BUSY = 0.65
+_NOTICED = 0.03  # of the time: worth a word
 _EXPLAINS = 0.15  # of the wait: nothing smaller is its cause
 _LARGE_BATCH = 2**20  # bytes: smaller ones cost nothing to copy
-_TIMES_MEDIAN = 10.0
+# A batch that nobody waited for to its end: longer than so many seconds, and so many usual steps.
+_HANGS_S, _HANGS = 1.0, 5.0
 
 
 @dataclass
@@ -69,16 +67,45 @@ def verdict_of(facts: Facts, loader: LoaderFacts | None = None, shares: Shares |
         return broken
     steps = [step for step in loader.steps if step.work is not None]
     if len(steps) < _FEWEST_STEPS:
-        return Verdict(
-            "not_enough_data", None, f"Only {len(steps)} whole steps were seen; a verdict needs {_FEWEST_STEPS}."
-        )
+        few = f"Only {len(steps)} whole steps were seen; a verdict needs {_FEWEST_STEPS}.{_hang(loader)}"
+        return Verdict("not_enough_data", None, few)
     shares = shares or shares_of(facts, loader)
-    return (
+    found = (
         _slow_rank(facts, loader, shares)
         or _copies(shares)
         or _fine(loader, shares)
         or _largest_cost(facts, loader, shares)
     )
+    if (
+        max(shares.seconds, key=lambda kind: shares.seconds[kind]) == EPOCH_START
+        and shares.first > shares[EPOCH_START] / 2
+    ):
+        found.sentence += " Most of the time went into the first epoch's start, of which a longer run has no more."
+    found.sentence += _hang(loader)
+    return found
+
+
+def _hang(loader: LoaderFacts) -> str:
+    """A sentence about the batch that was waited for when the run was interrupted, if that is what it was interrupted for."""
+    waited = loader.open_wait
+    usual = statistics.median([step.wait + (step.work or 0.0) for step in loader.steps] or [0.0])
+    if waited is None or waited < max(_HANGS_S, _HANGS * usual):
+        return ""
+    at = [fetch for fetch in loader.open_fetches if fetch.slowest and fetch.slowest[0] > waited / 2]
+    mine = [fetch for fetch in at if fetch.worker == loader.open_worker] or at
+    who = "" if loader.open_worker is None else f"worker {loader.open_worker}"
+    where = ""
+    if mine and mine[0].slowest:
+        _, index, path = mine[0].slowest
+        who = who or ("the loop itself" if mine[0].worker < 0 else f"worker {mine[0].worker}")
+        where = f" was at item {index}" + (f", {path}" if path else "")
+    who = who and f" ({who}{where or ' was to give it'})"
+    return f" In the end no batch came for {waited:.1f} s{who}."
+
+
+def _waits(shares: Shares) -> str:
+    first = f" ({shares.first:.0%} the first epoch's start)" if shares.first > _NOTICED else ""
+    return f"{shares.waited:.0%} of the time{first}"
 
 
 def _shared_memory_is_full(facts: Facts, loader: LoaderFacts) -> Verdict | None:
@@ -106,13 +133,14 @@ def _slow_rank(facts: Facts, loader: LoaderFacts, shares: Shares) -> Verdict | N
     return Verdict(
         "one_slow_rank",
         f"rank {slowest.rank}",
-        f"Rank {slowest.rank} is slower than the others, by {reason}: rank {worst} spends {share:.0%} of its time waiting for it.",
+        f"Rank {slowest.rank} is slower than the others, by {reason}: rank {worst} spends {share:.0%} of "
+        "its time after the first epoch's start waiting for it.",
     )
 
 
 def _while_running(shares: Shares) -> float:
     """The share of waiting for other ranks, of the time after the first epoch's start."""
-    return shares[RANKS] / max(1.0 - shares.first_start / shares.total, 1e-9)
+    return shares[RANKS] / max(1.0 - shares.first, 1e-9)
 
 
 def _copies(shares: Shares) -> Verdict | None:
@@ -127,20 +155,22 @@ def _copies(shares: Shares) -> Verdict | None:
 
 def _fine(loader: LoaderFacts, shares: Shares) -> Verdict | None:
     # Other programs that have the cores make everything slower: no loader helps.
-    if shares.waiting - (0.0 if loader.crowded else shares[CORES]) >= _FINE:
+    others = 0.0 if loader.crowded else shares[CORES]
+    if shares.waiting - others >= _FINE:
         return None
     busy = busy_share(loader)
+    waits = _waits(shares) + (f", {others:.0%} for cores that other programs have" if others > _NOTICED else "")
     if busy is not None and busy >= _BUSY:
         return Verdict(
             "balanced",
             None,
-            f"The loader is fine: the job waits for it {shares.waiting:.0%} of the time. It is busy for {busy:.0%} of the "
+            f"The loader is fine: the job waits for it {waits}. It is busy for {busy:.0%} of the "
             "time: a faster model would begin to wait.",
         )
     return Verdict(
         "compute",
         "the training step",
-        f"The loader is fine: {shares[COMPUTE]:.0%} of the time is the training step's own, {shares.waiting:.0%} waiting.",
+        f"The loader is fine: {shares[COMPUTE]:.0%} of the time is the training step's own; it waits {waits}.",
     )
 
 
@@ -163,18 +193,20 @@ def _largest_cost(facts: Facts, loader: LoaderFacts, shares: Shares) -> Verdict:
     costs = costs_of(loader)
     parts = _parts(loader, shares, costs)
     largest = max(parts, key=lambda kind: parts[kind])
+    quota = quota_throttles(facts, loader)  # first: what it stops counts as wanting a core
+    crowd = ("CPU quota", quota) if quota else threads_in_the_way(facts, loader, shares)
+    if crowd and shares[CORES] >= parts[largest]:
+        return Verdict("too_many_workers", *crowd)
     if parts[largest] < _EXPLAINS * (shares.waiting - shares[CORES]):
         return _unexplained(facts, shares)
     if largest == STORAGE:
         return storage_verdict(loader, shares)
-    if quota := quota_throttles(facts):
+    if quota:
         return Verdict("too_many_workers", "CPU quota", quota)
     if largest == EPOCH_START:
         return _starts(loader, shares)
     if largest == QUEUE and shares.held_by:
         return _slow_sample(shares)
-    if held := _holds_native_batches(loader, shares):
-        return held
     if largest == NESTED:
         return Verdict(
             "nested_pool",
@@ -184,12 +216,7 @@ def _largest_cost(facts: Facts, loader: LoaderFacts, shares: Shares) -> Verdict:
     if largest == MAIN_THREAD:
         return _main_thread(loader, shares)
     if largest == SHARED_MEMORY:
-        size = _batch_size(loader) / 2**20
-        return Verdict(
-            "shm",
-            "shared memory",
-            f"The job waits {shares.waiting:.0%} of the time, mostly for copies of its batches of {size:.0f} MiB to shared memory.",
-        )
+        return _sent(loader, shares)
     return _in_the_loader(facts, loader, shares, costs, largest)
 
 
@@ -198,24 +225,44 @@ def _unexplained(facts: Facts, shares: Shares) -> Verdict:
     return Verdict(
         "not_enough_data",
         None,
-        f"The job waits {shares.waiting:.0%} of the time{others}, and nothing that was measured explains the rest.",
+        f"The job waits {_waits(shares)}{others}, and nothing that was measured explains the rest.",
     )
 
 
 def _parts(loader: LoaderFacts, shares: Shares, costs: Costs) -> dict[str, float]:
     """The shares that a verdict may rest on."""
-    parts = {kind: shares[kind] for kind in (STORAGE, DECODING, PYTHON, NESTED, SHARED_MEMORY, QUEUE, MAIN_THREAD)}
-    parts[EPOCH_START] = shares[EPOCH_START] - shares.first_start / shares.total
+    kinds = (STORAGE, DECODING, AUGMENTING, PYTHON, NESTED, SHARED_MEMORY, QUEUE, MAIN_THREAD)
+    parts = {kind: shares[kind] for kind in kinds}
+    parts[EPOCH_START] = shares[EPOCH_START] - shares.first
     python = sum(costs.functions.values())
     if python:  # of many small ones none is the cause
         parts[PYTHON] *= max(costs.functions.values()) / python
-    if _batch_size(loader) < _LARGE_BATCH:
+    if _batch_size(loader) + loader.pickled_size < _LARGE_BATCH:
         parts[SHARED_MEMORY] = 0.0
+    elif loader.pickled_size > _batch_size(loader):  # which the main thread unpickles
+        unpickling = shares[MAIN_THREAD] * (1 - _sampler_share(loader, shares))
+        parts[MAIN_THREAD] -= unpickling
+        parts[SHARED_MEMORY] += unpickling
     return parts
+
+
+def _sampler_share(loader: LoaderFacts, shares: Shares) -> float:
+    """Of the main thread's time inside next()."""
+    return min(1.0, sum(step.sampler for step in loader.steps) / max(shares.seconds[MAIN_THREAD], 1e-9))
 
 
 def _batch_size(loader: LoaderFacts) -> float:
     return statistics.median(step.size for step in loader.steps)
+
+
+def _sent(loader: LoaderFacts, shares: Shares) -> Verdict:
+    """Batches on their way from a worker."""
+    shared, pickled = _batch_size(loader), loader.pickled_size
+    if pickled > shared:
+        how = f"pickling and unpickling its batches: {pickled / 2**20:.0f} MiB each that are no tensors"
+        return Verdict("shm", "pickling", f"The job waits {_waits(shares)}, mostly for {how}.")
+    how = f"copies of its batches of {shared / 2**20:.0f} MiB to shared memory"
+    return Verdict("shm", "shared memory", f"The job waits {_waits(shares)}, mostly for {how}.")
 
 
 def _starts(loader: LoaderFacts, shares: Shares) -> Verdict:
@@ -239,30 +286,10 @@ def _slow_sample(shares: Shares) -> Verdict:
 
 
 def _main_thread(loader: LoaderFacts, shares: Shares) -> Verdict:
-    sampler = sum(step.sampler for step in loader.steps)
-    is_sampler = sampler > 0.5 * shares.seconds[MAIN_THREAD]
+    is_sampler = _sampler_share(loader, shares) > 0.5
     what = f"the sampler ({loader.what.get('sampler')})" if is_sampler else "the main thread"
     return Verdict(
         "main_thread", what, f"{what[0].upper()}{what[1:]} takes {shares[MAIN_THREAD]:.0%} of the time inside next()."
-    )
-
-
-def _holds_native_batches(loader: LoaderFacts, shares: Shares) -> Verdict | None:
-    """Our threads time no single samples: a few long waits, and an experiment that found a sample of that kind."""
-    slowest = loader.experiments.get("items", {}).get("slowest") or []
-    usual = loader.experiments.get("items", {}).get("median_s") or 0.0
-    waits = sorted((step.wait for step in loader.steps), reverse=True)
-    few = max(1, len(waits) // 4)
-    if not loader.is_native or not slowest or usual <= 0 or sum(waits[:few]) < 0.6 * sum(waits):
-        return None
-    seconds, index, path = slowest[0]
-    if seconds < _TIMES_MEDIAN * usual or waits[0] < 0.5 * (seconds - usual):
-        return None
-    what = path or f"sample {index}"
-    return Verdict(
-        "one_slow_sample",
-        what,
-        f"{what} takes {seconds * 1e3:.0f} ms, {seconds / usual:.0f} times an ordinary sample: a few steps do most of the waiting.",
     )
 
 
@@ -278,13 +305,21 @@ def _in_the_loader(facts: Facts, loader: LoaderFacts, shares: Shares, costs: Cos
         return Verdict(
             "python",
             function,
-            f"The loader cannot keep up: the job waits {shares.waiting:.0%} of the time, and {function} is {part:.0%} of a "
+            f"The loader cannot keep up: the job waits {_waits(shares)}, and {function} is {part:.0%} of a "
             "batch's cost.",
+        )
+    if largest == AUGMENTING:
+        name = max(costs.augmentations, key=lambda one: costs.augmentations[one])
+        return Verdict(
+            "augment",
+            name,
+            f"The loader cannot keep up: the job waits {_waits(shares)}, {shares[AUGMENTING]:.0%} for augmentations, of which "
+            f"{name} costs most.",
         )
     return Verdict(
         "decode",
         "decoding",
-        f"The loader cannot keep up: the job waits {shares.waiting:.0%} of the time, {shares[DECODING]:.0%} for decoding.",
+        f"The loader cannot keep up: the job waits {_waits(shares)}, {shares[DECODING]:.0%} for decoding.",
     )
 
 
@@ -330,18 +365,8 @@ def _too_few(facts: Facts, loader: LoaderFacts, shares: Shares) -> Verdict | Non
         "too_few_workers",
         f"num_workers={now}",
         f"A batch takes {batch * 1e3:.0f} ms of one worker and a training step {work * 1e3:.0f} ms: {needed} of {cores} cores "
-        f"would keep up, num_workers={now} does not, and the job waits {shares.waiting:.0%} of the time.",
+        f"would keep up, num_workers={now} does not, and the job waits {_waits(shares)}.",
     )
-
-
-def batch_seconds(loader: LoaderFacts) -> float | None:
-    """Seconds of one worker or thread for one batch."""
-    if loader.is_native:
-        batches = sum(stats["batches"] for stats in loader.stats.values())
-        return sum(sum(stats["stages"].values()) for stats in loader.stats.values()) / batches if batches else None
-    if not loader.fetches:
-        return None
-    return (sum(fetch.wall for fetch in loader.fetches) + loader.sent) / len(loader.fetches)
 
 
 def _largest(costs: Costs) -> str | None:

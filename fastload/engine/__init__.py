@@ -5,9 +5,8 @@ from fastload.engine.background_threads import BackgroundThread, Cancellation, e
 from fastload.engine.batch_memory import BatchMemory, pins
 from fastload.engine.batch_samples import BatchSamples, pixel_limit, stand_in_indices
 from fastload.engine.cache_room import check_cache_bytes
-from fastload.engine.control_groups import limiting_groups, unescaped
-from fastload.engine.cpu_share import cpu_quota, share_of_cores, usable_cores
-from fastload.engine.dataset_items import ItemLists, Items, asked_for
+from fastload.engine.cpu_share import share_of_cores, thread_count
+from fastload.engine.dataset_items import ItemLists, Items, asked_for, finished_tensor
 from fastload.engine.file_dataset import (
     FileDataset,
     file_dataset_of,
@@ -17,12 +16,14 @@ from fastload.engine.file_dataset import (
     names_files,
     why_items_differ,
 )
+from fastload.engine.freed_memory import keep_freed_memory
+from fastload.engine.process_forks import is_forking, tell_of_forks
 from fastload.engine.random_generators import (
     GeneratorStates,
     as_they_were,
     drawing,
-    torch_state_from_json,
-    torch_state_to_json,
+    streams_from_json,
+    streams_to_json,
 )
 from fastload.engine.sample_cache import KINDS as CACHES
 from fastload.engine.sample_cache import SampleCache, describe_cache
@@ -30,6 +31,7 @@ from fastload.engine.sample_sources import (
     ByteRange,
     CheckedRange,
     Encoded,
+    FileState,
     SampleSource,
     ask_for,
     engine_form_of,
@@ -37,8 +39,12 @@ from fastload.engine.sample_sources import (
     load_sample,
     name_of,
     opens,
+    require_file,
 )
+from fastload.engine.storage_holders import as_tensors_have_it, can_tell, is_as_it_was, is_held, is_of_one_tensor
+from fastload.engine.thread_finder import ThreadFinder, finder_for, thread_figures
 from fastload.engine.thread_pools import AtWork, engine_of
+from fastload.engine.timm_datasets import is_of_timm, timm_files_of
 
 __all__ = [
     "CACHES",
@@ -52,16 +58,19 @@ __all__ = [
     "Encoded",
     "Engine",
     "FileDataset",
+    "FileState",
     "GeneratorStates",
     "ItemLists",
     "Items",
     "SampleCache",
     "SampleSource",
+    "ThreadFinder",
+    "as_tensors_have_it",
     "as_they_were",
     "ask_for",
     "asked_for",
+    "can_tell",
     "check_cache_bytes",
-    "cpu_quota",
     "describe_cache",
     "drawing",
     "end_first",
@@ -69,21 +78,31 @@ __all__ = [
     "engine_of",
     "file_dataset_of",
     "file_of",
+    "finder_for",
+    "finished_tensor",
     "gives_its_files",
+    "is_as_it_was",
+    "is_forking",
+    "is_held",
     "is_of_images",
+    "is_of_one_tensor",
+    "is_of_timm",
     "items_of_files",
-    "limiting_groups",
+    "keep_freed_memory",
     "load_sample",
     "name_of",
     "names_files",
     "opens",
     "pins",
     "pixel_limit",
+    "require_file",
     "share_of_cores",
     "stand_in_indices",
-    "torch_state_from_json",
-    "torch_state_to_json",
-    "unescaped",
-    "usable_cores",
+    "streams_from_json",
+    "streams_to_json",
+    "tell_of_forks",
+    "thread_count",
+    "thread_figures",
+    "timm_files_of",
     "why_items_differ",
 ]

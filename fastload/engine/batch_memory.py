@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-import sys
 import threading
-import weakref
-from typing import Any
 
 import numpy as np
 import torch
 
 from fastload import _core
-
-# How many tensors, views, arrays and saved graphs hold a storage; torch's own graph trees decide by it what may be overwritten.
-# What Python holds, as x.untyped_storage(), x.storage() and whatever has these as an attribute, is one object, counted by Python.
-_use_count = getattr(torch._C, "_storage_Use_Count", None)
+from fastload.engine.storage_holders import can_tell, is_as_it_was, is_held
 
 
 def pins(device: torch.device | str | int | None) -> bool:
@@ -53,8 +47,6 @@ class BatchMemory:
         self._blocks = blocks
         self._lent: list[int] = []
         self._lock = threading.RLock()  # of what is lent; a collection may come back here
-        # Versions of Python and torch differ; where C++ holds it too, some count one more.
-        self._alone = _references({0: (torch.UntypedStorage(1, device="cpu"), 0, 1)}, 0)
 
     @staticmethod
     def serves(*, pinned: bool) -> bool:
@@ -62,7 +54,7 @@ class BatchMemory:
 
         Not where copies to an accelerator may still read pageable memory after the call has returned.
         """
-        return not pinned and _use_count is not None and _copies_from_pageable_memory_are_done_on_return()
+        return not pinned and can_tell()
 
     def lend(self, block: int, shape: torch.Size, dtype: torch.dtype, stride: tuple[int, ...]) -> torch.Tensor:
         """The block as a batch for the consumer."""
@@ -78,9 +70,9 @@ class BatchMemory:
     def _reclaim(self, remember: int) -> None:
         still: list[int] = []
         for block in self._lent:
-            if self._is_held(block):
+            if is_held(self._blocks, block):
                 still.append(block)
-            elif self._is_as_it_was(block):
+            elif is_as_it_was(self._blocks, block) and not self._blocks[block][0].is_shared():
                 self.native.give(block)
             else:
                 self._forget(block)
@@ -88,31 +80,6 @@ class BatchMemory:
             self._forget(forgotten)
         self._lent = still[-remember:]
 
-    def _is_held(self, block: int) -> bool:
-        if _references(self._blocks, block) != self._alone or _use_count is None:
-            return True
-        return _use_count(self._blocks[block][0]._cdata) > 1
-
-    def _is_as_it_was(self, block: int) -> bool:
-        """Whether the engine's address is still this memory's, and nobody can come back to it: in torch's loader the storage would
-        be gone by now, and what refers to it weakly would say so."""
-        storage, address, nbytes = self._blocks[block]
-        if storage.nbytes() != nbytes or storage.data_ptr() != address or storage.is_shared():
-            return False
-        return weakref.getweakrefcount(storage) == 0
-
     def _forget(self, block: int) -> None:
         del self._blocks[block]
         self.native.forget(block)
-
-
-def _references(blocks: dict[int, Any], block: int) -> int:
-    """To a block's storage from Python, those of this call included."""
-    return sys.getrefcount(blocks[block][0])
-
-
-def _copies_from_pageable_memory_are_done_on_return() -> bool:
-    accelerator = torch.accelerator.current_accelerator() if hasattr(torch, "accelerator") else None
-    if accelerator is None:
-        return not torch.backends.mps.is_available()
-    return accelerator.type == "cuda"

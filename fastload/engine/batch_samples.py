@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import PIL.Image
-import torch
 
 from fastload import _core
 from fastload.engine.file_dataset import FileDataset
+from fastload.engine.random_generators import as_they_were
 from fastload.engine.sample_cache import SampleCache, cache_name_of
 from fastload.engine.sample_sources import engine_form_of, load_with, name_of
 from fastload.reports import FastloadError, kind_of, sample_error
@@ -43,6 +43,9 @@ class BatchSamples:
         paths, targets: of each, paths or other names as text; None where the index is none.
         given: the path or SampleSource of each, as the plain loader takes it.
         cache_names: of those that a cache knows by a name.
+
+    Args:
+        target_transforms: what is done to the targets of a data set, by its id; only what is known to compute a value and no more.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class BatchSamples:
         indices: Sequence[Any],
         length: int,
         cache: SampleCache | None = None,
+        target_transforms: Mapping[int, Callable[[Any], Any]] | None = None,
     ) -> None:
         self.indices: list[int] = []
         self.paths: list[str | None] = []
@@ -69,7 +73,9 @@ class BatchSamples:
                 index = operator.index(given)
                 files, within = find(index)
                 path, target = files.sample(within)
-                load = files.load
+                transform = target_transforms.get(id(files.dataset)) if target_transforms else None
+                target = target if transform is None else transform(target)
+                load = files.load_of(within, self._target_of(len(self.targets), transform))
                 cache_name = cache_name_of(path)
                 if cache is None or not cache.has_named(cache_name):  # else it need not be fetched
                     form = engine_form_of(path)
@@ -83,6 +89,18 @@ class BatchSamples:
             self.targets.append(target)
             self._loads.append(load)
             self.given.append(path)
+
+    def _target_of(self, slot: int, transform: Callable[[Any], Any] | None) -> Callable[[Any], None]:
+        """What notes another target."""
+
+        def note(target: Any) -> None:
+            self.targets[slot] = target if transform is None else transform(target)
+
+        return note
+
+    def refuse(self, slot: int, error: Exception) -> None:
+        """Before the engine is asked: that sample is not read, and this is why."""
+        self.sources[slot], self._loads[slot] = b"", _raiser(error)
 
     def load(self, slot: int, why: str, encoded: bytes | None = None) -> np.ndarray | None:
         """Pillow's RGB pixels, uint8 [height, width, 3], or None and a cause. ``encoded``: the file's bytes, where a cache has
@@ -104,7 +122,7 @@ class BatchSamples:
                 continue
             cause: Exception | str = self._causes.get(slot, message)
             if code == "transform":
-                cause = self._transform_error(slot, reading) or message
+                cause = self._transform_error(slot, reading) or _REFUSALS.get(message, str)(message)
             failed[slot] = sample_error(kind_of(code), self.indices[slot], self.paths[slot], cause)
         return failed
 
@@ -114,13 +132,22 @@ class BatchSamples:
         if pixels is None:
             return self._causes.get(slot)
         image = PIL.Image.fromarray(pixels)
-        with torch.random.fork_rng(devices=[]):
+        with as_they_were():
             try:
                 for transform in reading.native:
                     image = transform(image)
             except Exception as error:
                 return error
         return None
+
+
+# What torch and Pillow raise of that kind: with other random numbers than the sample's they might not.
+_REFUSALS: dict[str, type[Exception]] = {
+    "crop larger than the image": ValueError,
+    "resized to nothing": ValueError,
+    "too small to be reflected so far": RuntimeError,
+    "bits must be between or equal to 1 and 8": ValueError,  # of timm's policies
+}
 
 
 def _raiser(error: Exception) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fastload.engine.memory_limits import MemoryLimit, memory_limits
+from fastload.machine import MemoryLimit, read_memory_limits
 
 # Of what is free when the cache is made, if nobody says how much: the other half is for the program and for the page cache.
 _SHARE = 0.5
@@ -17,7 +17,7 @@ def room_for_cache(cache_bytes: int | None) -> int:
     Raises:
         ValueError: so much is not free.
     """
-    limits = memory_limits()
+    limits = read_memory_limits()
     if cache_bytes is None:
         return int(_SHARE * min((limit.free for limit in limits), default=0))
     _check(cache_bytes, limits, lambda limit: limit.free, "free in")
@@ -26,7 +26,7 @@ def room_for_cache(cache_bytes: int | None) -> int:
 
 def check_cache_bytes(cache_bytes: int) -> None:
     """Raises ValueError for more than there is at all."""
-    _check(cache_bytes, memory_limits(), lambda limit: limit.total, "there at all in")
+    _check(cache_bytes, read_memory_limits(), lambda limit: limit.total, "there at all in")
 
 
 def _check(cache_bytes: int, limits: list[MemoryLimit], of: Callable[[MemoryLimit], int], what: str) -> None:

@@ -6,9 +6,11 @@ One after the other where Python code runs in between; a list at a time on a few
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from operator import add
+from typing import Any, Protocol
 
 import numpy as np
 import PIL.Image
@@ -20,16 +22,24 @@ from fastload import _core
 from fastload.engine.batch_memory import BatchMemory
 from fastload.engine.batch_samples import BatchSamples, pixel_limit
 from fastload.engine.cpu_share import share_of_cores
-from fastload.engine.file_dataset import FileDataset, file_dataset_of
+from fastload.engine.file_dataset import FileDataset, file_dataset_of, items_of_files
 from fastload.engine.random_generators import drawing
 from fastload.engine.sample_cache import SampleCache, cache_name_of
 from fastload.engine.sample_sources import SampleSource, ask_for, engine_form_of, file_of, load_with
 from fastload.engine.thread_pools import AtWork, engine_of, leave_if_all_ends
 from fastload.reports import NotNative
-from fastload.transforms import Reading, read, why_modes_not_native
+from fastload.transforms import Pixelwise, Reading, read, why_modes_not_native
 
 # Batches of items that their collate_fn may still hold when the next ones are made.
 _LISTS_IN_USE = 3
+_MOST_RECIPES = 64  # that are known at once
+
+
+class HasEntries(Protocol):
+    """What has the entry points of samples, for this process."""
+
+    @property
+    def native(self) -> _core.EntryStore | None: ...
 
 
 class Items:
@@ -37,12 +47,16 @@ class Items:
 
     Attributes:
         cache: where samples are looked up and kept; None: nowhere.
+        entries: which has the entry points of samples; None: there are none.
         found, looked_up: of the samples so far, those that it had, and all.
+        entered: … that were decoded by entry points, of which some were kept, and whose were of no use.
     """
 
-    def __init__(self, cache: SampleCache | None = None) -> None:
+    def __init__(self, cache: SampleCache | None = None, entries: HasEntries | None = None) -> None:
         self.cache = cache
+        self.entries = entries
         self.found = self.looked_up = 0
+        self.entered: tuple[int, ...] = (0, 0, 0)
         self._reader = _core.Reader()
         self._recipes: dict[int, tuple[Any, Reading, _core.Target]] = {}
         self._sure: set[int] = set()  # of these nothing can have changed since they were looked at
@@ -59,7 +73,7 @@ class Items:
         reading, form = self.recipe(dataset.transform)
         array = self._read(files, path, reading, form, words)
         if array is None:
-            return dataset[within]  # Pillow knows, or raises; the generator is as it was
+            return files.plain_item(within)  # Pillow knows, or raises; the generator is as it was
         sample = _as_torchvision_has_it(array, reading, path)
         if reading.tail or dataset.target_transform is not None:
             self._sure.clear()  # Python code may change anything
@@ -75,8 +89,11 @@ class Items:
         """None: it cannot be made natively. With a cache Pillow's pixels can be, as they are to be kept; and where draws depend on
         the index, as there the engine draws for Pillow's pixels too. Pillow's errors are raised."""
         load = lambda encoded: np.asarray(load_with(files.load, path, encoded))  # noqa: E731
+        entries = None if self.entries is None else self.entries.native
         if self.cache is None:
-            return self._reader.open(engine_form_of(path), pixel_limit(), load=load if by_index else None)
+            return self._reader.open(
+                engine_form_of(path), pixel_limit(), load=load if by_index else None, entries=entries
+            )
         self.looked_up += 1
         name = cache_name_of(path)
         opened = self._reader.open(
@@ -86,6 +103,7 @@ class Items:
             cache_name=name,
             cache_variant=self.cache.variant,
             load=load,
+            entries=entries,
         )
         self.found += opened is not None and opened.was_cached
         return opened
@@ -97,11 +115,19 @@ class Items:
         opened = self._open(files, path, by_index=words is not None)
         if opened is None:
             return None
+        try:
+            return self._drawn_and_read(opened, reading, form, words)
+        finally:
+            self.entered = tuple(map(add, self.entered, opened.entries))
+
+    def _drawn_and_read(
+        self, opened: _core.OpenSample, reading: Reading, form: _core.Target, words: tuple[int, int, int] | None
+    ) -> np.ndarray | None:
         if words is not None:
             return opened.read(form) if opened.draw_indexed(reading.recipe, *words) else None
         if not reading.recipe.draws:
-            return opened.read(form) if opened.draw(reading.recipe, _core.Mt19937(0)) else None
-        with drawing() as drawn:  # only now: to open it may take for ever
+            return opened.read(form) if opened.draw(reading.recipe, _no_draws()) else None
+        with drawing(reading.recipe) as drawn:  # only now: to open it may take for ever
             if not opened.draw(reading.recipe, drawn.native):
                 return None
             drawn.keep(drawn.native)
@@ -119,6 +145,10 @@ class Items:
         if known is None or (id(transform) not in self._sure and not known[1].watch.holds()):
             reading = read(transform)
             form = reading.pixelwise.target("hwc" if reading.pixelwise.interleaved else "chw")
+            self._recipes.pop(id(transform), None)
+            if len(self._recipes) >= _MOST_RECIPES:  # code may make its transforms anew for each sample
+                self._sure.discard(oldest := next(iter(self._recipes)))
+                del self._recipes[oldest]
             known = self._recipes[id(transform)] = (
                 transform,
                 reading,
@@ -159,6 +189,7 @@ class ItemLists:
 
     def __init__(self) -> None:
         self._items = Items()
+        self._of_thread = threading.local()
         self._engines: dict[int | None, _core.Engine] = {}  # by torch's thread worker; None: everybody else's
         self._memory = BatchMemory()
         self._pid = os.getpid()
@@ -167,6 +198,21 @@ class ItemLists:
     def is_inherited(self) -> bool:
         """Whether it was made in the process that this one was forked from, where its threads are."""
         return self._pid != os.getpid()
+
+    def item(self, dataset: Any, index: Any) -> Any:
+        """One item, made on the calling thread."""
+        try:
+            files = file_dataset_of(dataset)
+        except NotNative:
+            return dataset._plain_item(index)
+        if isinstance(index, slice) or why_modes_not_native() or items_of_files().what_changed():
+            return dataset._plain_item(index)
+        items: Items | None = getattr(self._of_thread, "items", None)
+        if items is None:
+            items = self._of_thread.items = Items()
+        items.begin()
+        with asked_for([files], lambda index: (files, index), [index]):
+            return items.item(files, index)
 
     def items(self, dataset: Any, indices: Iterable[Any]) -> list[Any]:
         """``[dataset[i] for i in indices]``, with the same items, errors and random numbers."""
@@ -179,7 +225,7 @@ class ItemLists:
             files = file_dataset_of(dataset)
         except NotNative:
             return [dataset[index] for index in indices]
-        if why_modes_not_native():
+        if why_modes_not_native() or items_of_files().what_changed():
             return [dataset[index] for index in indices]
         self._items.begin()
         reading, form = self._items.recipe(dataset.transform)
@@ -194,11 +240,11 @@ class ItemLists:
         self._memory.reclaim(remember=_LISTS_IN_USE)
         samples = BatchSamples(lambda index: (files, index), indices, len(files.dataset))
         if reading.recipe.draws:
-            with drawing() as drawn:
+            with drawing(reading.recipe) as drawn:
                 batch = self._made(samples, reading, form, drawn.native)
-                drawn.keep(batch.generator_after)
+                drawn.keep(batch.generators_after)
         else:
-            batch = self._made(samples, reading, form, _core.Mt19937(0))
+            batch = self._made(samples, reading, form, _no_draws())
         failures = samples.failures(batch, reading)
         if failures:
             raise failures[min(failures)]
@@ -213,7 +259,7 @@ class ItemLists:
         return list(zip(made, samples.targets, strict=True)) if files.has_targets else made
 
     def _made(
-        self, samples: BatchSamples, reading: Reading, form: _core.Target, generator: _core.Mt19937
+        self, samples: BatchSamples, reading: Reading, form: _core.Target, generators: _core.Streams
     ) -> _core.Batch:
         assert reading.size is not None
         batch = self._engine().submit(
@@ -223,7 +269,7 @@ class ItemLists:
             target=form,
             size=reading.size,
             out=self._memory.native,
-            order=_core.DrawOrder(generator),
+            order=_core.DrawOrder(generators),
             seed=0,
             epoch=0,
             stop_at_failure=True,
@@ -242,6 +288,11 @@ class ItemLists:
         return engine
 
 
+def _no_draws() -> _core.Streams:
+    """For recipes that draw nothing."""
+    return _core.Streams(_core.Mt19937(0))
+
+
 def _as_torchvision_has_it(array: np.ndarray, reading: Reading, path: Any) -> Any:
     """The very object that the first transform of the tail would have been given."""
     pixelwise = reading.pixelwise
@@ -250,13 +301,22 @@ def _as_torchvision_has_it(array: np.ndarray, reading: Reading, path: Any) -> An
         with PIL.Image.open(file_of(path)) as opened:
             image.info = dict(opened.info)
         return image
+    return finished_tensor(array, pixelwise)
+
+
+def finished_tensor(array: np.ndarray, pixelwise: Pixelwise) -> Any:
+    """What the engine made of a sample, as the transforms would have it: type, element, strides."""
     tensor = torch.from_numpy(array)
     if pixelwise.table.dtype == torch.bfloat16:
         tensor = tensor.view(torch.bfloat16)
     if pixelwise.interleaved:
         tensor = tensor.permute(2, 0, 1)
+    if tensor.shape[1:] == (1, 1) and pixelwise.kind is not np.ndarray:
+        tensor = tensor.as_strided(tensor.shape, pixelwise.strides_of_one_pixel())
     return _of_kind(tensor, pixelwise.kind)
 
 
-def _of_kind(tensor: torch.Tensor, kind: type) -> torch.Tensor:
+def _of_kind(tensor: torch.Tensor, kind: type) -> Any:
+    if kind is np.ndarray:
+        return tensor.numpy()
     return tensor if kind is torch.Tensor else tv_tensors.wrap(tensor, like=tv_tensors.Image(tensor[:, :1, :1]))

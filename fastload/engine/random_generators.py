@@ -47,18 +47,10 @@ class GeneratorStates:
 
     def to_json(self) -> dict[str, Any]:
         """Text and numbers: about 14 kB, and 7 kB for each generator in ``own``."""
-        version, words, gauss = self._python
-        assert version == _PYTHON_VERSION
-        numpy = self._numpy["state"]
         return {
             "torch": torch_state_to_json(self._torch),
-            "python": [_text(np.array(words, np.uint32)), gauss],
-            "numpy": [
-                _text(numpy["key"]),
-                int(numpy["pos"]),
-                int(self._numpy["has_gauss"]),
-                float(self._numpy["gauss"]),
-            ],
+            "python": _python_to_json(self._python),
+            "numpy": _numpy_to_json(self._numpy),
             "own": [torch_state_to_json(state) for state in self._own],
         }
 
@@ -69,34 +61,10 @@ class GeneratorStates:
         Raises:
             ValueError: this is not what :meth:`to_json` gave.
         """
-        try:
-            return cls._from_json(saved)
-        except (KeyError, TypeError, AttributeError, OverflowError, RuntimeError) as error:
-            raise ValueError(f"not the states of generators ({type(error).__name__}: {error})") from error
-
-    @classmethod
-    def _from_json(cls, saved: dict[str, Any]) -> GeneratorStates:
-        words, gauss = saved["python"]
-        python = _PYTHON_VERSION, tuple(_words(words).tolist()), gauss
-        key, pos, has_gauss, cached = saved["numpy"]
-        numpy = {
-            "bit_generator": "MT19937",
-            "state": {"key": _words(key), "pos": pos},
-            "has_gauss": has_gauss,
-            "gauss": cached,
-        }
-        if not (gauss is None or type(gauss) is float) or type(cached) is not float:
-            raise ValueError("a saved normal deviate should be a float")
-        if (
-            type(pos) is not int
-            or not 0 <= pos <= len(numpy["state"]["key"]) == _NUMPY_WORDS
-            or has_gauss not in (0, 1)
-        ):
-            raise ValueError("not the state of numpy's generator")
-        random.Random().setstate(python)
-        np.random.RandomState().set_state(numpy)
-        own = [torch_state_from_json(state) for state in saved["own"]]
-        return cls((torch_state_from_json(saved["torch"]), python, numpy), own)
+        with _as_value_errors():
+            python, numpy = _python_from_json(saved["python"]), _numpy_from_json(saved["numpy"])
+            own = [torch_state_from_json(state) for state in saved["own"]]
+            return cls((torch_state_from_json(saved["torch"]), python, numpy), own)
 
 
 @contextmanager
@@ -110,43 +78,66 @@ def as_they_were() -> Any:
 
 
 class Drawing:
-    """torch's generator on its way into native draws and back; see :func:`drawing`.
+    """The generators that a recipe draws from on their way into native draws and back; see :func:`drawing`.
+
+    torch's, and Python's and numpy's only where the recipe draws from them: these cost tens of microseconds each.
 
     Attributes:
-        native: the generator, to be drawn from.
+        native: the generators, to be drawn from.
     """
 
-    def __init__(self, generator: torch.Generator) -> None:
+    def __init__(self, generator: torch.Generator, recipe: _core.Recipe) -> None:
         self._generator = generator
-        self._before = generator.get_state()
-        self._after: torch.Tensor | None = None
-        self.native = _core.Mt19937.from_torch(self._before.numpy())
+        self._before: np.ndarray = generator.get_state().numpy()
+        self._after: np.ndarray | None = None
+        self._python = random.getstate() if recipe.draws_python else None
+        self._numpy: Any = np.random.get_state(legacy=False) if recipe.draws_numpy else None
+        self._kept: _core.Streams | None = None
+        torchs = _core.Mt19937.from_torch(self._before)
+        self.native = _core.Streams(torchs, python=self._python, numpy=self._numpy)
 
-    def keep(self, native: _core.Mt19937) -> None:
-        """torch's generator goes on from here."""
-        self._after = self._before.clone()
-        native.export_torch(self._after.numpy())
-        self._generator.set_state(self._after)
+    def keep(self, native: _core.Streams) -> None:
+        """The generators go on from here."""
+        self._after = self._before.copy()  # 5 KB, once a sample: numpy copies it faster than torch
+        native.torch.export_torch(self._after)
+        self._generator.set_state(torch.from_numpy(self._after))
+        self._kept = native
+        if self._python is not None:
+            random.setstate(native.python)
+        if self._numpy is not None:
+            np.random.set_state(native.numpy)
 
     def undo(self) -> None:
         """As if nothing had been drawn, unless others have drawn since."""
         with _one_at_a_time:
-            if self._after is not None and torch.equal(self._generator.get_state(), self._after):
-                self._generator.set_state(self._before)
+            if self._after is None or self._kept is None:
+                return
+            if np.array_equal(self._generator.get_state().numpy(), self._after):
+                self._generator.set_state(torch.from_numpy(self._before))
+            if self._python is not None and random.getstate() == self._kept.python:
+                random.setstate(self._python)
+            if self._numpy is not None and _are_alike(np.random.get_state(legacy=False), self._kept.numpy):
+                np.random.set_state(self._numpy)
+
+
+def _are_alike(one: Any, other: Any) -> bool:
+    """Of states of numpy's generator."""
+    return _numpy_to_json(one) == _numpy_to_json(other)
 
 
 @contextmanager
-def drawing() -> Iterator[Drawing]:
-    """To draw natively from the generator that torchvision's transforms have in this thread.
+def drawing(recipe: _core.Recipe) -> Iterator[Drawing]:
+    """To draw natively from the generators that the recipe's transforms have in this thread.
 
-    The default one, which all threads share and one at a time may take away and put back; in one of torch's thread workers its own.
+    torch's default one, which all threads share and one at a time may take away and put back; in one of torch's thread workers its
+    own. Python's and numpy's are everybody's.
     """
     own = generator_of_thread_worker()
-    if own is not None:
-        yield Drawing(own)
+    if own is not None and not (recipe.draws_python or recipe.draws_numpy):
+        yield Drawing(own, recipe)
         return
     with _one_at_a_time:
-        yield Drawing(torch.default_generator)
+        yield Drawing(torch.default_generator if own is None else own, recipe)
 
 
 def generator_of_thread_worker() -> torch.Generator | None:
@@ -183,9 +174,79 @@ def torch_state_from_json(text: str) -> torch.Tensor:
     return state
 
 
+def streams_to_json(streams: _core.Streams) -> Any:
+    """Text and numbers: torch's state alone as text, or all that are there in a list of three."""
+    state = torch.Generator("cpu").get_state()
+    streams.torch.export_torch(state.numpy())
+    text, python, numpy = torch_state_to_json(state), streams.python, streams.numpy
+    if python is None and numpy is None:
+        return text
+    return [
+        text,
+        None if python is None else _python_to_json(python),
+        None if numpy is None else _numpy_to_json(numpy),
+    ]
+
+
+def streams_from_json(saved: Any) -> _core.Streams:
+    """The reverse of :func:`streams_to_json`.
+
+    Raises:
+        ValueError: this is not what it gave.
+    """
+    with _as_value_errors():
+        text, python, numpy = saved if isinstance(saved, list) else (saved, None, None)
+        return _core.Streams(
+            _core.Mt19937.from_torch(torch_state_from_json(text).numpy()),
+            python=None if python is None else _python_from_json(python),
+            numpy=None if numpy is None else _numpy_from_json(numpy),
+        )
+
+
+@contextmanager
+def _as_value_errors() -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, OverflowError, RuntimeError) as error:
+        raise ValueError(f"not the states of generators ({type(error).__name__}: {error})") from error
+
+
+def _python_to_json(state: Any) -> list[Any]:
+    version, words, gauss = state
+    assert version == _PYTHON_VERSION
+    return [_text(np.array(words, np.uint32)), gauss]
+
+
+def _python_from_json(saved: Any) -> Any:
+    words, gauss = saved
+    if not (gauss is None or type(gauss) is float):
+        raise ValueError("a saved normal deviate should be a float")
+    state = _PYTHON_VERSION, tuple(_words(words).tolist()), gauss
+    random.Random().setstate(state)
+    return state
+
+
+def _numpy_to_json(state: Any) -> list[Any]:
+    inner = state["state"]
+    return [_text(inner["key"]), int(inner["pos"]), int(state["has_gauss"]), float(state["gauss"])]
+
+
+def _numpy_from_json(saved: Any) -> dict[str, Any]:
+    key, pos, has_gauss, gauss = saved
+    words = _words(key)
+    if type(gauss) is not float:
+        raise ValueError("a saved normal deviate should be a float")
+    if type(pos) is not int or not 0 <= pos <= len(words) == _NUMPY_WORDS or has_gauss not in (0, 1):
+        raise ValueError("not the state of numpy's generator")
+    state = {"bit_generator": "MT19937", "state": {"key": words, "pos": pos}, "has_gauss": has_gauss, "gauss": gauss}
+    np.random.RandomState().set_state(state)
+    return state
+
+
 def _text(array: np.ndarray) -> str:
     return base64.b64encode(array.tobytes()).decode("ascii")
 
 
 def _words(text: str) -> np.ndarray:
-    return np.frombuffer(base64.b64decode(text, validate=True), np.uint32).copy()
+    words: np.ndarray = np.frombuffer(base64.b64decode(text, validate=True), np.uint32).copy()
+    return words

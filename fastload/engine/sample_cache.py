@@ -149,6 +149,6 @@ def _weighed(kind: str, find: _Find, index: int) -> int:
         if kind == "encoded":
             return source.length if isinstance(source, ByteRange) else os.stat(source).st_size
         with PIL.Image.open(file_of(source)) as image:
-            return image.width * image.height * (1 if image.mode in ("L", "1") else 3)
+            return int(image.width * image.height * (1 if image.mode in ("L", "1") else 3))
     except Exception:
         return 0

@@ -6,11 +6,40 @@ import contextlib
 import io
 import os
 from collections.abc import Callable, Iterable
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import PIL.Image
 
 from fastload import _core
+
+
+class FileState(NamedTuple):
+    """A file as it was when samples were found in it.
+
+    Attributes:
+        size: in bytes.
+        changed_ns: the time of its last change, in nanoseconds.
+        inode: 0: not known, as in a process to which it was sent, which may see the file elsewhere.
+    """
+
+    size: int
+    changed_ns: int
+    inode: int = 0
+
+    @classmethod
+    def of(cls, handle: int) -> FileState:
+        """Of an open file. Raises OSError."""
+        found = os.fstat(handle)
+        return cls(found.st_size, found.st_mtime_ns, found.st_ino)
+
+    def check(self, handle: int, path: str) -> None:
+        """Raises OSError where an open file is that no more; to be asked behind a read: its time changes before its bytes do."""
+        now = FileState.of(handle)
+        if now[:2] != self[:2] or self.inode not in (0, now.inode):
+            raise OSError(f"{path} has changed since it was indexed: open the data set anew")
+
+    def __reduce__(self) -> Any:
+        return FileState, (self.size, self.changed_ns)
 
 
 class SampleSource:
@@ -30,8 +59,8 @@ class SampleSource:
         return None
 
     def engine_form(self) -> Any:
-        """What the engine reads: a path, ``(path, offset, length)``, the same with a CRC-32C behind it, bytes, or what
-        ``csrc/bindings_source.h`` has beside these."""
+        """What the engine reads: a path, ``(path, offset, length)``, the same with a CRC-32C and a FileState behind it, bytes, or
+        what ``csrc/bindings_source.h`` has beside these."""
         raise NotImplementedError
 
     def read(self) -> bytes:
@@ -41,6 +70,9 @@ class SampleSource:
     def ask(self) -> None:
         """Begins to fetch them, where that takes time; who has asked holds the source until it is read."""
 
+    def forget(self) -> None:
+        """They were no image: who asks again shall have them from where they lie, not from what is kept here."""
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
 
@@ -49,35 +81,47 @@ class SampleSource:
 
 
 class ByteRange(SampleSource):
-    """A run of bytes of a file: a member of an archive, a record, a page's value."""
+    """A run of bytes of a file: a member of an archive, a record, a page's value.
 
-    __slots__ = ("length", "offset", "path")
+    Args:
+        state: of the file, whose bytes are an error when it is another; None: whatever it is.
+    """
 
-    def __init__(self, path: str, offset: int, length: int, name: str) -> None:
+    __slots__ = ("length", "offset", "path", "state")
+
+    def __init__(self, path: str, offset: int, length: int, name: str, state: FileState | None = None) -> None:
         self.path = path
         self.offset = offset
         self.length = length
         self.name = name
+        self.state = state
 
     def engine_form(self) -> Any:
-        return self.path, self.offset, self.length
+        if self.state is None:
+            return self.path, self.offset, self.length
+        return self.path, self.offset, self.length, -1, self.state
 
     def read(self) -> bytes:
         with open(self.path, "rb") as file:
             file.seek(self.offset)
             data = file.read(self.length)
+            if self.state is not None:
+                self.state.check(file.fileno(), self.path)
         if len(data) != self.length:
             raise OSError(f"{self.path} is shorter than its index says: {len(data)} of {self.length} bytes are there")
         return data
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ByteRange) and self.engine_form() == other.engine_form()
+        return type(other) is type(self) and self._place() == other._place()
 
     def __hash__(self) -> int:
-        return hash(self.engine_form())
+        return hash(self._place())
+
+    def _place(self) -> tuple[str, int, int]:
+        return self.path, self.offset, self.length
 
     def __reduce__(self) -> Any:
-        return ByteRange, (self.path, self.offset, self.length, self.name)
+        return ByteRange, (self.path, self.offset, self.length, self.name, self.state)
 
 
 class CheckedRange(ByteRange):
@@ -85,12 +129,16 @@ class CheckedRange(ByteRange):
 
     __slots__ = ("crc32c",)
 
-    def __init__(self, path: str, offset: int, length: int, name: str, crc32c: int) -> None:
-        super().__init__(path, offset, length, name)
+    def __init__(
+        self, path: str, offset: int, length: int, name: str, crc32c: int, state: FileState | None = None
+    ) -> None:
+        super().__init__(path, offset, length, name, state)
         self.crc32c = crc32c
 
     def engine_form(self) -> Any:
-        return self.path, self.offset, self.length, self.crc32c
+        if self.state is None:
+            return self.path, self.offset, self.length, self.crc32c
+        return self.path, self.offset, self.length, self.crc32c, self.state
 
     def read(self) -> bytes:
         data = super().read()
@@ -99,7 +147,7 @@ class CheckedRange(ByteRange):
         return data
 
     def __reduce__(self) -> Any:
-        return CheckedRange, (self.path, self.offset, self.length, self.name, self.crc32c)
+        return CheckedRange, (self.path, self.offset, self.length, self.name, self.crc32c, self.state)
 
 
 class Encoded(SampleSource):
@@ -161,10 +209,20 @@ def file_of(source: Any) -> str | bytes | os.PathLike[Any] | BinaryIO:
     return _File(source.read()) if isinstance(source, SampleSource) else source
 
 
+def require_file(source: Any) -> None:
+    """Raises OSError for a path of what may never end when it is read: a pipe, a device."""
+    if not isinstance(source, SampleSource) and os.path.exists(source) and not os.path.isfile(source):
+        raise OSError("it is no file")
+
+
 def load_sample(source: Any) -> PIL.Image.Image:
     """The RGB image of a sample, as torchvision's ``default_loader`` has it of a file."""
     if isinstance(source, SampleSource):
-        return PIL.Image.open(_File(source.read())).convert("RGB")
+        try:
+            return PIL.Image.open(_File(source.read())).convert("RGB")
+        except Exception:
+            source.forget()
+            raise
     with open(source, "rb") as file:
         return PIL.Image.open(file).convert("RGB")
 

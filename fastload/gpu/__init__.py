@@ -1,5 +1,6 @@
 """Batches on a device, and decoding there."""
 
+from fastload.gpu.dali_library import why_missing
 from fastload.gpu.decode_choice import DeviceResources
 from fastload.gpu.decode_iterator import GpuDecodeIterator
 from fastload.gpu.decode_options import GpuDecode, checked_decode
@@ -18,4 +19,5 @@ __all__ = [
     "Pinning",
     "checked_decode",
     "checked_device",
+    "why_missing",
 ]

@@ -193,7 +193,8 @@ def window_offsets(coded: Coded) -> np.ndarray:
 
 
 def _samples(planes: np.ndarray) -> np.ndarray:
-    return BLOCK * planes[:, COLUMNS] * planes[:, ROWS]
+    samples: np.ndarray = BLOCK * planes[:, COLUMNS] * planes[:, ROWS]
+    return samples
 
 
 def _offsets(sizes: np.ndarray) -> np.ndarray:

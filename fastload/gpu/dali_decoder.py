@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -44,7 +44,9 @@ class Decoder:
         self._given = (device_id, threads, hw_decoder_load)
         self._pid = os.getpid()
         # Without self: pipelines have threads and a GPU's memory, and end with the decoder.
-        self._make = lambda sampling: Pipeline(sampling, device_id, threads, hw_decoder_load, pace)
+        self._make: Callable[[int], Pipeline] = lambda sampling: Pipeline(
+            sampling, device_id, threads, hw_decoder_load, pace
+        )
         self._pipelines: dict[int, list[Pipeline]] = {}
         self._lock = threading.Lock()
 

@@ -19,8 +19,11 @@ def is_remote(path: Any) -> bool:
 
 
 def redacted(url: str) -> str:
-    """A URL as it may be printed: what may be a secret, a signature in its query or a user's name before its host, is left out."""
-    scheme, _, rest = url.partition("://")
+    """A URL, or a command with one, as it may be printed: what may be a secret, a signature in its query or a user's name before
+    its host, is left out. Other text stays as it is."""
+    scheme, is_url, rest = url.partition("://")
+    if not is_url:
+        return url
     rest, question, _ = rest.partition("?")
     host, slash, path = rest.partition("/")
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}" + ("?..." if question else "")
@@ -105,7 +108,11 @@ def hub() -> str:
 
 def origin(url: str) -> tuple[str, str, int]:
     """(scheme, host, port) of an http or https URL. Raises ValueError."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # which would show a user's name
+        raise ValueError("its host or its port cannot be read") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{redacted(url)} is no http or https URL")
-    return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+    return parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80)

@@ -70,6 +70,13 @@ class DiskCache:
                 self._writer = BackgroundThread("fastload-remote-cache")
             self._writer.submit(self._write, path, data)
 
+    def forget(self, path: str) -> None:
+        """Once what waits is written."""
+        with self._lock:
+            if self._writer is None:
+                self._writer = BackgroundThread("fastload-remote-cache")
+            self._writer.submit(_unlink, path)
+
     def flush(self) -> None:
         """Waits until all is written."""
         if self._writer is not None:
@@ -143,6 +150,11 @@ class DiskCache:
             total -= size
             if total <= self.most_bytes - self.most_bytes // 8:
                 return
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)
 
 
 def bytes_of(text: str) -> int:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from fastload import _core
 from fastload.remote.trouble import Trouble
 
 _CONNECT_SECONDS = 10.0
@@ -31,6 +32,7 @@ _MOST_BODY = 1 << 31
 _MOST_SKIPPED = 1 << 28  # of a body from whose middle something is wanted
 _PIECE = 1 << 18
 
+_MAIN = threading.main_thread().ident
 Origin = tuple[str, str, int]  # scheme, host, port
 
 
@@ -92,9 +94,14 @@ class Connection:
         if head.split(b" ", 2)[1:2] != [b"200"]:
             raise OSError("the proxy refused")
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more can be asked."""
+        return self._is_over or bool(self._rest)
+
     def is_usable(self) -> bool:
         """Whether it is open and silent, as one between two requests is."""
-        if self._is_over or self._rest:
+        if self.is_over:
             return False
         try:
             look = select.poll()
@@ -103,7 +110,7 @@ class Connection:
         except (OSError, ValueError):
             return False
 
-    def get(self, target: str, headers: Mapping[str, str], first: int, length: int, method: str = "GET") -> Answer:
+    def get(self, target: str, headers: Mapping[str, str], first: int, length: int) -> Answer:
         """The answer to a request for bytes ``[first, first + length)``, -1: all from there on. An answer that is the whole object
         is cut; the body of one that is an error is not read."""
         scheme, host, port = self.origin
@@ -111,17 +118,19 @@ class Connection:
         if port != (443 if scheme == "https" else 80):
             shown += f":{port}"
         where = f"http://{shown}{target}" if self._through else target
-        lines = [f"{method} {where} HTTP/1.1", f"Host: {shown}", "Accept-Encoding: identity"]
+        lines = [f"GET {where} HTTP/1.1", f"Host: {shown}", "Accept-Encoding: identity"]
         if first > 0 or length >= 0:
             lines.append(f"Range: bytes={first}-{first + length - 1 if length >= 0 else ''}")
         lines += [f"{name}: {value}" for name, value in headers.items()]
-        request = "\r\n".join(lines)
         login = _login(self._through) if self._through else ""
+        request = ("\r\n".join(lines) + f"\r\n{login}\r\n").encode("latin-1")
         try:
-            self.socket.sendall(f"{request}\r\n{login}\r\n".encode("latin-1"))
-            answer = self._head()
-            if method == "HEAD":
-                self._is_over = True
+            answer, is_read = self._natively(request, first, length) if self.is_plain() else (None, False)
+            if answer is None:
+                self.socket.sendall(request)
+                answer = self._head()
+            if is_read:
+                pass
             elif answer.status in (200, 206):
                 self._body(answer, first if answer.status == 200 else 0, length)
             else:
@@ -135,6 +144,24 @@ class Connection:
             self._is_over = True
         return answer
 
+    def is_plain(self) -> bool:
+        """Whether the native core may ask, which looks by itself whether it is usable: not where Python's TLS is between, nor on
+        the main thread, whose signals it does not see."""
+        return type(self.socket) is socket.socket and threading.get_ident() != _MAIN
+
+    def _natively(self, request: bytes, first: int, length: int) -> tuple[Answer, bool]:
+        """The answer, and whether its body was read as well."""
+        why, head, self._rest, body = _core.http_exchange(self.socket.fileno(), request, first == 0 and length < 0)
+        if why:
+            raise Trouble(why)
+        answer = _answer_of(*head)
+        if body is not None:
+            answer.body = body if not 0 <= length < len(body) else memoryview(body)[:length]
+            return answer, True
+        if 100 <= answer.status < 200:
+            return self._head(), False
+        return answer, False
+
     def _head(self) -> Answer:
         data = self._rest
         while (end := data.find(b"\r\n\r\n")) < 0:
@@ -146,18 +173,9 @@ class Connection:
             data = data + got if data else got
             if len(data) > _MOST_HEAD:
                 raise Trouble("the answer's head is too long")
-        first, *lines = data[:end].decode("latin-1").split("\r\n")
+        answer = _answer_of(*_core.http_head(data[:end]))
         self._rest = data[end + 4 :]
-        version, _, status = first.partition(" ")
-        number, _, reason = status.partition(" ")
-        if not version.startswith("HTTP/1.") or not number.isdigit():
-            raise Trouble("the answer is not HTTP/1.1")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        if 100 <= int(number) < 200:
-            return self._head()
-        if version == "HTTP/1.0":
-            headers.setdefault("connection", "close")
-        return Answer(int(number), reason[:80], headers)
+        return self._head() if 100 <= answer.status < 200 else answer
 
     def _body(self, answer: Answer, skip: int, length: int) -> None:
         """Of an answer that is no error: what is behind ``skip`` bytes of it, ``length`` or all."""
@@ -275,16 +293,26 @@ class Connections:
                 connection = free.pop() if free else None
             if connection is None:
                 return Connection(origin)
-            if connection.is_usable():
+            if connection.is_plain() or connection.is_usable():
                 return connection
             connection.close()
 
     def give_back(self, connection: Connection) -> None:
-        if not connection.is_usable():
+        if connection.is_over:
             connection.close()
             return
         with self._lock:
             self._free.setdefault(connection.origin, []).append(connection)
+
+
+def _answer_of(first: str, headers: dict[str, str]) -> Answer:
+    version, _, status = first.partition(" ")
+    number, _, reason = status.partition(" ")
+    if not version.startswith("HTTP/1.") or not number.isdigit():
+        raise Trouble("the answer is not HTTP/1.1")
+    if version == "HTTP/1.0":
+        headers.setdefault("connection", "close")
+    return Answer(int(number), reason[:80], headers)
 
 
 def _login(proxy: Any) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 from fastload.remote.stores import Listed
 from fastload.remote.transfers_here import transfers
 
-_FORM = "fastload listing 1"
+_FORM = "fastload listing 2"
 
 
 def listing(url: str, folder: Path, *, refresh: bool = False) -> Sequence[Listed]:

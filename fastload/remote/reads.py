@@ -95,7 +95,7 @@ def keep_promise(read: Read, arrival: Arrival) -> None:
 
 
 def back_off(failures: int, trouble: Trouble) -> float:
-    pause = min(_LAST_BACK_OFF_SECONDS, _FIRST_BACK_OFF_SECONDS * 2 ** (failures - 1)) * random.uniform(0.5, 1.0)
+    pause: float = min(_LAST_BACK_OFF_SECONDS, _FIRST_BACK_OFF_SECONDS * 2 ** (failures - 1)) * random.uniform(0.5, 1.0)
     return max(pause, trouble.after or 0.0)
 
 

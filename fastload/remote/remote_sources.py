@@ -54,7 +54,18 @@ class RemoteObject(SampleSource):
                     return data
             except OSError:  # it has gone since
                 pass
-        return bytes(self._asked().wait())
+        data = bytes(self._asked().wait())
+        if not data:
+            raise OSError(f"{self.name}: the object is empty")
+        return data
+
+    def forget(self) -> None:
+        cache = disk_cache()
+        if cache is not None:
+            cache.forget(self._path(cache))
+        if self._read is not None:
+            self._read.transfers.forget(self._read)
+            self._read = None
 
     def _in(self, cache: DiskCache) -> tuple[str, int, int] | None:
         path = self._path(cache)

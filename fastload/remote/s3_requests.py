@@ -99,7 +99,7 @@ class S3Endpoint:
         self._by_path = not virtual if self._given else "." in bucket  # a certificate holds for one label
         self._placed: tuple[str, tuple[str, tuple[str, str, int], str, str]] | None = None  # of a region
         self._now = (0, "")
-        self._key: tuple[str, str, str, bytes] = ("", "", "", b"")  # secret, day, region, and what signs on it
+        self._key: tuple[str, str, str, _Hmac | None] = ("", "", "", None)  # secret, day, region, and what signs on it
 
     def base(self) -> str:
         """The URL before ``/key``."""
@@ -140,21 +140,39 @@ class S3Endpoint:
         request = f"GET\n{path}\n{query}\n{lines}\n{names}\n{_EMPTY}"
         scope = f"{day}/{self.region}/s3/aws4_request"
         text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
-        signature = hmac.digest(self._signing_key(keys.secret, day), text.encode(), "sha256").hex()
+        signature = self._signing_key(keys.secret, day).signature(text.encode())
         del headers["host"]
         headers["authorization"] = (
             f"AWS4-HMAC-SHA256 Credential={keys.access}/{scope}, SignedHeaders={names}, Signature={signature}"
         )
         return headers
 
-    def _signing_key(self, secret: str, day: str) -> bytes:
+    def _signing_key(self, secret: str, day: str) -> _Hmac:
         known = self._key
-        if known[:3] != (secret, day, self.region):
+        if known[3] is None or known[:3] != (secret, day, self.region):
             made = f"AWS4{secret}".encode()
             for part in (day, self.region, "s3", "aws4_request"):
                 made = hmac.digest(made, part.encode(), "sha256")
-            known = self._key = (secret, day, self.region, made)
+            signs = _Hmac(made)
+            self._key = (secret, day, self.region, signs)
+            return signs
         return known[3]
+
+
+class _Hmac:
+    """HMAC-SHA-256 (RFC 2104) with one key of at most 64 bytes. ``hmac.digest`` lets go of Python's lock each time, and has it back
+    0.3 ms later where many threads read."""
+
+    def __init__(self, key: bytes) -> None:
+        padded = key.ljust(64, b"\0")
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in padded))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in padded))
+
+    def signature(self, text: bytes) -> str:
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(text)
+        outer.update(inner.digest())
+        return outer.hexdigest()
 
 
 def query_of(parameters: dict[str, str]) -> str:

@@ -12,7 +12,7 @@ import threading
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
@@ -25,6 +25,7 @@ from fastload.remote.trouble import Trouble, of_status
 _MOST_REDIRECTS = 5
 _REDIRECT_SECONDS = 300.0  # a place that the hub has named is asked without asking the hub
 _KEPT_REDIRECTS = 4096
+_HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 _IN_URLS = "%/:?#[]@!$&'()*+,;=-._~"
 
 
@@ -82,16 +83,27 @@ class Attempt:
 class Store:
     """Raises Trouble from each method."""
 
-    # Whether what a listing or an index says of an object's version is what an answer says of it.
-    has_versions = True
-
     def get(self, url: str, first: int, length: int, version: str, attempt: Attempt) -> Got:
         """Bytes ``[first, first + length)`` of the object, -1: all. With a version: of that one, where the server can tell."""
         raise NotImplementedError
 
+    def look(self, url: str) -> Got:
+        """What the object is now: its first byte."""
+        return self.get(url, 0, 1, "", Attempt())
+
     def list(self, url: str) -> Iterator[Listed]:
         """All objects whose URLs begin with this one, in the order of their names."""
         raise Trouble("what lies below a URL like this cannot be listed; give the URLs", passes=False)
+
+
+@dataclass(frozen=True)
+class _Moved:
+    """Where an object was when its server was last asked: its version as that said, and as this place has it."""
+
+    at: str
+    until: float
+    version: str
+    there: str
 
 
 class HttpStore(Store):
@@ -99,31 +111,46 @@ class HttpStore(Store):
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
-        self._moved: dict[str, tuple[str, float]] = {}
+        self._moved: dict[str, _Moved] = {}
 
     def get(self, url: str, first: int, length: int, version: str, attempt: Attempt) -> Got:
         known = self._moved.get(url)
-        if known is not None and known[1] > time.monotonic():
+        if known is not None and known.until > time.monotonic() and version in ("", known.version):
             try:
-                return self._got(self._one(known[0], {}, first, length, "", attempt), first, length, "")
+                got = self._got(self._one(known.at, {}, first, length, "", attempt), first, length)
             except Trouble as trouble:
                 self._moved.pop(url, None)
                 if trouble.passes:
                     raise
-        answer, at = self._following(url, first, length, version, attempt)
+            else:
+                if got.version == known.there:
+                    return replace(got, version=known.version)
+        answer, at, told = self._following(url, first, length, version, attempt)
+        got = self._got(answer, first, length)
+        now = self._version(told, got.version)
         if at != url:
             if len(self._moved) >= _KEPT_REDIRECTS:
                 self._moved.clear()
-            self._moved[url] = at, time.monotonic() + _REDIRECT_SECONDS
-        return self._got(answer, first, length, version)
+            self._moved[url] = _Moved(at, time.monotonic() + _REDIRECT_SECONDS, now, got.version)
+        return replace(got, version=now)
 
-    def _following(self, url: str, first: int, length: int, version: str, attempt: Attempt) -> tuple[Answer, str]:
-        at = self._address(url)
+    def look(self, url: str) -> Got:
+        self._moved.pop(url, None)  # it may lie elsewhere by now
+        return super().look(url)
+
+    def _following(self, url: str, first: int, length: int, version: str, attempt: Attempt) -> tuple[Answer, str, str]:
+        """The answer, from where it came, and what was told of the version on the way there."""
+        at, told = self._address(url), ""
         for _ in range(_MOST_REDIRECTS):
             answer = self._one(at, self._headers(at), first, length, version, attempt)
+            told = self._told(at, answer) or told
             if answer.status not in (301, 302, 303, 307, 308):
-                return answer, at
-            to = urljoin(at, answer.headers.get("location", ""))
+                return answer, at, told
+            try:
+                to = urljoin(at, answer.headers.get("location", ""))
+                origin(to)
+            except ValueError:
+                raise Trouble("the server sends on to what is no URL", passes=False) from None
             if urlsplit(at).scheme == "https" and urlsplit(to).scheme != "https":
                 raise Trouble("the server sends on from https to http", passes=False)
             at = to
@@ -135,6 +162,14 @@ class HttpStore(Store):
     def _headers(self, url: str) -> dict[str, str]:
         """What a request of this URL needs, at this moment."""
         return {}
+
+    def _told(self, url: str, answer: Answer) -> str:
+        """What an answer on the way says of the object's version."""
+        return ""
+
+    def _version(self, told: str, there: str) -> str:
+        """From what was told on the way, and what the place says where the object is."""
+        return there
 
     def _one(
         self, url: str, headers: dict[str, str], first: int, length: int, version: str, attempt: Attempt
@@ -174,9 +209,15 @@ class HttpStore(Store):
             self._connections.give_back(connection)
             return answer
 
-    def _got(self, answer: Answer, first: int, length: int, version: str) -> Got:
+    def _got(self, answer: Answer, first: int, length: int) -> Got:
         if answer.status not in (200, 206):
             raise of_status(answer.status, answer.reason, answer.headers.get("retry-after"))
+        if (packed := answer.headers.get("content-encoding", "").strip().lower()) not in ("", "identity"):
+            raise Trouble(
+                f"it is stored, or sent, packed (Content-Encoding: {packed[:40]}), so no place in it can be read: store it as it "
+                "is, without that header",
+                passes=False,
+            )
         now = answer.headers.get("etag") or answer.headers.get("last-modified") or ""
         said = answer.headers.get("content-length", "")
         size = int(said) if answer.status == 200 and said.isdigit() else -1
@@ -193,9 +234,17 @@ class HttpStore(Store):
 
 
 class HubStore(HttpStore):
-    """Files of the Hugging Face hub, whose token goes to the hub and nowhere else."""
+    """Files of the Hugging Face hub, whose token goes to the hub and nowhere else.
 
-    has_versions = False  # where the hub sends to has ETags of its own
+    A file's version is the hash that the hub says, as its listings do: of its bytes (of a large file), or git's. Where it sends to
+    has ETags of its own.
+    """
+
+    def get(self, url: str, first: int, length: int, version: str, attempt: Attempt) -> Got:
+        got = super().get(url, first, length, version, attempt)
+        # A mirror may list hashes, and have other ETags.
+        is_other_kind = _HASH.fullmatch(version) is not None and _HASH.fullmatch(got.version) is None
+        return replace(got, version="") if is_other_kind else got
 
     def _address(self, url: str) -> str:
         return HubPath.of(url).download_url()
@@ -204,6 +253,13 @@ class HubStore(HttpStore):
         token = _hub_token() if url.startswith(f"{hub()}/") else None
         return {"Authorization": f"Bearer {token}"} if token else {}
 
+    def _told(self, url: str, answer: Answer) -> str:
+        tag = answer.headers.get("x-linked-etag") or answer.headers.get("etag") or ""
+        return tag.removeprefix("W/").strip('"') if url.startswith(f"{hub()}/") else ""
+
+    def _version(self, told: str, there: str) -> str:
+        return told
+
     def list(self, url: str) -> Iterator[Listed]:
         below = HubPath.of(url)
         at = below.listing_url()
@@ -211,7 +267,8 @@ class HubStore(HttpStore):
             answer, _ = self._following_listing(at)
             for entry in json.loads(bytes(answer.body)):
                 if entry.get("type") == "file":
-                    yield Listed(below.url_of(entry["path"]), int(entry["size"]), str(entry.get("oid", "")))
+                    version = (entry.get("lfs") or entry).get("oid", "")
+                    yield Listed(below.url_of(entry["path"]), int(entry["size"]), str(version))
             found = re.search(r'<([^>]+)>;\s*rel="next"', answer.headers.get("link", ""))
             at = urljoin(at, found[1]) if found else ""
 
@@ -247,7 +304,7 @@ class S3Store(HttpStore):
     def get(self, url: str, first: int, length: int, version: str, attempt: Attempt) -> Got:
         key = url[len(self._prefix) :]
         answer = self._signed(lambda: self._endpoint.target_of(key), first, length, version, attempt)
-        return self._got(answer, first, length, version)
+        return self._got(answer, first, length)
 
     def _signed(self, target: Callable[[], str], first: int, length: int, version: str, attempt: Attempt) -> Answer:
         for _ in range(2):
@@ -290,9 +347,14 @@ class Stores:
         self._lock = threading.Lock()
         self._other = other
         self._stores: dict[tuple[str, str], Store] = {}
+        self._known: dict[str, Store] = {}  # of buckets, by the begin of their URLs
 
     def of(self, url: str) -> Store:
         """Raises Trouble, and ImportError where a library is missing."""
+        begin = url[: url.find("/", url.find("://") + 3) + 1]
+        known = self._known.get(begin)
+        if known is not None:
+            return known
         scheme = url.partition("://")[0]
         try:
             bucket = Bucket.of(url) if scheme in ("s3", "gs", "az") else None
@@ -302,6 +364,8 @@ class Stores:
         with self._lock:
             if name not in self._stores:
                 self._stores[name] = self._made(scheme, bucket)
+            if begin and bucket is not None:
+                self._known[begin] = self._stores[name]
             return self._stores[name]
 
     def _made(self, scheme: str, bucket: Bucket | None) -> Store:

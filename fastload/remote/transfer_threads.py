@@ -82,13 +82,21 @@ class Transfers:
         self._wake.put(None)
         return read
 
+    def forget(self, read: Read) -> None:
+        """Whoever asks for the same from now on gets it from the store."""
+        key = (read.url, read.first, read.length, read.version)
+        with self._lock:
+            if self._live.get(key) is read:
+                del self._live[key]
+
     def listing(self, url: str) -> list[Listed]:
         """All objects whose URLs begin with this one. Raises OSError."""
-        return self._patiently(url, lambda store: list(store.list(url)))
+        listed: list[Listed] = self._patiently(url, lambda store: list(store.list(url)))
+        return listed
 
     def stat(self, url: str) -> tuple[int, str]:
         """The size of an object, in bytes, and its version. Raises OSError."""
-        got: Got = self._patiently(url, lambda store: store.get(url, 0, 1, "", Attempt()))
+        got: Got = self._patiently(url, lambda store: store.look(url))
         if got.size < 0:
             raise OSError(errno.EIO, said(url, "the server does not say how large it is", 1))
         return got.size, got.version
@@ -198,9 +206,8 @@ class Transfers:
             self._look_at(began + self._pace.hedge_after(request.bytes()), request)
         try:
             store = self._stores.of(request.url)
-            version = request.version if store.has_versions else ""
-            got = store.get(request.url, request.first, request.length, version, attempt)
-            self._check(request, got, version)
+            got = store.get(request.url, request.first, request.length, request.version, attempt)
+            self._check(request, got)
         except Trouble as trouble:
             self._failed(request, attempt, trouble)
         except Exception as error:  # what nobody has thought of: it has no URL in it
@@ -208,8 +215,9 @@ class Transfers:
         else:
             self._came(request, attempt, got, time.monotonic() - began)
 
-    def _check(self, request: Request, got: Got, version: str) -> None:
-        expected, is_same = request.size, bool(version) and got.version == version
+    def _check(self, request: Request, got: Got) -> None:
+        expected, version = request.size, request.version
+        is_same = bool(version) and got.version == version
         if version and got.version and not is_same:
             raise changed()
         if expected >= 0 <= got.size != expected:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection
+from typing import Any
 
 from fastload.reports.errors import SampleError, TooManyErrors
 
@@ -85,3 +86,7 @@ class Ledger:
             if kind not in self.by_reason and len(self.by_reason) >= _KINDS_KEPT:
                 kind = "other"
             self.by_reason[kind] = self.by_reason.get(kind, 0) + 1
+
+    def figures(self) -> dict[str, Any]:
+        """A fresh dictionary; see ``DataLoader.stats``."""
+        return {"all_errors": self.count, "errors_by_reason": dict(self.by_reason)}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import heapq
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastload import _core
 from fastload.reports.job_file import own_job_file
+
+_SLOWEST = 10
 
 
 class Statistics:
@@ -23,12 +26,16 @@ class Statistics:
         self._stages: dict[str, float] = {}
         self._on_gpu = self._split = 0
         self._cached = self._looked_up = 0
+        self._entered = self._noted = self._refused_entries = 0
+        self._blocks_made = self._blocks_used_again = 0
         self._reasons: dict[str, int] = {}
         self._refused: list[tuple[int, str | None, str]] = []
+        self._slowest: list[tuple[float, int, str | None]] = []  # a heap
 
     def add(self, batch: _core.Batch, images: int, waited: float) -> None:
         """One delivered batch of the engine's."""
         self._fallbacks += batch.fallbacks
+        self.add_entries(*batch.entries)
         for stage, seconds in batch.stage_seconds.items():
             self._stages[stage] = self._stages.get(stage, 0.0) + seconds
         self._delivered(images, waited)
@@ -53,6 +60,13 @@ class Statistics:
         self._waited += waited
         own_job_file().tick(self._last)
 
+    def add_slowest(self, seconds: float, index: int, path: str | None) -> None:
+        """The sample of a batch that took longest."""
+        if len(self._slowest) < _SLOWEST:
+            heapq.heappush(self._slowest, (seconds, index, path))
+        elif seconds > self._slowest[0][0]:
+            heapq.heapreplace(self._slowest, (seconds, index, path))
+
     def end(self) -> None:
         """The epoch is over."""
         self._ended = True
@@ -69,6 +83,21 @@ class Statistics:
         """How many of the samples of a batch the cache had."""
         self._cached += found
         self._looked_up += looked_up
+
+    def add_entries(self, used: int, made: int, ignored: int) -> None:
+        """How many images were decoded by entry points, of how many some were kept, and whose were of no use."""
+        self._entered += used
+        self._noted += made
+        self._refused_entries += ignored
+
+    def entry_figures(self) -> dict[str, int]:
+        """The entry points' part of the figures."""
+        return {"used": self._entered, "made": self._noted, "ignored": self._refused_entries}
+
+    def add_blocks(self, made: int, used_again: int) -> None:
+        """Of the blocks of shared memory that tensors came in from workers, those that were new and those that had come before."""
+        self._blocks_made += made
+        self._blocks_used_again += used_again
 
     def cache_figures(self) -> dict[str, Any]:
         """The cache's part of the figures of a loader that has one."""
@@ -94,7 +123,9 @@ class Statistics:
             "wait_seconds": self._waited,
             "first_batch_seconds": self._first_batch,
             "stages": dict(self._stages),
+            "slowest_samples": sorted(self._slowest, reverse=True),
             "fallbacks": self._fallbacks,
+            "shared_blocks": {"made": self._blocks_made, "used_again": self._blocks_used_again},
             "decoders": {
                 "cpu": self._images - self._on_gpu - self._split,
                 "gpu": self._on_gpu,

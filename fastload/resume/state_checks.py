@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from torch.utils.data import RandomSampler, SequentialSampler, SubsetRandomSampler, WeightedRandomSampler
 from torch.utils.data.distributed import DistributedSampler
 
-from fastload.engine import GeneratorStates
+from fastload.engine import GeneratorStates, streams_from_json
 from fastload.resume.sampling import Sampling
 
 FORMAT = 2
@@ -77,8 +77,11 @@ def _check_workers(state: Mapping[str, Any]) -> None:
         where = f"workers[{worker!r}]"
         if worker not in known:
             _refuse(f"{where}: there were {state['num_workers']} workers")
-        if isinstance(kept, str):
-            _check_generators({**state["generators"], "torch": kept}, where)
+        if isinstance(kept, (str, list)):  # of threads
+            try:
+                streams_from_json(kept)
+            except ValueError as error:
+                _refuse(f"{where}: {error}")
             continue
         if not isinstance(kept, Mapping) or not set(kept) <= _KEPT_BY_WORKERS:
             _refuse(f"{where} should be the state of a generator, or a dict of {', '.join(sorted(_KEPT_BY_WORKERS))}")
@@ -140,7 +143,7 @@ def _check_makers(state: Mapping[str, Any], sampling: Sampling, made_in_threads:
     if not state["workers"] or sampling.rng == "index":
         return
     in_threads = made_in_threads()
-    if any(isinstance(kept, str) != in_threads for kept in state["workers"].values()):
+    if any(isinstance(kept, (str, list)) != in_threads for kept in state["workers"].values()):
         made, makes = ("torch's workers", "threads") if in_threads else ("threads", "torch's workers")
         _refuse(f"its batches were made by {made}, here they are made by {makes}; see explain()")
 

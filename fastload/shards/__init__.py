@@ -3,7 +3,7 @@
 from fastload.shards.arrow_tables import table_index
 from fastload.shards.damage import Damage
 from fastload.shards.foreign_indexes import ForeignIndexError, check_foreign_index, write_foreign_index
-from fastload.shards.index_file import BadIndexError
+from fastload.shards.index_file import BadIndexError, SelfChecked, read_parts, write_index
 from fastload.shards.index_place import cache_folder, kept_index
 from fastload.shards.lmdb_index import find_lmdb, holds_lmdb, index_lmdb
 from fastload.shards.lmdb_writer import write_lmdb
@@ -20,6 +20,7 @@ from fastload.shards.tar_index import (
     looks_like_tar,
     summary_of,
     target_of_tars,
+    unclosed,
 )
 from fastload.shards.tar_stream import LeftOut, StreamSample, stream_tar
 from fastload.shards.tar_writer import write_tar
@@ -38,6 +39,7 @@ __all__ = [
     "Record",
     "SampleColumns",
     "SampleIndex",
+    "SelfChecked",
     "Shard",
     "StreamSample",
     "TarError",
@@ -58,13 +60,16 @@ __all__ = [
     "looks_like_parquet",
     "looks_like_tar",
     "parquet_files",
+    "read_parts",
     "read_tfrecords",
     "shard_list",
     "stream_tar",
     "summary_of",
     "table_index",
     "target_of_tars",
+    "unclosed",
     "write_foreign_index",
+    "write_index",
     "write_lmdb",
     "write_parquet",
     "write_tar",

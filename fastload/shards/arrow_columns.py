@@ -27,17 +27,16 @@ class Targets:
 
 
 def image_field(schema: Any, image: str, where: str) -> Any:
-    """The type of the column of images; ValueError for one that is none, with the reason."""
+    """The type of the column of images, or of what its dictionary holds; ValueError for one that is none, with the reason."""
     pyarrow = needs("pyarrow", "parquet")
     if schema.names.count(image) != 1:
         raise ValueError(f"{where} has no column {image!r}; it has {', '.join(map(repr, schema.names)) or 'none'}")
-    kind = schema.field(image).type
-    held = kind
+    kind = held = _value_type(schema.field(image).type)
     if pyarrow.types.is_struct(kind):
         names = [kind.field(i).name for i in range(kind.num_fields)]
         if "bytes" not in names:
             raise ValueError(f"{where}: column {image!r} is {kind}, which has no field 'bytes'")
-        held = kind.field("bytes").type
+        held = _value_type(kind.field("bytes").type)
     if not (is_bytes(held) or (is_text(kind) if held == kind else pyarrow.types.is_null(held))):
         why = "decoded pixels or several images a row" if "list" in str(held) else "no encoded images"
         raise ValueError(
@@ -47,23 +46,34 @@ def image_field(schema: Any, image: str, where: str) -> Any:
     return kind
 
 
+def _value_type(kind: Any) -> Any:
+    return kind.value_type if needs("pyarrow", "parquet").types.is_dictionary(kind) else kind
+
+
+def plain(array: Any) -> Any:
+    """Without a dictionary."""
+    return array if _value_type(array.type) == array.type else array.dictionary_decode()
+
+
 def is_bytes(kind: Any) -> bool:
-    types = needs("pyarrow", "parquet").types
-    return types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind)
+    types, kind = needs("pyarrow", "parquet").types, _value_type(kind)
+    return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind))
 
 
 def is_text(kind: Any) -> bool:
-    types = needs("pyarrow", "parquet").types
-    return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+    types, kind = needs("pyarrow", "parquet").types, _value_type(kind)
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
 
 
 def encoded_and_paths(array: Any) -> tuple[Any, Any]:
     """From an array of images as :func:`image_field` takes them: the bytes (or None) and the paths (or None)."""
+    array = plain(array)
     if is_text(array.type):
         return None, array
     if is_bytes(array.type):
         return array, None
-    parts = dict(zip((array.type.field(i).name for i in range(array.type.num_fields)), array.flatten(), strict=True))
+    names = (array.type.field(i).name for i in range(array.type.num_fields))
+    parts = dict(zip(names, map(plain, array.flatten()), strict=True))
     paths = parts.get("path")
     return parts["bytes"], paths if paths is not None and is_text(paths.type) else None
 
@@ -109,12 +119,17 @@ def targets_of(array: Any, metadata: dict[bytes, bytes] | None, where: str) -> T
     pyarrow = needs("pyarrow", "parquet")
     if array is None:
         return Targets("none")
+    array = plain(_one(array))
     kind = array.type
-    if pyarrow.types.is_dictionary(kind):
-        array = _one(array).dictionary_decode()
-        kind = array.type
+    if pyarrow.types.is_null(kind):
+        raise ValueError(f"{where}: no target has a value, all are null: target=None gives images alone")
     if pyarrow.types.is_integer(kind) or pyarrow.types.is_boolean(kind):
-        numbers = _one(array).cast(pyarrow.int64())
+        try:
+            numbers = array.cast(pyarrow.int64())
+        except pyarrow.ArrowInvalid as error:
+            raise ValueError(
+                f"{where}: targets are {kind}, and of 64 bits one is left for the sign: {error}"
+            ) from error
         if numbers.null_count:
             numbers = numbers.fill_null(-1)
         return Targets("int", numbers.to_numpy(zero_copy_only=False).astype("<i8", copy=False))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from fastload.engine import ByteRange, SampleSource
+from fastload.engine import ByteRange, FileState, SampleSource
 from fastload.shards.index_file import Column
 from fastload.shards.sample_index import SampleIndex
 
@@ -20,8 +20,10 @@ class CalledValue(ByteRange):
 
     __slots__ = ("item", "key")
 
-    def __init__(self, path: str, offset: int, length: int, name: str, key: bytes, item: Item) -> None:
-        super().__init__(path, offset, length, name)
+    def __init__(
+        self, path: str, offset: int, length: int, name: str, key: bytes, item: Item, state: FileState | None
+    ) -> None:
+        super().__init__(path, offset, length, name, state)
         self.key = key
         self.item = item
 
@@ -31,17 +33,8 @@ class CalledValue(ByteRange):
     def read(self) -> bytes:
         return made_item(self.item(self.key, memoryview(super().read())), self.key)[0]
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, CalledValue) and self._place() == other._place()
-
-    def __hash__(self) -> int:
-        return hash(self._place())
-
     def __reduce__(self) -> Any:
-        return CalledValue, (self.path, self.offset, self.length, self.name, self.key, self.item)
-
-    def _place(self) -> tuple[str, int, int]:
-        return self.path, self.offset, self.length
+        return CalledValue, (self.path, self.offset, self.length, self.name, self.key, self.item, self.state)
 
 
 class CalledValues(SampleIndex):
@@ -65,7 +58,7 @@ class CalledValues(SampleIndex):
         if not self.called[row] or not isinstance(plain, ByteRange):
             return plain
         key = self.name(row).encode("utf-8", "surrogateescape")
-        return CalledValue(plain.path, plain.offset, plain.length, plain.name, key, self.item)
+        return CalledValue(plain.path, plain.offset, plain.length, plain.name, key, self.item, plain.state)
 
     def __reduce__(self) -> Any:
         return CalledValues, (self._plain, self.item, self.called)

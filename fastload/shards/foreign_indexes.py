@@ -5,16 +5,15 @@ Written from the shards themselves. Read, they are compared with the shards: wha
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from fastload import _core
 from fastload.reports import printable
+from fastload.shards.new_file import new_file
 from fastload.shards.shard_paths import WIDS_KIND, wids_shards
 from fastload.shards.tar_index import TarError, is_meta
 
@@ -230,15 +229,8 @@ def _folder_of(paths: Sequence[str]) -> str:
 
 def _write(path: str, text: str) -> str:
     """Whole or not at all."""
-    beside = f"{path}.{os.getpid()}.{secrets.token_hex(4)}.part"
-    try:
-        with open(beside, "x", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-            file.write(text)
-        os.replace(beside, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
-        raise
+    with new_file(path) as beside, open(beside, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        file.write(text)
     return path
 
 

@@ -6,18 +6,19 @@ renamed, so a crash leaves the old one or none.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import secrets
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from fastload.shards.new_file import new_file
 
 MAGIC = b"FASTLOAD"
 VERSION = 1
@@ -29,35 +30,50 @@ _TYPES = frozenset({"|u1", "<u2", "<u4", "<u8", "<i4", "<i8"})
 Column = npt.NDArray[Any]
 
 
+@dataclass(frozen=True)
+class SelfChecked:
+    """A column whose rows hold checksums of their own, as it is written: too long to be looked at as a whole.
+
+    Attributes:
+        type: of its rows.
+        rows: how many.
+        pieces: their bytes.
+    """
+
+    type: str
+    rows: int
+    pieces: Callable[[], Iterator[Any]]
+
+    @property
+    def nbytes(self) -> int:
+        return self.rows * np.dtype(self.type).itemsize
+
+
 class BadIndexError(ValueError):
     """A file that is no index, or a damaged one, or one of another version; the message names it and says which."""
 
 
-def write_index(path: str | os.PathLike[str], header: Mapping[str, Any], columns: Mapping[str, Column]) -> None:
+def write_index(
+    path: str | os.PathLike[str], header: Mapping[str, Any], columns: Mapping[str, Column | SelfChecked]
+) -> None:
     """Writes ``columns`` (one-dimensional, little-endian integers) with ``header`` (JSON) as ``path``, whole or not at all.
 
     The same header and columns give the same bytes. Raises OSError.
     """
-    folder = os.path.dirname(os.path.abspath(path))
-    beside = os.path.join(folder, f".{os.path.basename(path)}.{os.getpid()}.{secrets.token_hex(4)}.part")
-    try:
-        with open(beside, "xb") as file:
-            for piece in index_bytes(header, columns):
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
-        raise
+    with new_file(path) as beside, open(beside, "wb") as file:
+        for piece in index_bytes(header, columns):
+            file.write(piece)
 
 
-def index_bytes(header: Mapping[str, Any], columns: Mapping[str, Column]) -> Iterator[Any]:
+def index_bytes(header: Mapping[str, Any], columns: Mapping[str, Column | SelfChecked]) -> Iterator[Any]:
     """The bytes of such a file, in pieces."""
     described: dict[str, Any] = {}
     start = 0  # counted from where the columns begin
     for name, column in columns.items():
+        if isinstance(column, SelfChecked):
+            described[name] = {"type": column.type, "rows": column.rows, "start": start, "crc32": None}
+            start += _rounded(column.nbytes)
+            continue
         if column.ndim != 1 or column.dtype.str not in _TYPES:
             raise ValueError(f"column {name}: {column.dtype.str}, {column.ndim} dimensions")
         described[name] = {
@@ -71,7 +87,10 @@ def index_bytes(header: Mapping[str, Any], columns: Mapping[str, Column]) -> Ite
     preamble = MAGIC + b"".join(number.to_bytes(4, "little") for number in (VERSION, len(text), zlib.crc32(text), 0))
     yield (preamble + text).ljust(_rounded(_PREAMBLE + len(text)), b"\0")
     for column in columns.values():
-        yield _bytes(column)
+        if isinstance(column, SelfChecked):
+            yield from column.pieces()
+        else:
+            yield _bytes(column)
         yield bytes(_rounded(column.nbytes) - column.nbytes)
 
 
@@ -82,12 +101,40 @@ def read_index(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, 
     return index_of_bytes(path, np.memmap(path, np.uint8, "r").view(np.ndarray))
 
 
+def read_parts(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, tuple[str, int, int]]]:
+    """Header, and of each column that holds checksums of its own type, first byte in the file, and rows; none of it is read.
+
+    Raises BadIndexError, and OSError where the file cannot be read.
+    """
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        start = file.read(_PREAMBLE)
+        length = int.from_bytes(start[len(MAGIC) + 4 : len(MAGIC) + 8], "little")
+        begin = np.frombuffer(start + file.read(min(length + _ALIGNMENT, _LONGEST_HEADER)), np.uint8)
+    if len(start) < _PREAMBLE:
+        raise BadIndexError(f"{os.fspath(path)} is no index of fastload: too short")
+    header, body = _header(Path(path), begin, size)
+    columns = header.pop("columns", None)
+    if not isinstance(columns, dict):
+        raise BadIndexError(f"{os.fspath(path)}: the header names no columns")
+    found = {}
+    for name, place in columns.items():
+        if isinstance(place, dict) and place.get("crc32", 0) is None:
+            kind, rows, at = (place.get(key) for key in ("type", "rows", "start"))
+            if kind not in _TYPES or type(rows) is not int or type(at) is not int or rows < 0 or at < 0:
+                raise BadIndexError(f"{os.fspath(path)} is damaged: column {name} is {place}")
+            if body + at + rows * np.dtype(kind).itemsize > size:
+                raise BadIndexError(f"{os.fspath(path)} is cut: column {name} ends behind it")
+            found[name] = (kind, body + at, rows)
+    return header, found
+
+
 def index_of_bytes(path: str | os.PathLike[str], data: Any) -> tuple[dict[str, Any], dict[str, Column]]:
     """The same of bytes that are elsewhere, as columns of these; ``path`` is for errors."""
     whole = np.frombuffer(data, np.uint8)
     if len(whole) < _PREAMBLE:
         raise BadIndexError(f"{os.fspath(path)} is no index of fastload: too short")
-    header, body = _header(Path(path), whole)
+    header, body = _header(Path(path), whole, len(whole))
     columns = header.pop("columns", None)
     if not isinstance(columns, dict):
         raise BadIndexError(f"{os.fspath(path)}: the header names no columns")
@@ -108,7 +155,8 @@ def texts_of(starts: Column, text: Column) -> list[str]:
     return [whole[begin:end].decode("utf-8", "surrogateescape") for begin, end in pairwise(starts.tolist())]
 
 
-def _header(path: Path, whole: Column) -> tuple[dict[str, Any], int]:
+def _header(path: Path, whole: Column, size: int) -> tuple[dict[str, Any], int]:
+    """Of the beginning of a file of that size."""
     preamble = whole[:_PREAMBLE].tobytes()
     version, length, checksum, _ = (
         int.from_bytes(preamble[at : at + 4], "little") for at in range(len(MAGIC), _PREAMBLE, 4)
@@ -118,7 +166,7 @@ def _header(path: Path, whole: Column) -> tuple[dict[str, Any], int]:
     if version != VERSION:
         raise BadIndexError(f"{path} is an index of version {version}; this fastload reads version {VERSION}")
     body = _rounded(_PREAMBLE + length)
-    if length > _LONGEST_HEADER or body > len(whole):
+    if length > _LONGEST_HEADER or body > size or _PREAMBLE + length > len(whole):
         raise BadIndexError(f"{path} is cut")
     text = whole[_PREAMBLE : _PREAMBLE + length].tobytes()
     if zlib.crc32(text) != checksum:

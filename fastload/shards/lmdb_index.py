@@ -13,7 +13,7 @@ from fastload.remote import redacted
 from fastload.shards.called_values import CalledValues, Item, Keys, made_item
 from fastload.shards.index_file import text_column
 from fastload.shards.index_place import kept_index
-from fastload.shards.lmdb_layouts import Found, UnknownLayout, found_layout, kind_of_targets, target_columns
+from fastload.shards.lmdb_layouts import Found, UnknownLayout, found_layout, in_order, kind_of_targets, target_columns
 from fastload.shards.lmdb_values import LmdbValues, lmdb_shard, lmdb_values, looks_like_lmdb
 from fastload.shards.sample_index import SampleColumns, SampleIndex, Shard
 from fastload.shards.shard_paths import is_url
@@ -185,7 +185,7 @@ def called_index(walked: SampleIndex, keys: Keys | None, item: Item) -> SampleIn
             shard.path, starts - (starts[0] if len(starts) else 0), text, columns.offset[rows], columns.length[rows]
         )
         before = len(names)
-        for key in values if keys is None else keys(values):
+        for key in in_order(values) if keys is None else keys(values):
             row = values.row(bytes(key))
             value = values.read(row)
             made = item(bytes(key), memoryview(value))

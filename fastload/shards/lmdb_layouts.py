@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,9 +62,7 @@ def found_layout(values: LmdbValues) -> Found:
         return _own(values)
     if COUNT_KEY in values:
         return _numbered(values)
-    keys = [key for key in values if key not in _BESIDE]
-    if keys and all(key.isdigit() for key in keys):
-        keys.sort(key=int)  # "0", "1", "10": not in LMDB's order
+    keys = [key for key in in_order(values) if key not in _BESIDE]
     rows = np.array([values.row(key) for key in keys], np.int64)
     if len(keys) == 0:
         return Found("images", [], rows, rows)
@@ -73,6 +72,15 @@ def found_layout(values: LmdbValues) -> Found:
     if _is_datum(values.read(int(rows[0]))):
         return _datums(values, keys, rows)
     raise UnknownLayout(f"{values.path}: {_described(keys[0], head, values.read(int(rows[0])))}")
+
+
+def in_order(keys: Iterable[bytes]) -> list[bytes]:
+    """Keys of samples that are all numbers count as such: 2 before 10, not in LMDB's order."""
+    found = list(keys)
+    samples = [key for key in found if key not in _BESIDE]
+    if not all(key.isdigit() for key in samples):
+        return found
+    return [key for key in found if key in _BESIDE] + sorted(samples, key=int)
 
 
 def _own(values: LmdbValues) -> Found:

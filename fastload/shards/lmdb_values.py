@@ -38,7 +38,7 @@ def lmdb_shard(path: str) -> Shard:
         other = file.read(len(head))
     ids = [struct.unpack_from("=Q", meta, _start(head) + 128)[0] for meta in (head, other) if len(meta) == len(head)]
     found = Shard.of_file(path)
-    return Shard(found.path, size, f"{found.version}-{max(ids)}")
+    return Shard(found.path, size, f"{found.version}-{max(ids)}", found.inode)
 
 
 def looks_like_lmdb(head: bytes) -> bool:

@@ -13,6 +13,7 @@ from fastload.reports import needs
 from fastload.shards.index_file import index_bytes, text_column
 from fastload.shards.lmdb_layouts import OWN_KEY, kind_of_targets, target_columns
 from fastload.shards.record import Record
+from fastload.shards.varint import varint
 
 # Of one transaction, which stays in memory until it is written.
 _BATCH_BYTES = 32 << 20
@@ -127,16 +128,8 @@ def _datum(record: Record) -> bytes:
     if not isinstance(record.target, int) or not -(1 << 31) <= record.target < 1 << 31:
         raise TypeError(f"{record.name}: the label of a Datum is an int of 32 bits, not {record.target!r:.60}")
     data = bytes(record.data)
-    label = _varint(record.target & (1 << 64) - 1)
-    return b"".join([b"\x22", _varint(len(data)), data, b"\x28", label, b"\x38\x01"])
-
-
-def _varint(number: int) -> bytes:
-    written = bytearray()
-    while number > 0x7F:
-        written.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*written, number])
+    label = varint(record.target & (1 << 64) - 1)
+    return b"".join([b"\x22", varint(len(data)), data, b"\x28", label, b"\x38\x01"])
 
 
 def _remove(path: str) -> None:

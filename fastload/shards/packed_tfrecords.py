@@ -85,7 +85,7 @@ class PackedIndex(SampleIndex):
         source = super().source(row)
         if int(self.columns.shard[row]) not in self._packed or not isinstance(source, CheckedRange):
             return source
-        return PackedRange(source.path, source.offset, source.length, source.name, source.crc32c)
+        return PackedRange(source.path, source.offset, source.length, source.name, source.crc32c, None)
 
     def __reduce__(self) -> Any:
         return PackedIndex, (self._plain, self._packed)

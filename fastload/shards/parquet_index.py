@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastload.remote import redacted
+from fastload.remote import is_remote, name_in, redacted
 from fastload.reports import ProgressLine, needs
 from fastload.shards.arrow_columns import (
     Targets,
@@ -21,6 +21,7 @@ from fastload.shards.arrow_columns import (
     image_field,
     is_bytes,
     is_text,
+    plain,
     target_column,
     targets_of,
 )
@@ -30,7 +31,8 @@ from fastload.shards.index_place import kept_index
 from fastload.shards.parquet_footer import Chunk, column_chunks
 from fastload.shards.parquet_pages import value_places
 from fastload.shards.sample_index import SampleIndex, Shard
-from fastload.shards.shard_paths import is_url, shard_list
+from fastload.shards.shard_bytes import near, shards_of
+from fastload.shards.shard_paths import shard_list
 from fastload.shards.thrift_compact import UnreadPages
 from fastload.shards.unpacked_values import unpacked
 
@@ -61,20 +63,23 @@ class _Images:
 def index_parquet(files: Sequence[str], image: str, target: str | None) -> SampleIndex:
     """The samples of these files, in their order. Raises ValueError, OSError, ImportError without pyarrow, and pyarrow's errors for
     damaged files, with their names."""
-    shards = [Shard.of_file(file) for file in files]
+    shards = shards_of(files)
     return kept_index(FORMAT, shards, {"image": image, "target": target}, lambda now, _: _built(now, image, target))
 
 
 def parquet_files(files: Any) -> list[str]:
     """Of whatever names shards. Raises FileNotFoundError, and ValueError for a folder that holds more than one split."""
     named = [files] if isinstance(files, str | bytes | os.PathLike) else list(files)
-    for url in (name for name in named if isinstance(name, str) and is_url(name)):
-        raise ValueError(f"Parquet files are not read from URLs: copy {redacted(url)} to a disk first")
-    for folder in filter(os.path.isdir, named):
-        inside = sorted(os.fsdecode(name) for name in os.listdir(folder))
+    for folder in named:
+        if is_remote(folder) and str(folder).endswith("/"):
+            inside = [os.path.basename(url) for url in shard_list(folder, ENDINGS)]
+        elif not is_remote(folder) and os.path.isdir(folder):
+            inside = sorted(os.fsdecode(name) for name in os.listdir(folder))
+        else:
+            continue
         splits = {match[1] for name in inside if name.endswith(ENDINGS) and (match := _SPLIT.match(name))}
         if len(splits) > 1:
-            where = os.fsdecode(folder)
+            where = redacted(os.fsdecode(folder)).rstrip("/")
             raise ValueError(f"{where} holds several splits, {', '.join(sorted(splits))}: name one, as {where}/NAME-*")
     return shard_list(named, ENDINGS)
 
@@ -88,7 +93,7 @@ def looks_like_parquet(path: str | os.PathLike[str]) -> bool:
 
 def _built(shards: Sequence[Shard], image: str, target: str | None) -> SampleIndex:
     needs("pyarrow", "parquet", "fastload.Parquet")
-    read = [_of_file(shard, image, target) for shard in shards]
+    read = [_of_shard(shard, image, target) for shard in shards]
     classes = _agreed(shards, [one.classes for one in read if one.classes])
     kinds = {one.targets.kind for one in read}
     if len(kinds) > 1:
@@ -102,7 +107,7 @@ def _built(shards: Sequence[Shard], image: str, target: str | None) -> SampleInd
         joined(one.lengths for one in read),
         joined_paths([(len(one.lengths), one.paths) for one in read]),
         [one.targets for one in read],
-        [(Path(shard.path).stem, len(one.lengths)) for shard, one in zip(shards, read, strict=True)],
+        [(_stem(shard), len(one.lengths)) for shard, one in zip(shards, read, strict=True)],
     )
     kind = next(iter(kinds), "none")
     facts: dict[str, Any] = {"classes": classes}
@@ -111,32 +116,38 @@ def _built(shards: Sequence[Shard], image: str, target: str | None) -> SampleInd
     return SampleIndex(FORMAT, shards, columns, target_kind=kind, facts=facts, unpacked=files)
 
 
-def _of_file(shard: Shard, image: str, target: str | None) -> _Images:
+def _of_shard(shard: Shard, image: str, target: str | None) -> _Images:
+    with near(shard) as path:
+        return _of_file(shard, path, image, target)
+
+
+def _of_file(shard: Shard, path: str, image: str, target: str | None) -> _Images:
+    """Of a shard whose bytes lie in a file."""
     pyarrow = needs("pyarrow", "parquet")
-    with open(shard.path, "rb") as file:
+    with open(path, "rb") as file:
         magic = file.read(6)
     try:
         if magic[:4] == _PARQUET:
-            return _of_parquet(shard, image, target)
+            return _of_parquet(shard, path, image, target)
         if magic == _ARROW_FILE or magic[:4] == _ARROW_STREAM:
-            return _of_arrow(shard, image, target, is_stream=magic != _ARROW_FILE)
+            return _of_arrow(shard, path, image, target, is_stream=magic != _ARROW_FILE)
     except (pyarrow.ArrowException, UnreadPages, UnicodeDecodeError) as error:
-        raise ValueError(f"{shard.path} is damaged: {error}") from error
+        raise ValueError(f"{shard.shown} is damaged: {error}") from error
     except OSError as error:
         if error.errno is not None:
             raise
-        raise ValueError(f"{shard.path} is damaged: {error}") from error  # pyarrow's, for what it cannot read
-    raise ValueError(f"{shard.path} is neither a Parquet nor an Arrow file")
+        raise ValueError(f"{shard.shown} is damaged: {error}") from error  # pyarrow's, for what it cannot read
+    raise ValueError(f"{shard.shown} is neither a Parquet nor an Arrow file")
 
 
-def _of_parquet(shard: Shard, image: str, target: str | None) -> _Images:
+def _of_parquet(shard: Shard, path: str, image: str, target: str | None) -> _Images:
     parquet = needs("pyarrow.parquet", "parquet")
-    with parquet.ParquetFile(shard.path, pre_buffer=False, buffer_size=_BUFFER) as file:
+    with parquet.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER) as file:
         schema, rows = file.schema_arrow, file.metadata.num_rows
-        kind = image_field(schema, image, shard.path)
-        target = target_column(schema, image, target, shard.path)
+        kind = image_field(schema, image, shard.shown)
+        target = target_column(schema, image, target, shard.shown)
         if rows > 8 * shard.size:
-            raise ValueError(f"{shard.path} is damaged: {rows} rows in {shard.size} bytes")
+            raise ValueError(f"{shard.shown} is damaged: {rows} rows in {shard.size} bytes")
         wanted = [] if target is None else [target]
         leaf = image
         if not is_bytes(kind) and not is_text(kind):
@@ -146,25 +157,25 @@ def _of_parquet(shard: Shard, image: str, target: str | None) -> _Images:
         elif is_text(kind):
             wanted.append(image)
         # Before pyarrow looks at them: it believes that they are there.
-        chunks = column_chunks(shard.path, leaf, file.metadata.num_columns)
+        chunks = column_chunks(path, leaf, file.metadata.num_columns)
         table = file.read(columns=wanted, use_threads=False)
         if len(table) != rows:
-            raise ValueError(f"{shard.path} is damaged: {len(table)} rows, and {rows} in its metadata")
+            raise ValueError(f"{shard.shown} is damaged: {len(table)} rows, and {rows} in its metadata")
         paths = None
         if is_text(kind):
-            paths = table.column(image).chunks
+            paths = [plain(chunk) for chunk in table.column(image).chunks]
         elif f"{image}.path" in wanted:
-            paths = [chunk.flatten()[0] for chunk in table.column(image).chunks]
-        targets = targets_of(None if target is None else table.column(target), schema.metadata, shard.path)
+            paths = [plain(chunk.flatten()[0]) for chunk in table.column(image).chunks]
+        targets = targets_of(None if target is None else table.column(target), schema.metadata, shard.shown)
         found = _Images(*_nowhere(rows), paths, targets, class_names(schema.metadata, target))
         if is_bytes(kind) or (leaf != image and is_bytes(kind.field("bytes").type)):
             try:
-                found.offsets, found.lengths = _in_pages(file, shard.path, image, leaf, chunks)
+                found.offsets, found.lengths = _in_pages(file, path, image, leaf, chunks)
             except UnreadPages:
                 size = sum(chunk.unpacked_size for chunk in chunks)
                 found.values, found.offsets, found.lengths = _unpacked_pages(file, shard, image, leaf, size)
     if len(found.lengths) != rows:
-        raise ValueError(f"{shard.path} is damaged: {len(found.lengths)} images in {rows} rows")
+        raise ValueError(f"{shard.shown} is damaged: {len(found.lengths)} images in {rows} rows")
     return found
 
 
@@ -203,18 +214,18 @@ def _parquet_values(file: Any, image: str, leaf: str, rows: int = _ROWS_AT_ONCE)
 
 
 def _unpacked_pages(file: Any, shard: Shard, image: str, leaf: str, size: int) -> tuple[Shard, Column, Column]:
-    with ProgressLine(f"unpacking {os.path.basename(shard.path)}", size, "bytes") as line:
+    with ProgressLine(f"unpacking {_stem(shard)}", size, "bytes") as line:
         return unpacked(shard, image, size, lambda: _parquet_values(file, image, leaf), line.add)
 
 
-def _of_arrow(shard: Shard, image: str, target: str | None, *, is_stream: bool) -> _Images:
+def _of_arrow(shard: Shard, path: str, image: str, target: str | None, *, is_stream: bool) -> _Images:
     pyarrow = needs("pyarrow", "parquet")
-    with pyarrow.memory_map(shard.path) as mapped:
+    with pyarrow.memory_map(path) as mapped:
         whole = mapped.read_buffer(shard.size)
         reader = pyarrow.ipc.open_stream(whole) if is_stream else pyarrow.ipc.open_file(whole)
         schema = reader.schema
-        kind = image_field(schema, image, shard.path)
-        target = target_column(schema, image, target, shard.path)
+        kind = image_field(schema, image, shard.shown)
+        target = target_column(schema, image, target, shard.shown)
         batches = list(reader) if is_stream else [reader.get_batch(i) for i in range(reader.num_record_batches)]
         for batch in batches:
             batch.validate()
@@ -225,7 +236,7 @@ def _of_arrow(shard: Shard, image: str, target: str | None, *, is_stream: bool) 
             wanted = pyarrow.chunked_array(
                 [_checked(batch.column(target)) for batch in batches], schema.field(target).type
             )
-        targets = targets_of(wanted, schema.metadata, shard.path)
+        targets = targets_of(wanted, schema.metadata, shard.shown)
         found = _Images(
             *_nowhere(sum(len(batch) for batch in batches)),
             paths or None,
@@ -241,7 +252,7 @@ def _of_arrow(shard: Shard, image: str, target: str | None, *, is_stream: bool) 
             found.lengths = joined(place[1] for place in places if place is not None)
         else:
             size = sum(array.nbytes for array in values)
-            with ProgressLine(f"unpacking {os.path.basename(shard.path)}", size, "bytes") as line:
+            with ProgressLine(f"unpacking {_stem(shard)}", size, "bytes") as line:
                 found.values, found.offsets, found.lengths = unpacked(
                     shard, image, size, lambda: iter(values), line.add
                 )
@@ -264,11 +275,15 @@ def _checked(array: Any) -> Any:
     return array
 
 
+def _stem(shard: Shard) -> str:
+    return Path(name_in(shard.path) if is_remote(shard.path) else shard.path).stem
+
+
 def _nowhere(rows: int) -> tuple[Column, Column]:
     return np.zeros(rows, np.int64), np.full(rows, -1, np.int64)
 
 
 def _agreed(shards: Sequence[Shard], classes: list[list[str]]) -> list[str]:
     if any(names != classes[0] for names in classes):
-        raise ValueError(f"{shards[0].path} and the others do not have the same names of classes")
+        raise ValueError(f"{shards[0].shown} and the others do not have the same names of classes")
     return classes[0] if classes else []

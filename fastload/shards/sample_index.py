@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from fastload.engine import ByteRange, CheckedRange, SampleSource
+from fastload.engine import ByteRange, CheckedRange, FileState, SampleSource
 from fastload.remote import RemoteObject, RemoteRange, is_remote, redacted, remote_stat
 from fastload.reports import printable
 from fastload.shards.index_file import BadIndexError, Column, read_index, write_index
@@ -28,11 +29,13 @@ class Shard:
         path: absolute, or a URL.
         size: in bytes.
         version: what changes when it is written again: its time in nanoseconds, or what a store says of it.
+        inode: of a file that was looked at in this process, or the one that it was forked from; 0: not known.
     """
 
     path: str
     size: int
     version: str
+    inode: int = field(default=0, compare=False)
 
     @property
     def shown(self) -> str:
@@ -48,7 +51,20 @@ class Shard:
     def of_file(cls, path: str | os.PathLike[str]) -> Shard:
         """Raises OSError."""
         found = os.stat(path)
-        return cls(os.path.abspath(os.fspath(path)), found.st_size, str(found.st_mtime_ns))
+        return cls(os.path.abspath(os.fspath(path)), found.st_size, str(found.st_mtime_ns), found.st_ino)
+
+    @cached_property
+    def state(self) -> FileState | None:
+        """What the file must be when it is read; None of what is no file."""
+        changed_ns = self.version.partition("-")[0]  # what may follow is a number within the file
+        return FileState(self.size, int(changed_ns), self.inode) if changed_ns.isdecimal() else None
+
+    def written(self) -> dict[str, Any]:
+        """For an index."""
+        return {"path": self.shown, "size": self.size, "version": self.version}
+
+    def __reduce__(self) -> Any:
+        return Shard, (self.path, self.size, self.version)
 
 
 @dataclass
@@ -151,8 +167,8 @@ class SampleIndex:
         if is_remote(shard.path):
             return RemoteRange(shard.path, offset, length, name, shard.size, shard.version)
         if self.columns.crc32c is not None:
-            return CheckedRange(shard.path, offset, length, name, int(self.columns.crc32c[row]))
-        return ByteRange(shard.path, offset, length, name)
+            return CheckedRange(shard.path, offset, length, name, int(self.columns.crc32c[row]), shard.state)
+        return ByteRange(shard.path, offset, length, name, shard.state)
 
     def _place(self, row: int, shard: Shard) -> str:
         """Of a file that was unpacked, whose name says nothing, also the shard that it was made from."""
@@ -186,11 +202,11 @@ class SampleIndex:
         header = {
             "kind": KIND,
             "format": self.format_name,
-            "shards": [{**asdict(shard), "path": shard.shown} for shard in self.shards],
+            "shards": [shard.written() for shard in self.shards],
             "target": self.target_kind,
             "settings": self.settings,
             "facts": self.facts,
-            "unpacked": [asdict(shard) for shard in self.unpacked],
+            "unpacked": [shard.written() for shard in self.unpacked],
         }
         columns = {name: getattr(self.columns, name) for name in _COLUMN_TYPES}
         write_index(path, header, {name: column for name, column in columns.items() if column is not None})

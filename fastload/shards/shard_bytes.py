@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
-from collections.abc import Callable, Sequence
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from fastload.remote import RemoteFile, is_remote, redacted
+from fastload.remote import RemoteFile, is_remote, redacted, windows
+from fastload.shards.index_place import cache_folder
 from fastload.shards.sample_index import Shard
 from fastload.shards.shard_paths import PIPE, STANDARD_INPUT, is_url
 
@@ -32,6 +37,29 @@ def shards_of(paths: Sequence[str]) -> list[Shard]:
         return [shard_of(path) for path in paths]
     with ThreadPoolExecutor(min(len(paths), _ASKED_AT_ONCE)) as threads:
         return list(threads.map(shard_of, paths))
+
+
+@contextlib.contextmanager
+def near(shard: Shard) -> Iterator[str]:
+    """The path of a file with a shard's bytes, for a library that wants one: of what is far away a copy in the user's cache folder,
+    which goes afterwards. Raises OSError, also where there is too little room."""
+    if not is_remote(shard.path):
+        yield shard.path
+        return
+    folder = cache_folder() / "copies"
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < shard.size:
+        raise OSError(
+            errno.ENOSPC,
+            f"to index {shard.shown} takes a copy of its {shard.size / 1e9:.2f} GB, and {folder} has {free / 1e9:.2f} GB free: set "
+            "XDG_CACHE_HOME to a folder with more room",
+        )
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".part") as file:
+        for window in windows(shard.path, shard.size, shard.version):
+            file.write(window)
+        file.flush()
+        yield file.name
 
 
 def scan_source(shard: Shard) -> ScanSource:

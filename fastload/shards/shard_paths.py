@@ -15,6 +15,7 @@ from fastload.remote import is_remote, redacted, transfers
 _INTEGERS = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.-?(\d+))?", re.ASCII)
 _LETTERS = re.compile(r"([A-Za-z])\.\.([A-Za-z])(?:\.\.-?(\d+))?")
 _BETWEEN = re.compile(r"::(?![0-9A-Fa-f:.%]*\])")  # not within an address of IPv6, http://[::1]:8000/x.tar
+_OPEN_BRACKET = re.compile(r"://[^/?]*\[[^\]/?]*([/?]|$)")
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 # A pattern of more is a mistake, and would fill the memory.
 _MOST_SHARDS = 10_000_000
@@ -84,7 +85,7 @@ def _wids(content: Any, where: str, base: str | None, depth: int) -> Iterator[di
             raise ValueError(f"{where}: a shard without a url")
         for name in ("nsamples", "filesize"):
             if name in shard and (type(shard[name]) is not int or shard[name] < 0):
-                raise ValueError(f"{where}: {name} of {shard['url']} is {shard[name]!r}")
+                raise ValueError(f"{where}: {name} of {redacted(shard['url'])} is {shard[name]!r}")
         yield {**shard, "url": _from(folder, shard["url"])}
     for part in parts:
         if isinstance(part, dict) and isinstance(part.get("source_url"), str):
@@ -104,6 +105,8 @@ def _expanded(one: Any, endings: tuple[str, ...]) -> Iterator[str]:
     if isinstance(one, bytes):
         one = os.fsdecode(one)
     if isinstance(one, str) and not os.path.exists(one):
+        if _OPEN_BRACKET.search(one):
+            raise ValueError(f"{redacted(one)}: an address of IPv6 ends with a bracket, as in http://[::1]:8000/")
         if len(parts := _BETWEEN.split(one)) > 1:
             for part in parts:
                 yield from _expanded(part, endings)
@@ -125,7 +128,7 @@ def _globbed(path: str, endings: tuple[str, ...]) -> Iterator[str]:
         return
     found = sorted(glob.glob(path, recursive=True))
     if not found:
-        raise FileNotFoundError(f"no shards: no file is named like {path}")
+        raise FileNotFoundError(f"no shards: no file is named like {redacted(path)}")
     yield from found
 
 
@@ -168,7 +171,7 @@ def _braces(pattern: str) -> Iterator[str]:
         nonlocal count
         count *= max(len(part), 1)
         if count > _MOST_SHARDS:
-            raise ValueError(f"{pattern} means more than {_MOST_SHARDS} shards")
+            raise ValueError(f"{redacted(pattern)} means more than {_MOST_SHARDS} shards")
         parts.append(part)
 
     while at < len(pattern):
@@ -190,7 +193,7 @@ def _braces(pattern: str) -> Iterator[str]:
                 start = at + 1
         at += 1
     if depth:
-        raise ValueError(f"{pattern}: a brace is open at the end, or closed that was not open")
+        raise ValueError(f"{redacted(pattern)}: a brace is open at the end, or closed that was not open")
     add([pattern[start:]])
     return ("".join(chosen) for chosen in itertools.product(*parts))
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastload import _core
+from fastload.remote import redacted
 from fastload.reports import printable
 from fastload.shards.distinct_names import NUMBERED
 from fastload.shards.index_file import text_column
@@ -27,6 +28,7 @@ IMAGES = "jpg;jpeg;png;webp"
 NUMBERS = frozenset({"cls", "cls2", "class", "count", "index", "inx", "id"})
 TEXTS = frozenset({"txt", "text", "transcript"})
 JSONS = frozenset({"json", "jsn"})
+EMPTY = "{} is empty, and a tar has 1,024 bytes at least: it was not written to its end"
 ON_DAMAGE = ("raise", "warn")
 _COMPRESSED = {
     b"\x1f\x8b": "gzip",
@@ -159,12 +161,19 @@ def scan_tar(shard: Shard, fields: TarFields, on_damage: str = "raise") -> Shard
     """One shard. Raises TarError, and OSError."""
     source = scan_source(shard)
     endings = [(ending, ending in NUMBERS) for ending, _ in fields.targets]
+    if shard.size == 0:
+        if on_damage == "raise":
+            raise TarError(EMPTY.format(shard.shown))
+        nothing = np.zeros(0, np.int64)
+        facts: dict[str, Any] = {"damaged_at": 0, "damage": EMPTY.format(shard.shown)}
+        return ShardSamples(nothing, nothing, text_column([]), facts=facts)
     found = _core.scan_tar(source, shard.size, list(fields.images), endings)
-    facts = {name: found[name] for name in ("without_image", "without_target", "returned", "unnamed", "not_files")}
+    counted = ("without_image", "without_target", "returned", "unnamed", "not_files", "links")
+    facts = {name: found[name] for name in counted}
     facts = {name: count for name, count in facts.items() if count}
-    if found["end"] == "unmarked" and shard.size:
+    if found["end"] == "unmarked":
         facts["unclosed"] = 1
-    for name in ("first_without_image", "first_without_target"):
+    for name in ("first_without_image", "first_without_target", "first_links"):
         if found[name]:
             facts[name] = printable(found[name])
     if found["end"] not in ("marked", "unmarked"):
@@ -314,6 +323,14 @@ def _nothing(parts: Sequence[ShardSamples], fields: TarFields) -> str:
     return f"no sample with {looked_for}" + (f"; {left_out}" if left_out else ": the shards are empty")
 
 
+def unclosed(shards: Sequence[str]) -> str:
+    """What is said of shards that end without the blocks of zeros that every tar writer puts there."""
+    return (
+        f"{len(shards)} shards end without the two blocks that close a tar, as {redacted(shards[0])}: they are read like whole "
+        "ones, as GNU tar and Python's tarfile do; but if they were cut, between two members, samples are missing"
+    )
+
+
 def summary_of(facts: Sequence[Any]) -> str:
     """What was left out of shards, in one line; empty if nothing."""
     said = []
@@ -324,6 +341,11 @@ def summary_of(facts: Sequence[Any]) -> str:
     for name, what in (("without_image", "have no image"), ("without_target", "have no target")):
         if count := sum(one.get(name, 0) for one in facts):
             said.append(f"{count} samples {what} (the first: {first(f'first_{name}')!r})")
+    if count := sum(one.get("links", 0) for one in facts):
+        said.append(
+            f"{count} members are links, which have no data of their own (the first: {first('first_links')!r}): "
+            "tar --dereference --hard-dereference writes the files that they stand for"
+        )
     if said and (count := sum(one.get("returned", 0) for one in facts)):
         said.append(
             f"{count} keys come back behind other samples: members of a sample must follow each other (tar --sort=name)"

@@ -218,7 +218,7 @@ def _class_names(names: dict[int, bytes] | None, features: Features, numbers: Co
     if names is None or len(numbers) == 0 or numbers.min() < 0:
         return []
     count = int(numbers.max()) + 1
-    if sorted(names) != list(range(base, base + count)):
+    if len(names) != count or sorted(names) != list(range(base, base + count)):
         return []
     return [names[base + i].decode("utf-8", "surrogateescape") for i in range(count)]
 

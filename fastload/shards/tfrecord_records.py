@@ -49,10 +49,10 @@ def begins_a_record(head: bytes) -> bool:
 
 def refusal(path: str, compression: str) -> str:
     """What is said of a compressed file where any record of it may be wanted."""
-    return (
-        f"{_shown(path)} is compressed as a whole ({compression}), so no record of it can be read by itself: unpack it, or convert "
-        "it once, with `fastload convert`"
-    )
+    begins = f"{_shown(path)} is compressed as a whole ({compression}), so no record of it can be read by itself: "
+    if is_remote(path):
+        return f"{begins}copy it to a disk, and unpack it there or convert it once, with `fastload convert`"
+    return f"{begins}unpack it, or convert it once, with `fastload convert`"
 
 
 def records(path: str | os.PathLike[str], checks_data: bool = True) -> Iterator[bytes]:

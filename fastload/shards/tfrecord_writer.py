@@ -12,6 +12,7 @@ from fastload.shards.new_file import new_file, write_pieces
 from fastload.shards.record import Record
 from fastload.shards.tfrecord_features import CLASSES, IMAGE, LABEL_BASE, TARGET
 from fastload.shards.tfrecord_records import mask
+from fastload.shards.varint import varint
 
 _BYTES, _INTS = 1, 3  # of a Feature
 _ALL_BITS = (1 << 64) - 1
@@ -85,20 +86,12 @@ def _text(value: str) -> bytes:
 
 
 def _number(value: int) -> bytes:
-    return _varint(value & _ALL_BITS)
-
-
-def _varint(number: int) -> bytes:
-    written = bytearray()
-    while number > 0x7F:
-        written.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*written, number])
+    return varint(value & _ALL_BITS)
 
 
 def _head(number: int, length: int) -> bytes:
     """Of one of a message's first fifteen fields, of so many bytes."""
-    return bytes((number << 3 | 2,)) + _varint(length)
+    return bytes((number << 3 | 2,)) + varint(length)
 
 
 def _field(number: int, data: bytes) -> bytes:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +19,7 @@ import numpy as np
 from fastload.shards.arrow_columns import buffer_places
 from fastload.shards.index_file import BadIndexError, Column, read_index, write_index
 from fastload.shards.index_place import cache_folder
+from fastload.shards.new_file import new_file
 from fastload.shards.sample_index import Shard
 
 
@@ -38,7 +37,7 @@ def unpacked(
     Raises OSError, also where there is too little room.
     """
     folder = cache_folder() / "unpacked"
-    whose = hashlib.sha256(f"{shard.path}\0{column}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    whose = hashlib.sha256(f"{shard.shown}\0{column}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
     version = hashlib.sha256(f"{shard.size}\0{shard.version}".encode()).hexdigest()[:16]
     values, places = folder / f"{whose}-{version}.values", folder / f"{whose}-{version}.index"
     found = _read(values, places)
@@ -50,7 +49,7 @@ def unpacked(
     if free < needed:
         raise OSError(
             errno.ENOSPC,
-            f"the compressed images of {shard.path} take {needed / 1e9:.2f} GB unpacked, and {folder} has {free / 1e9:.2f} GB "
+            f"the compressed images of {shard.shown} take {needed / 1e9:.2f} GB unpacked, and {folder} has {free / 1e9:.2f} GB "
             "free. Set XDG_CACHE_HOME to a folder with more room, or write the images uncompressed "
             "(datasets' to_parquet and fastload's write_parquet do): then nothing is unpacked",
         )
@@ -65,28 +64,19 @@ def unpacked(
 
 def _written(place: Path, arrays: Iterator[Any], tell: Callable[[int], None]) -> tuple[Column, Column]:
     offsets, lengths = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    beside = place.parent / f".{place.name}.{os.getpid()}.{secrets.token_hex(4)}.part"
-    try:
-        with open(beside, "xb") as file:
-            at = 0
-            for array in arrays:
-                starts, sizes, data = buffer_places(array)
-                if len(starts) == 0:
-                    continue
-                first, last = int(starts[0]), int(starts[-1]) + max(int(sizes[-1]), 0)
-                if data is not None:
-                    file.write(memoryview(data)[first:last])
-                offsets.append(starts - first + at)
-                lengths.append(sizes)
-                at += last - first
-                tell(last - first)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, place)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
-        raise
+    with new_file(place) as beside, open(beside, "wb") as file:
+        at = 0
+        for array in arrays:
+            starts, sizes, data = buffer_places(array)
+            if len(starts) == 0:
+                continue
+            first, last = int(starts[0]), int(starts[-1]) + max(int(sizes[-1]), 0)
+            if data is not None:
+                file.write(memoryview(data)[first:last])
+            offsets.append(starts - first + at)
+            lengths.append(sizes)
+            at += last - first
+            tell(last - first)
     return np.concatenate(offsets), np.concatenate(lengths)
 
 

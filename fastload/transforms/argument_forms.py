@@ -5,6 +5,7 @@ Each function raises NotNative for a form that torchvision would refuse, or that
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -84,16 +85,53 @@ def probability(p: Any) -> float:
     """A number or a tensor of one, as ``torch.rand(1) < p`` compares with it: in float32."""
     require_float32()
     if isinstance(p, torch.Tensor) and p.numel() == 1 and (p.ndim == 0 or p.dtype != torch.float64):
-        return float(p.detach())
+        return _in_float32(float(p.detach()))
     if not isinstance(p, (int, float, np.number, np.bool_)) or isinstance(p, np.complexfloating):
+        raise NotNative(f"p={p!r}")
+    return _in_float32(float(p))
+
+
+def _in_float32(number: float) -> float:
+    return torch.tensor(number, dtype=torch.float32, device="cpu").item()
+
+
+def probability_in_double(p: Any) -> float:
+    """A number or a tensor of one, as ``torch.rand(1).item() < p`` compares with it: no draw is rounded."""
+    require_float32()
+    if isinstance(p, torch.Tensor):
+        is_exact = p.numel() == 1 and p.dtype in (torch.float32, torch.float64, torch.int64)
+    else:
+        is_exact = isinstance(p, (int, float, np.float32, np.integer, np.bool_))
+    if not is_exact:
         raise NotNative(f"p={p!r}")
     return float(p)
 
 
-def pad_mode(padding_mode: Any) -> _core.PadMode:
-    """One of torchvision's four names."""
+@functools.cache
+def numpy_errs(mode: Any, before: int, after: int) -> bool:
+    """NumPy 1, which torchvision pads with, errs where some borders of two widths are wider than the image. Do these?"""
+    if mode not in ("reflect", "symmetric") or not before or not after or before == after:
+        return False
+    if max(before, after) > 256:  # too many sizes to ask for
+        return numpy_errs(mode, 1, 8)
+    twice = mode == "symmetric"  # whether the outermost pixel is there twice
+    for size in range(2, max(before, after)):
+        row = np.arange(size)
+        period = np.concatenate([row, row[::-1] if twice else row[-2:0:-1]])
+        if not np.array_equal(
+            np.pad(row, (before, after), mode), np.take(period, range(-before, size + after), mode="wrap")
+        ):
+            return True
+    return False
+
+
+def pad_mode(padding_mode: Any, sides: Sequence[int] = (0, 0, 0, 0)) -> _core.PadMode:
+    """One of torchvision's four names; the engine reflects as NumPy 2 does. ``sides``: left, top, right, bottom."""
     if not isinstance(padding_mode, str) or padding_mode not in _PAD_MODES:
         raise NotNative(f"padding_mode={padding_mode!r}")
+    left, top, right, bottom = sides
+    if numpy_errs(padding_mode, left, right) or numpy_errs(padding_mode, top, bottom):
+        raise NotNative(f"NumPy {np.__version__} errs where small images get such borders")
     return _PAD_MODES[padding_mode]
 
 
@@ -106,9 +144,9 @@ def fill_of(transform: Any, *, is_v2: bool, channels: int) -> list[int]:
     values = fill if isinstance(fill, (list, tuple)) else [0 if fill is None else fill]
     if len(values) not in (1, channels) or not all(isinstance(value, (int, float)) for value in values):
         raise NotNative(f"fill={transform.fill!r}")
-    numbers = [int(value) for value in values]
-    if not all(0 <= number <= 255 for number in numbers):
+    if not all(abs(value) < 2**31 for value in values):
         raise NotNative(f"fill={transform.fill!r}")
+    numbers = [min(max(int(value), 0), 255) for value in values]  # as Pillow clips them
     return numbers if len(numbers) == 3 else numbers * 3
 
 

@@ -17,7 +17,10 @@ import numpy as np
 import torch
 
 from fastload.transforms import torch_modes
+from fastload.transforms.code_world import Look, still_holds
+from fastload.transforms.known_classes import library_class
 from fastload.transforms.replaced_functions import together
+from fastload.transforms.static_attributes import missing, of_class, own_of
 
 _NEVER_CHANGED = (
     *(
@@ -45,9 +48,17 @@ class Watch:
         roots: objects; also what they hold.
         apart: objects that are only to stay the same ones, whatever they hold.
         kinds: classes whose methods count where an object is of one.
+        looks: what the code of a program was read from, as ``read_code`` has it.
     """
 
-    def __init__(self, roots: Iterable[Any], apart: Iterable[Any] = (), kinds: Set[type] = frozenset()) -> None:
+    def __init__(
+        self,
+        roots: Iterable[Any],
+        apart: Iterable[Any] = (),
+        kinds: Set[type] = frozenset(),
+        looks: Sequence[Look] = (),
+    ) -> None:
+        self._looks = looks
         self._modes = torch_modes.now()
         self._seen = {id(thing): thing for thing in apart}  # held, so that an id stays its own
         self._kinds: list[tuple[Any, type]] = []
@@ -57,8 +68,9 @@ class Watch:
         self._others: list[tuple[Any, Any]] = []
         for root in roots:
             self._add(root)
-        found = frozenset(kind for _, kind in self._kinds if kind in kinds)
-        self._reach = together(found)
+        of_library = {kind: library_class(kind) for _, kind in self._kinds}
+        found = [kind for kind, base in of_library.items() if base in kinds]
+        self._reach = together(frozenset(of_library[kind] for kind in found))
         # An attribute that a class gets may hide an object's, or stand in for one that is not there.
         spaces = {base: vars(base) for kind in found for base in kind.__mro__[:-1]}.values()
         self._spaces = [(space, [*space.values()]) for space in spaces]
@@ -69,7 +81,12 @@ class Watch:
 
     def holds(self) -> bool:
         """Whether nothing has changed. Tens of microseconds for the usual transforms."""
-        return self._modes == torch_modes.now() and self.objects_hold() and self._reach.holds()
+        return (
+            self._modes == torch_modes.now()
+            and self.objects_hold()
+            and self._reach.holds()
+            and still_holds(self._looks)
+        )
 
     def objects_hold(self) -> bool:
         """Whether the objects are as they were."""
@@ -104,15 +121,19 @@ class Watch:
             self._lists.append((thing, inner))
         elif isinstance(thing, tuple):
             inner = thing
-        elif isinstance(getattr(thing, "__dict__", None), dict) and not isinstance(thing, (torch.Tensor, Sequence)):
+        elif (own := _attributes(thing)) is not None and not isinstance(thing, (torch.Tensor, Sequence)):
             self._kinds.append((thing, type(thing)))
-            inner = [vars(thing)]
+            inner = [own]
         else:
             contents = _contents(thing)
             if contents is not None:
                 self._others.append((thing, contents))
         for part in inner:
             self._add(part)
+
+
+def _attributes(thing: Any) -> dict[str, Any] | None:
+    return None if of_class(type(thing), "__dict__") is missing else own_of(thing)
 
 
 def _contents(thing: Any) -> Any:

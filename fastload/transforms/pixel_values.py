@@ -35,16 +35,20 @@ class Pixelwise:
 
     Attributes:
         table: [channels, 256], the value of each byte in each channel, computed by the transforms themselves.
-        kind: the type of a sample: torch.Tensor or torchvision's tv_tensors.Image.
+        kind: the type of a sample: torch.Tensor, torchvision's tv_tensors.Image, or numpy.ndarray.
         interleaved: a sample's memory is height x width x channels, seen through a permuted view.
+        values: the transforms that do it, as long as they are what they were.
         mean, std: of the one Normalize among them, in float32, for the arithmetic form; else empty.
+        erased: of each RandomErasing the value of each channel, [channels] as in the table; None: noise.
     """
 
     table: torch.Tensor
     kind: type
     interleaved: bool
+    values: tuple[Transform, ...] = ()
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    erased: tuple[torch.Tensor | None, ...] = ()
 
     def target(self, layout: str, dtype: torch.dtype | None = None) -> _core.Target:
         """The engine's form, values cast to ``dtype`` where one is given."""
@@ -58,7 +62,23 @@ class Pixelwise:
             layout=layout,
             mean=list(self.mean),
             std=list(self.std),
+            erased=b"".join(self._bytes_erased_with(values, table.dtype) for values in self.erased),
+            noise=[_ELEMENTS[self.table.dtype], _ELEMENTS[table.dtype]]
+            if any(values is None for values in self.erased)
+            else [],
         )
+
+    def strides_of_one_pixel(self) -> tuple[int, ...]:
+        """Of a tensor sample of one pixel, where they say nothing, and are compared all the same."""
+        sample: Any = PIL.Image.new("RGB" if len(self.table) == 3 else "L", (1, 1))
+        for transform in self.values:
+            sample = transform(sample)
+        strides: tuple[int, ...] = sample.stride()
+        return strides
+
+    def _bytes_erased_with(self, values: torch.Tensor | None, dtype: torch.dtype) -> bytes:
+        given = self.table[:, 0] if values is None else values  # of noise they are not looked at
+        return given.to(dtype).clone(memory_format=torch.contiguous_format).view(torch.uint8).numpy().tobytes()
 
 
 # An image that stays one: the bytes as they are.
@@ -96,14 +116,18 @@ def _probe(values: Sequence[Transform], *, gray: bool) -> Pixelwise | None:
         raise NotNative(f"it fails: {error}") from error
     if probe is image:
         return None
-    channels = 1 if gray else 3
+    channels, kind = 1 if gray else 3, type(probe)
+    if kind is np.ndarray:
+        probe = torch.from_numpy(probe)
     if not isinstance(probe, torch.Tensor) or probe.shape != (channels, _PROBE_SIDE, _PROBE_SIDE):
         raise NotNative("it does not give a tensor of the image's shape")
+    if probe.device.type != "cpu":
+        raise NotNative(f"it gives a tensor on {probe.device}")
     if probe.dtype not in _ELEMENTS:
         raise NotNative(f"it gives {probe.dtype}")
     plain = probe.as_subclass(torch.Tensor)
     normalizes = [t for t in values if isinstance(t, (v1.Normalize, v2.Normalize))]
-    moments: tuple[tuple[float, ...], ...] = ((), ())
+    moments: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
     if len(normalizes) == 1 and not gray:
         mean, std = (
             torch.as_tensor(m, dtype=torch.float32, device="cpu").flatten()
@@ -112,7 +136,8 @@ def _probe(values: Sequence[Transform], *, gray: bool) -> Pixelwise | None:
         moments = tuple(mean.expand(3).tolist()), tuple(std.expand(3).tolist())
     return Pixelwise(
         plain.reshape(channels, 256).contiguous().clone(),
-        type(probe),
+        kind,
         plain.stride() == (1, channels * _PROBE_SIDE, channels),
+        tuple(values),
         *moments,
     )

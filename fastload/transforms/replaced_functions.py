@@ -33,8 +33,10 @@ import torchvision
 from torchvision import tv_tensors
 from torchvision.transforms.v2.functional import _utils as kernels
 
+from fastload import _core
+
 _FOLLOWED = ("torchvision", "PIL")  # what their functions name is looked at in turn
-_LOOKED_INTO = (*_FOLLOWED, "torch", "math", "numpy")  # modules whose attributes count
+_LOOKED_INTO = (*_FOLLOWED, "torch", "math", "numpy", "random")  # modules whose attributes count
 # Of what an expression gives a function's code does not say the type: its attributes are looked for in all of these.
 _MET = (PIL.JpegImagePlugin.JpegImageFile, torch.Tensor, torch.Generator)
 # What is called without being named: by ``torch.rand(1) < p``, and by numpy that makes an array of an image.
@@ -49,7 +51,9 @@ _CALLED = ("__call__", "forward", "_call_impl", "_wrapped_call_impl", "__getattr
 Place = tuple[Any, Any]  # (module, class or dictionary, name)
 Key = tuple[int, Any]
 _places: dict[Key, Any] = {}  # what lay there when it was first looked at
+_where: dict[Key, Place] = {}
 _codes: dict[FunctionType, CodeType] = {}
+_changes = 0  # of what counts as the original
 _missing = object()
 _code_of = attrgetter("__code__")
 
@@ -61,25 +65,43 @@ class Reach:
         self.places = places
         self.functions = list(dict.fromkeys(functions))
         self._codes = [_codes[function] for function in self.functions]
+        self._note()
+
+    def _note(self) -> None:
+        places = self.places
+        self._changes = _changes
         by_owner: dict[int, list[Any]] = defaultdict(list)
         for owner, name in places:
             by_owner[owner].append(name)
         self._looks = []
+        spaces: list[Any] = []
         for key, names in by_owner.items():
             owner = places[key, names[0]][0]
             names += names[:1] * (len(names) == 1)  # of one name alone it would get no tuple
             space = vars(owner) if isinstance(owner, ModuleType) else owner
             get = itemgetter(*names) if isinstance(space, dict) else attrgetter(*names)
             self._looks.append((get, space, tuple(_places[key, name] for name in names)))
+            spaces.append(space)
+        self._versions = _core.Versions(spaces)
+        self._held: bytes | None = None  # their versions when all was in its place
 
     def holds(self) -> bool:
-        """Whether all places hold what they held when :func:`reach` first saw them. Some 15 microseconds."""
+        """Whether all places hold what they held when :func:`reach` first saw them. Some 15 microseconds, which in the middle of an
+        epoch, where none of it is in the processor's caches, are a hundred: so where Python numbers the states of classes and
+        dictionaries it is not done again for the same numbers."""
+        if self._changes != _changes:
+            self._note()
+        versions = self._versions.now()
+        if versions is not None and versions == self._held:
+            return _opens_jpegs_as_it_did()
         try:
             for get, space, known in self._looks:
-                if get(space) != known:
+                now = get(space)
+                if now != known and not all(map(_are_one, now, known)):
                     return False
         except (AttributeError, KeyError):
             return False
+        self._held = versions
         return _opens_jpegs_as_it_did()
 
     @functools.cached_property
@@ -96,7 +118,7 @@ class Reach:
             return f"{self._replaced_before} was replaced"
         if not self.holds():
             for key, place in self.places.items():
-                if _now(*place) is not _places[key] and _now(*place) != _places[key]:
+                if not _are_one(_now(*place), _places[key]):
                     return f"{_named(*place)} was replaced"
             return "Pillow opens JPEGs with another plugin"
         if not all(map(is_, map(_code_of, self.functions), self._codes)):
@@ -119,6 +141,7 @@ def reach(*roots: Any) -> Reach:
     def found(owner: Any, name: Any) -> None:
         if (id(owner), name) not in places:
             places[id(owner), name] = owner, name
+            _where[id(owner), name] = owner, name
             value = _places.setdefault((id(owner), name), _now(owner, name))
             if _home(value) in _FOLLOWED:
                 todo.extend(_functions_of(value))
@@ -277,7 +300,11 @@ def _is_of_library(value: Any) -> bool:
         return made_up or _is_in_library(value.__code__.co_filename) or _is_its_modules_own(value)
     kind = value if isinstance(value, type) else type(value)
     package = kind.__module__.partition(".")[0]
-    return isinstance(value, ModuleType) or package in (*_LOOKED_INTO, "builtins", "io", "numpy") or package[:1] == "_"
+    return (
+        isinstance(value, ModuleType)
+        or package in (*_LOOKED_INTO, "builtins", "io", "numpy", "typing")
+        or package[:1] == "_"
+    )
 
 
 _LIBRARIES = (
@@ -290,7 +317,8 @@ _STANDARD_LIBRARY = sysconfig.get_path("stdlib") + os.sep  # which decorates
 def _is_in_library(file: str) -> bool:
     if file.startswith(_STANDARD_LIBRARY):  # which other packages may lie within
         return file[len(_STANDARD_LIBRARY) :].partition(os.sep)[0] not in ("site-packages", "dist-packages")
-    return file.startswith((*_LIBRARIES, "<frozen"))
+    timm = getattr(sys.modules.get("timm"), "__file__", None)  # where a program has imported it
+    return file.startswith((*_LIBRARIES, "<frozen", *([os.path.dirname(timm) + os.sep] if timm else [])))
 
 
 def _is_its_modules_own(function: FunctionType) -> bool:
@@ -300,6 +328,31 @@ def _is_its_modules_own(function: FunctionType) -> bool:
     own = [f for f in vars(sys.modules[function.__module__]).values() if isinstance(f, FunctionType)]
     files = [f.__code__.co_filename for f in own if f.__module__ == function.__module__]
     return files.count(function.__code__.co_filename) * 2 > len(files)
+
+
+def _are_one(now: Any, known: Any) -> bool:
+    """Whether they are the same, or one is ours and wraps the other: whoever replaced it for a while put the other one back."""
+    return now is known or now == known or _wrapped_by_us(now) is _wrapped_by_us(known)
+
+
+def _wrapped_by_us(value: Any) -> Any:
+    while isinstance(value, FunctionType) and hasattr(value, "__wrapped__") and _is_ours(value):
+        value = value.__wrapped__
+    return value
+
+
+def _is_ours(function: FunctionType) -> bool:
+    return str(function.__globals__.get("__name__")).partition(".")[0] == __name__.partition(".")[0]
+
+
+def stands_for(was: Any, now: Any) -> None:
+    """From now on ``now`` is the original in the places that ``was`` has left: one is ours, and does what the other does."""
+    global _changes, _plugins_then
+    for key, place in _where.items():
+        if _places[key] is was and _now(*place) is not was:
+            _places[key] = now
+    _plugins_then = tuple(now if plugin is was else plugin for plugin in _plugins_then)
+    _changes += 1
 
 
 def _jpeg_plugins() -> tuple[Any, ...]:
@@ -315,29 +368,3 @@ _plugins_then = _jpeg_plugins()
 
 def _opens_jpegs_as_it_did() -> bool:
     return _jpeg_plugins() == _plugins_then
-
-
-_kept: set[type] = set()
-
-
-def keep_originals(kinds: Iterable[type]) -> None:
-    """Notes what these classes of torchvision's are; to be called when they are imported."""
-    for kind in kinds:
-        reach(kind)
-        _kept.add(kind)
-
-
-def kept_originals() -> frozenset[type]:
-    """All classes that :func:`keep_originals` was given."""
-    return frozenset(_kept)
-
-
-def why_altered(transform: Any) -> str:
-    """Why a transform does not do what its type does, or the type not what torchvision made it do; empty if it does."""
-    if any(getattr(transform, name, None) for name in ("_forward_hooks", "_forward_pre_hooks")):
-        return "hooks hang on it"
-    kind: type = type(transform)
-    if kind not in _kept:
-        return ""
-    replaced = next((name for name in vars(transform) if hasattr(kind, name)), None)
-    return f"its {replaced} was replaced" if replaced else reach(kind).what_changed()

@@ -15,9 +15,11 @@ import PIL.Image
 from fastload import _core
 from fastload.reports import NotNative
 from fastload.transforms.change_watch import Watch
+from fastload.transforms.handed_on import Trail
+from fastload.transforms.known_classes import kept_originals
 from fastload.transforms.nested_transforms import flatten
 from fastload.transforms.pixel_values import Pixelwise, Transform
-from fastload.transforms.replaced_functions import kept_originals
+from fastload.transforms.static_attributes import named
 from fastload.transforms.transform_to_recipe import RecipeBuilder
 
 
@@ -33,6 +35,7 @@ class Reading:
         tail: the rest, run in Python.
         tail_reason: why the first of the tail is not native; empty without a tail.
         watch: what all of this rests on.
+        trail: the callables of the program that were read on the way.
     """
 
     watch: Watch
@@ -42,6 +45,7 @@ class Reading:
     native: list[Transform] = field(default_factory=list)
     tail: list[Transform] = field(default_factory=list)
     tail_reason: str = ""
+    trail: Trail = field(default_factory=Trail)
 
     @property
     def is_tensor(self) -> bool:
@@ -50,13 +54,14 @@ class Reading:
 
     def steps_after(self, transform: Transform) -> Iterator[Transform]:
         """The tail, from the transform that was read: as in stock's loop over it, a step may change those that come after it."""
-        return itertools.islice(flatten(transform), len(self.native), None)
+        return itertools.islice(flatten(transform, self.trail), len(self.native), None)
 
 
 def read(transform: Transform | None) -> Reading:
     """Reads a torchvision transform. Never fails: what is not understood is the tail."""
-    builder = RecipeBuilder()
-    flat = list(flatten(transform)) if transform is not None else []
+    trail = Trail()
+    builder = RecipeBuilder(trail)
+    flat = list(flatten(transform, trail)) if transform is not None else []
     tail_reason = ""
     taken = 0
     for step in flat:
@@ -69,10 +74,12 @@ def read(transform: Transform | None) -> Reading:
             tail_reason = f"{name_of(step)}: an argument is not understood ({error})"
             break
         taken += 1
-    watch = Watch([transform], apart=flat[taken:], kinds=kept_originals())
-    return Reading(watch, builder.recipe(), builder.pixelwise, builder.size, flat[:taken], flat[taken:], tail_reason)
+    apart = [*flat[taken:], *trail.callables]
+    watch = Watch([transform, *trail.inner], apart=apart, kinds=kept_originals(), looks=[*trail.looks, *builder.looks])
+    recipe, native, tail = builder.recipe(), flat[:taken], flat[taken:]
+    return Reading(watch, recipe, builder.finished(), builder.size, native, tail, tail_reason, trail)
 
 
 def name_of(transform: Transform) -> str:
     """The transform's name, or its type's."""
-    return getattr(transform, "__name__", type(transform).__name__)
+    return named(transform)

@@ -14,10 +14,8 @@ from fastload import _core
 
 def vertical_first() -> _core.VerticalFirst:
     """When the installed Pillow resizes vertically first."""
-    version = tuple(int(part) for part in PIL.__version__.split(".")[:2])
-    if version >= (13, 0):
-        return _core.VerticalFirst.much_shorter
-    return _core.VerticalFirst.very_tall if version >= (12, 2) else _core.VerticalFirst.never
+    major, minor = PIL.__version__.split(".")[:2]
+    return _core.vertical_first_of(int(major), int(minor))
 
 
 @functools.cache

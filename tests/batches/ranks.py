@@ -76,6 +76,27 @@ def equal_steps(folder):
     return steps
 
 
+def shards(folder):
+    """A gradient step for each batch of two epochs of tars, by index and streamed; targets are positions in the data set."""
+    model = DistributedDataParallel(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 16 * 16, 2)))
+    seen = {}
+    for tars in sorted(Path(folder).iterdir()):
+        indexed = fastload.WebDataset(tars, TRANSFORM)
+        stream = fastload.WebDataset.stream(tars, TRANSFORM, shuffle_buffer=4, samples_per_epoch=24)
+        for name, dataset in (("indexed", indexed), ("stream", stream)):
+            sampler = DistributedSampler(dataset) if name == "indexed" else None
+            num_workers = 2 if tars.name == "fewer" else 0
+            loader = fastload.DataLoader(dataset, batch_size=2, sampler=sampler, num_workers=num_workers)
+            epochs = seen[tars.name, name] = []
+            for epoch in range(2):
+                (sampler or dataset).set_epoch(epoch)
+                epochs.append([])
+                for images, targets in loader:
+                    model(images).sum().backward()
+                    epochs[-1].append(targets.tolist())
+    return seen
+
+
 def stop_half_way(folder):
     """Three batches of an epoch, and the state after them."""
     torch.manual_seed(6)
@@ -106,6 +127,7 @@ def main(task, folder, out):
         "same_as_stock": same_as_stock,
         "by_index": by_index,
         "equal_steps": equal_steps,
+        "shards": shards,
         "stop_half_way": stop_half_way,
         "go_on": go_on,
     }[task](folder)

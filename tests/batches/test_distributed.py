@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections import Counter
 from pathlib import Path
@@ -12,7 +13,8 @@ from ranks import Indexed
 
 import children
 import fastload
-from images import write_folder
+from fastload.shards import Record, write_tar
+from images import jpeg_bytes, write_folder
 
 RANKS = Path(__file__).with_name("ranks.py")
 
@@ -94,6 +96,28 @@ def test_every_rank_takes_as_many_steps_though_samples_fail(tmp_path):
         size = 1 if key[0] == "skip" else 2
         # The next readable sample of the data set stands in for a batch without any.
         assert seen_second[2:] == [[(last + 1) % 24] * size for last in (11, 15, 19, 23)]
+
+
+def test_four_ranks_take_as_many_steps_over_tars_and_see_all(tmp_path):
+    """By index and streamed; shards that are as many as ranks, of one size or not, and fewer. Unequal steps would never end."""
+    layouts = {"even": (6, 6, 6, 6), "uneven": (9, 3, 7, 5), "fewer": (24,)}
+    for name, counts in layouts.items():
+        (tmp_path / "tars" / name).mkdir(parents=True)
+        numbers = iter(range(24))
+        for shard, count in enumerate(counts):
+            records = [Record(f"{n:03d}.jpg", jpeg_bytes(n, 30, 20), n) for n in itertools.islice(numbers, count)]
+            write_tar(tmp_path / "tars" / name / f"{shard}.tar", records, None)
+    ranks = run("shards", tmp_path / "tars", tmp_path / "out", 4)
+    assert all(rank.keys() == ranks[0].keys() for rank in ranks) and len(ranks[0]) == 6
+    for key in ranks[0]:
+        for epoch in range(2):
+            steps = [[len(batch) for batch in rank[key][epoch]] for rank in ranks]
+            assert all(rank == steps[0] for rank in steps) and sum(steps[0]) == 6
+            given = Counter(target for rank in ranks for batch in rank[key][epoch] for target in batch)
+            if key == ("uneven", "stream"):  # a rank with few begins them again, one with many leaves some
+                assert set(given) <= set(range(24)) and sum(given.values()) == 24
+            else:
+                assert given == Counter(range(24))
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from torchvision.datasets.folder import default_loader
 
 import fastload
 from images import write_folder
-from recipes import MEAN, RECIPES, STD, TRAIN
+from recipes import MEAN, RECIPES, STD, TRAIN, InPython
 
 
 @pytest.fixture(scope="module")
@@ -175,19 +175,35 @@ def erase_corner(tensor):
 
 
 def tails():
-    yield "jitter", v1.Compose([v1.RandomResizedCrop(32), v1.ColorJitter(0.4, 0.4, 0.4, 0.1), v1.ToTensor()])
+    yield (
+        "affine",
+        v1.Compose(
+            [
+                v1.RandomResizedCrop(32),
+                v1.RandomAffine(20),
+                v1.ColorJitter(0.4, 0.4, 0.4, 0.1),
+                v1.ToTensor(),
+                InPython(),
+            ]
+        ),
+    )
     yield (
         "augment",
-        v1.Compose([v1.RandomResizedCrop(32), v1.RandAugment(), v1.PILToTensor(), v1.RandomHorizontalFlip()]),
+        v1.Compose(
+            [v1.RandomResizedCrop(32), v1.RandAugment(), v1.PILToTensor(), v1.RandomHorizontalFlip(), InPython()]
+        ),
     )
-    yield "erasing", v1.Compose([*TRAIN["v1"].transforms, v1.RandomErasing(0.9)])
-    yield "erasing-v2", v2.Compose([*TRAIN["v2"].transforms, v2.RandomErasing(0.9)])
+    yield "erasing", v1.Compose([*TRAIN["v1"].transforms, InPython(), v1.RandomErasing(0.9)])
+    yield "erasing-v2", v2.Compose([*TRAIN["v2"].transforms, InPython(), v2.RandomErasing(0.9)])
     yield "lambda", v1.Compose([v1.RandomResizedCrop(32), v1.ToTensor(), erase_corner])
     yield (
         "tensors",
         v2.Compose([v2.Grayscale(3), v2.ToImage(), v2.RandomResizedCrop(32), v2.ToDtype(torch.float32, scale=True)]),
     )
-    yield "one-size", v1.Compose([v1.Grayscale(1), v1.Resize((40, 40)), v1.RandomRotation(20), v1.ToTensor()])
+    yield (
+        "one-size",
+        v1.Compose([v1.Grayscale(1), v1.Resize((40, 40)), v1.RandomRotation(20), v1.ToTensor(), InPython()]),
+    )
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])

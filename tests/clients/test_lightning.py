@@ -186,7 +186,7 @@ def test_workers_that_lightning_seeds(root, validation_root, natively, monkeypat
     with natively():
         ours, loader = fit(fastload.DataLoader)
     assert_same_losses(ours, stock, 2 * STEPS)
-    assert_native(loader, "native in workers")
+    assert_native(loader)
 
 
 @pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")  # resumed runs go on there

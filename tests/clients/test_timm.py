@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torchvision.transforms as v1
-from timm.data import create_loader
-from timm.data.loader import MultiEpochsDataLoader, PrefetchLoader
+from timm.data import create_dataset, create_loader
+from timm.data.loader import MultiEpochsDataLoader, PrefetchLoader, fast_collate
 from torch.nn.functional import cross_entropy
 from torchvision.datasets import ImageFolder
 
@@ -60,17 +62,54 @@ def test_create_loader_after_install(root, natively, installed, use_prefetcher, 
         ours, loader = train(lambda: loader_of(ImageFolder(root), **options))
     assert_same_losses(ours, stock, EPOCHS * (STEPS if is_training else STEPS + 1))
     assert type(loader) is fastload.DataLoader
-    assert_native(loader, "native in workers")
+    assert_native(loader)
+
+
+@pytest.mark.parametrize("use_prefetcher", [True, False], ids=["prefetcher", "plain"])
+@pytest.mark.parametrize("is_training", [True, False], ids=["train", "evaluate"])
+def test_timms_own_data_set(root, natively, installed, use_prefetcher, is_training):
+    """As its train.py --no-aug and validate.py make it."""
+    options = {"use_prefetcher": use_prefetcher, "is_training": is_training}
+    stock, _ = train(lambda: loader_of(create_dataset("", str(root)), **options))
+    with natively(), installed():
+        ours, loader = train(lambda: loader_of(create_dataset("", str(root)), **options))
+    assert_same_losses(ours, stock, EPOCHS * (STEPS if is_training else STEPS + 1))
+    assert_native(loader)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")  # timm's
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_timms_data_set_gives_the_next_sample_in_the_place_of_a_bad_one(root, installed, num_workers, tmp_path):
+    shutil.copytree(root, tmp_path / "copy")
+    dataset = create_dataset("", str(tmp_path / "copy"), transform=CROP_AND_FLIP)
+    for number in (2, 3, len(dataset) - 1):
+        Path(dataset.reader.samples[number][0]).write_bytes(b"no image")
+    taken = []
+    for Loader in (torch.utils.data.DataLoader, fastload.DataLoader):
+        torch.manual_seed(5)
+        loader = Loader(dataset, BATCH, num_workers=num_workers, collate_fn=fast_collate)
+        taken.append([one for batch in loader for one in batch])
+    assert len(taken[0]) == len(taken[1]) and all(map(torch.equal, *taken))
+    fastload.require_native(loader)
+
+
+@pytest.mark.parametrize(
+    "options", [{"input_img_mode": "L"}, {"load_bytes": True}, {"additional_features": ["x"]}], ids=str
+)
+def test_timms_data_set_with_other_items_is_its_own(root, options):
+    dataset = create_dataset("", str(root), transform=CROP_AND_FLIP)
+    vars(dataset).update(options)
+    assert fastload.DataLoader(dataset).explain().startswith("stock: the data set timm.data.dataset.ImageDataset gives")
 
 
 @pytest.mark.parametrize("options", [{}, {"re_prob": 0.5, "no_aug": False}, {"persistent_workers": False}], ids=str)
 def test_a_transform_that_is_set_afterwards(root, natively, installed, options):
-    """timm's own crops are Python with Python's random numbers; torchvision's are native there too."""
+    """timm's own or torchvision's: who reads them does so when the epoch begins."""
     stock, _ = train(lambda: loader_of(ImageFolder(root), CROP_AND_FLIP, **options))
     with natively(), installed():
         ours, loader = train(lambda: loader_of(ImageFolder(root), CROP_AND_FLIP, **options))
     assert_same_losses(ours, stock, EPOCHS * STEPS)
-    assert_native(loader, "native in workers")
+    assert_native(loader)
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -81,7 +120,7 @@ def test_timms_own_augmentation_gives_the_same_losses(root, installed, num_worke
         ours, loader = train(lambda: loader_of(ImageFolder(root), **options))
     assert_same_losses(ours, stock, EPOCHS * STEPS)
     assert type(loader) is fastload.DataLoader
-    assert loader.explain().startswith("stock: no transform is native (RandomResizedCropAndInterpolation")
+    assert_native(loader)
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])

@@ -25,10 +25,11 @@ SCRIPTS = {
     """,
     "environment": """
         import os
-        print(sorted(os.environ.items()))
+        print(sorted(item for item in os.environ.items() if item[0] not in ("FASTLOAD_RUN", "PYTHONPATH")))
+        print(*[f for f in os.environ.get("PYTHONPATH", "").split(os.pathsep) if not f.endswith("/commands/startup")])
         import subprocess, sys
         sys.stdout.flush()
-        subprocess.run([sys.executable, "-c", "import os, sys; print(sys.path, os.environ.get('PYTHONPATH'), sys.meta_path)"])
+        subprocess.run([sys.executable, "-c", "import sys; print(sys.path, sys.modules.get('sitecustomize'))"])
     """,
     "frames": """
         import inspect, traceback, warnings
@@ -255,7 +256,7 @@ def test_the_users_own_sitecustomize_and_search_path(tmp_path):
     mine.mkdir()
     (mine / "sitecustomize.py").write_text("import lib, sys; path = [*sys.path]\n")
     (mine / "lib.py").write_text("")
-    script = "import os, sitecustomize as mine\nprint(mine.__file__, mine.path, os.environ['PYTHONPATH'])\n"
+    script = "import sitecustomize as mine\nprint(mine.__file__, mine.path)\n"
     (tmp_path / "train.py").write_text(script)
     search = os.pathsep.join([str(mine), *filter(None, [os.environ.get("PYTHONPATH")])])
     status, output, error = same(tmp_path / "train.py", env={"PYTHONPATH": search})

@@ -294,7 +294,9 @@ def test_a_context_that_spawns(Loader, dataset):
 
 @warns_as_today
 def test_what_cannot_be_sent_to_a_worker(Loader, dataset):
-    dataset.transform = Compose([*([] if isinstance(dataset, Numbers) else AUGMENT.transforms), lambda value: value])
+    dataset.transform = Compose(
+        [*([] if isinstance(dataset, Numbers) else AUGMENT.transforms), lambda value: (len(value), value)[1]]
+    )
     loader = build_with_code(Loader, dataset, num_workers=1, multiprocessing_context="spawn")
     with (
         pytest.warns(UserWarning, match="Got pickle error when attempting to start a worker Process"),

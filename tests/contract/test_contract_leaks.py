@@ -9,6 +9,7 @@ import signal
 import traceback
 from pathlib import Path
 
+import PIL.ImageOps
 import pytest
 import torch
 import torch.utils.data
@@ -19,6 +20,7 @@ import fastload
 from cases import cases
 from children import LIMIT
 from images import picture, write_folder
+from recipes import InPython
 from waiting import until
 
 CYCLES = cases(20, 200)
@@ -28,8 +30,8 @@ EVERY_FORK = 20  # cycles
 NATIVE = [v1.RandomResizedCrop(16), v1.RandomHorizontalFlip(), v1.ToTensor()]
 TRANSFORMS = {
     "native threads": NATIVE,
-    "native samples in workers": [*NATIVE, v1.RandomErasing(1.0)],
-    "stock": [v1.ColorJitter(0.1), *NATIVE],
+    "native samples in workers": [*NATIVE, InPython()],
+    "stock": [v1.Lambda(PIL.ImageOps.mirror), *NATIVE],
 }
 EXPLAINED = {
     "native threads": "threads of this process",

@@ -27,6 +27,10 @@ def test_it_writes_and_says_what(tmp_path, src):
     assert ended.exit_code == 0, ended.output
     assert "24 samples of 3 classes" in ended.output and "read back equal" in ended.output
     assert trees.images(tmp_path / "dst") == trees.images(src)
+    again = convert(src, tmp_path / "dst", "--to", "folder")
+    assert again.exit_code == 0 and "was done before" in again.output and "MB/s" not in again.output
+    other = convert(src, tmp_path / "dst", "--to", "folder", "--shard-size", "1MB")
+    assert other.exit_code == 2 and "was converted with other settings (shard_size" in " ".join(other.output.split())
 
 
 def test_the_report_as_json(tmp_path, src):

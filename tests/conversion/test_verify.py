@@ -208,3 +208,14 @@ def test_a_bad_image_has_its_reason_in_the_sheet(folder, tmp_path, monkeypatch):
         assert write_preview(ImageFolder(folder), tmp_path / "x.png", transform=transform) == 1
         with PIL.Image.open(tmp_path / "x.png") as sheet:
             assert (170, 0, 0) in {colour for _, colour in sheet.getcolors(1 << 16)}
+
+
+def test_a_pipe_is_bad_and_not_waited_for(tmp_path):
+    root = write_folder(tmp_path / "root", classes=1, images=3)
+    os.mkfifo(root / "class0" / "pipe.jpg")
+    dataset = ImageFolder(str(root))
+    (finding,) = verify_samples(dataset).bad
+    assert finding.name == "class0/pipe.jpg" and "it is no file" in finding.reason
+    assert describe(dataset).unreadable == 1
+    for transform in ("none", "eval"):
+        assert write_preview(dataset, tmp_path / "sheet.png", transform=transform) == len(dataset)

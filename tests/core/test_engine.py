@@ -243,11 +243,11 @@ def test_turns_are_kept_by_any_number_of_threads(files):
     results = []
     for threads in (1, 2, 7):
         engine = _core.Engine(threads)
-        order = _core.DrawOrder(_core.Mt19937(5))
+        order = _core.DrawOrder(_core.Streams(_core.Mt19937(5)))
         outs = [
             submit(engine, [str(path) for path in files] * 4, order=order, recipe=reading.recipe)[0] for _ in range(3)
         ]
-        results.append((np.concatenate(outs), order.generator().next()))
+        results.append((np.concatenate(outs), order.generators().torch.next()))
     assert all(np.array_equal(out, results[0][0]) and word == results[0][1] for out, word in results)
     torch.manual_seed(5)
     for image, path in zip(results[0][0], files * 12, strict=True):

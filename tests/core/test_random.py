@@ -81,7 +81,7 @@ def test_philox_streams_differ():
 def test_random_resized_crop_draws_torchvisions_windows(seed, width, height, scale, ratio):
     transform = v1.RandomResizedCrop(224, scale=scale, ratio=ratio)
     recipe = read(v1.Compose([transform, v1.ToTensor()])).recipe
-    generator = _core.Mt19937(seed)
+    generator = _core.Streams(_core.Mt19937(seed))
     torch.manual_seed(seed)
     image = PIL.Image.new("L", (width, height))
     for _ in range(20):

@@ -5,8 +5,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <new>
+#include <string>
 #include <vector>
 
 #include "buffer.h"
@@ -76,7 +78,8 @@ void buffers() {
 }
 
 // One sample, with so many allocations; true if there was memory for it.
-bool make(engine::Lane* lane, const char* path, std::vector<uint8_t>* out, long allocations = -1) {
+bool make(engine::Lane* lane, const char* path, std::vector<uint8_t>* out, long allocations = -1,
+          const entries::Store* store = nullptr) {
   static const auto target = given::byte_target();
   static const auto recipe = given::resize_to(kSide);
   const io::Source source = given::file(path);
@@ -85,7 +88,7 @@ bool make(engine::Lane* lane, const char* path, std::vector<uint8_t>* out, long 
   allowed = allocations;
   const bool failed = runs_out([&] {
     random::Mt19937 generator(1);
-    status = lane->open(source, 0);
+    status = lane->open(source, 0, {}, store);
     if (status.ok()) status = lane->draw(*recipe, generator);
     if (status.ok()) status = lane->decode();
     if (status.ok()) status = lane->finish(*target, out->data());
@@ -111,6 +114,28 @@ void lanes(const char* small, const char* large) {
     if (had_memory) break;
     if (n > 10000) return expect(false, "some day there is enough");
   }
+}
+
+// A picture for which there is memory, but for the entry points that are noted of it, or for a part of them.
+void notes(const char* path) {
+  char folder[] = "/tmp/fastload_memory_XXXXXX";
+  expect(::mkdtemp(folder) != nullptr, "a folder");
+  entries::Store store;
+  store.roots.resize(1);
+  std::vector<uint8_t> expected, got;
+  engine::Lane lane(image::best_simd());
+  expect(make(&lane, path, &expected), "the picture is read");
+  size_t records = 0;
+  for (long n = 0; records == 0 && n < 1000; ++n) {
+    engine::Lane other(image::best_simd());
+    const auto log = std::make_shared<entries::RecordLog>(folder, std::to_string(n));
+    store.roots[0].log = log;
+    expect(make(&other, path, &got) && make(&other, path, &got, n, &store) && got == expected, "with few notes or none");
+    records = log->records();
+  }
+  expect(records == 1, "some day there is enough for a record");
+  store.roots.clear();
+  std::filesystem::remove_all(folder);
 }
 
 void pools() {
@@ -153,6 +178,7 @@ int main(int argc, char** argv) {
   }
   buffers();
   lanes(argv[1], argv[2]);
+  notes(argv[1]);
   pools();
   std::printf("%ld allocations\n", made);
   return failures == 0 ? 0 : 1;

@@ -30,6 +30,40 @@ std::vector<uint8_t> read_all(const char* path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
+// Turns the image, and warps the crop of it in two ways.
+std::vector<recipe::Transform> warps() {
+  std::vector<recipe::Transform> made(3);
+  recipe::Transform& rotation = made[0];
+  rotation.kind = recipe::Kind::random_rotation;
+  rotation.filter = image::Filter::nearest;
+  rotation.expand = true;
+  recipe::Transform& affine = made[1];
+  affine.kind = recipe::Kind::random_affine;
+  affine.filter = image::Filter::bicubic;
+  affine.moves = true;
+  affine.shares[0] = affine.shares[1] = 1;
+  for (recipe::Transform* transform : {&rotation, &affine}) {
+    transform->least[0] = -180;
+    transform->most[0] = 180;
+  }
+  for (int i = 1; i < 4; ++i) {
+    affine.varies[i] = true;
+    affine.least[i] = i == 1 ? 0.1f : -80;
+    affine.most[i] = i == 1 ? 5.0f : 80;
+  }
+  recipe::Transform& perspective = made[2];
+  perspective.kind = recipe::Kind::random_perspective;
+  perspective.p = 0.7;
+  perspective.distortion = 1;
+  return made;
+}
+
+// In place of torch.
+bool no_perspective(const recipe::Corners&, int32_t, int32_t, float out[8]) {
+  for (int i = 0; i < 8; ++i) out[i] = i % 4 == 0 ? 1 : 0;
+  return true;
+}
+
 std::shared_ptr<const recipe::Recipe> crop_and_flip() {
   auto made = std::make_shared<recipe::Recipe>();
   recipe::Transform crop;
@@ -41,10 +75,24 @@ std::shared_ptr<const recipe::Recipe> crop_and_flip() {
   crop.ratio[1] = 4.0 / 3.0;
   crop.log_ratio[0] = -0.28768207f;
   crop.log_ratio[1] = 0.28768207f;
+  recipe::Transform sharpen;
+  sharpen.kind = recipe::Kind::random_recolour;
+  sharpen.p = 0.5;
+  sharpen.recolour.change = image::Change::sharpness;
+  sharpen.recolour.factor = 2;
+  recipe::Transform jitter;
+  jitter.kind = recipe::Kind::color_jitter;
+  for (int i = 0; i < 4; ++i) {
+    jitter.varies[i] = true;
+    jitter.least[i] = i < 3 ? 0.5f : -0.5f;
+    jitter.most[i] = i < 3 ? 1.5f : 0.5f;
+  }
   recipe::Transform flip;
   flip.kind = recipe::Kind::random_horizontal_flip;
   flip.p = 0.5f;
-  made->transforms = {crop, flip};
+  const std::vector<recipe::Transform> warp = warps();
+  made->transforms = {warp[0], sharpen, crop, flip, warp[1], jitter, warp[2], sharpen};
+  made->torch_perspective = no_perspective;
   return made;
 }
 

@@ -84,7 +84,7 @@ bool turns_are_in_the_order_of_the_queue(const Given& given) {
       for (int i = 0; i < 5; ++i) {
         const auto batch = batch_of(given, 3, out.data(), order);
         engine.submit(batch);
-        order->generator_between_turns();
+        order->generators_between_turns();
         if (!batch->wait(engine::Phase::done, 60000)) came = false;
       }
     });

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from shlex import quote
 
 import pytest
 import torch
@@ -121,7 +122,11 @@ def test_compressed_shards_commands_and_standard_input(shards, tmp_path):
     plain = (shards / "1.tar").read_bytes()
     (tmp_path / "1.tar.gz").write_bytes(gzip.compress(plain))
     expected = [5, 6, 7, 8, 9, 10, 11]
-    for source in (str(tmp_path / "1.tar.gz"), f"pipe:cat {shards}/1.tar", f"pipe:gzip -dc {tmp_path}/1.tar.gz"):
+    for source in (
+        str(tmp_path / "1.tar.gz"),
+        f"pipe:cat {quote(str(shards))}/1.tar",
+        f"pipe:gzip -dc {quote(str(tmp_path))}/1.tar.gz",
+    ):
         assert [target for _, target in WebDataset.stream(source, TRANSFORM)] != []
         assert [target for _, target in WebDataset.stream(source, TRANSFORM, shuffle=False)] == expected
     code = """
@@ -151,9 +156,9 @@ def test_several_tars_in_one_file(shards, tmp_path):
 
 def test_commands_belong_to_streams_alone(shards):
     with pytest.raises(ValueError, match=r"WebDataset\.stream"):
-        WebDataset(f"pipe:cat {shards}/1.tar")
+        WebDataset(f"pipe:cat {quote(str(shards))}/1.tar")
     with pytest.raises(OSError, match="failed with status 3"):
-        list(WebDataset.stream(f"pipe:cat {shards}/1.tar; exit 3", TRANSFORM))
+        list(WebDataset.stream(f"pipe:cat {quote(str(shards))}/1.tar; exit 3", TRANSFORM))
     with pytest.raises(ValueError, match="can be read once"):
         list(DataLoader(WebDataset.stream("-", TRANSFORM), num_workers=2))
 

@@ -13,9 +13,9 @@ from children import environment, run
 from fastload.commands import main
 from fastload.diagnosis import examination, gather
 from fastload.diagnosis.page_cache import drop, resident_share
-from fastload.diagnosis.probe_storage import probe_reads
 from fastload.diagnosis.read_machine import read_memory, read_nodes, throttled_share
 from fastload.diagnosis.read_storage import list_files, mounted, read_data_set
+from fastload.diagnosis.storage_probe import probe_reads
 from images import write_folder
 
 MIB = 1 << 20

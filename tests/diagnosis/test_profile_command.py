@@ -7,14 +7,17 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
 from made_up import run as made_up
+from scripts import with_items
+from terminal import at_a_terminal, press_ctrl_c
 
-from children import LIMIT, environment, interruptible, run
+from children import LIMIT, environment, run
+from fastload.diagnosis import recording
 from fastload.diagnosis.report_html import html_of
 from fastload.diagnosis.report_json import report_of
 from waiting import until
@@ -22,15 +25,6 @@ from waiting import until
 pytest.importorskip("psutil")
 
 TRAIN = """
-import os, sys, time
-from torch.utils.data import DataLoader
-
-class Items:
-    def __len__(self): return 40
-    def __getitem__(self, index):
-        time.sleep(0.1)
-        return index
-
 def main():
     print(sys.argv[1:], os.environ.get("FASTLOAD_PROFILE"))
     loader = DataLoader(Items(), batch_size=4, num_workers=1, multiprocessing_context=sys.argv[1])
@@ -41,6 +35,7 @@ def main():
 if __name__ == "__main__":
     main()
 """
+TRAIN = with_items(40, 0.1, TRAIN)
 ENDLESS = """
 import itertools, sys, time
 from torch.utils.data import DataLoader
@@ -80,19 +75,10 @@ def test_a_script_without_a_loader_is_told(tmp_path):
 
 def test_an_interrupt_leaves_a_report(tmp_path):
     (tmp_path / "train.py").write_text(ENDLESS)
-    with interruptible():
-        process = subprocess.Popen(
-            command("--json", tmp_path / "it.json", tmp_path / "train.py", tmp_path / "begun"),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            env=environment(),
-        )
-    until((tmp_path / "begun").exists, "the twentieth step")
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    _, errors = process.communicate(timeout=LIMIT)
+    with at_a_terminal(command("--json", "it.json", "train.py", "begun"), cwd=tmp_path) as process:
+        until((tmp_path / "begun").exists, "the twentieth step")
+        press_ctrl_c(process)
+        _, errors = process.communicate(timeout=LIMIT)
     assert process.returncode == -signal.SIGINT and "KeyboardInterrupt" in errors
     assert json.loads((tmp_path / "it.json").read_text())["steps"]["count"] >= 20
     assert "experiments" not in errors  # who presses Ctrl-C wants an end
@@ -164,3 +150,67 @@ if __name__ == "__main__":
 """)
     ended = run(*command("--experiments", 0.5, tmp_path / "train.py"))
     assert ended.stdout == "0\n" and ended.returncode == 0, ended.stderr
+
+
+RANKS = """
+import torch.distributed
+torch.distributed.init_process_group("gloo")
+for batch in DataLoader(Items(), batch_size=4):
+    torch.distributed.all_reduce(torch.zeros(1))
+torch.distributed.destroy_process_group()
+"""
+RANKS = with_items(48, 0.005, RANKS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("outside", ["torchrun", "fastload"])
+def test_all_ranks_are_in_one_report(tmp_path, outside):
+    (tmp_path / "train.py").write_text(RANKS)
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2]
+    profile = ["-m", "fastload", "profile", "--experiments", 0, "--json", tmp_path / "it.json"]
+    parts = [*launch, *profile] if outside == "torchrun" else [*profile, *launch]
+    ended = run(sys.executable, *parts, tmp_path / "train.py", env=environment(OMP_NUM_THREADS="1"))
+    assert ended.returncode == 0, ended.stderr
+    report = json.loads((tmp_path / "it.json").read_text())
+    assert [(loader["rank"], loader["steps"]["count"]) for loader in report["loaders"]] == [(0, 12), (1, 12)]
+    assert ended.stderr.count("fastload profile:") == 1
+
+
+@pytest.fixture
+def untold(monkeypatch):
+    """An environment without a run in it; what a test puts there goes."""
+    for name in ("FASTLOAD_PROFILE", "PYTHONPATH"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+
+
+def told():
+    return os.environ.get("FASTLOAD_PROFILE"), os.environ.get("PYTHONPATH")
+
+
+@pytest.mark.parametrize("launcher", ["torch.distributed.elastic.multiprocessing", "accelerate.commands"])
+def test_a_launcher_of_ranks_hands_the_recorder_on_and_no_other_script_does(monkeypatch, untold, tmp_path, launcher):
+    monkeypatch.setattr(recording, "when_imported", lambda name, then: then() if name == launcher else None)
+    recording.record_with_torch(str(tmp_path))
+    folder, search = told()
+    assert folder == str(tmp_path) and (Path(search) / "sitecustomize.py").exists()
+
+
+@pytest.mark.parametrize("package", ["lightning.pytorch", "lightning.fabric", "pytorch_lightning", "lightning_fabric"])
+def test_ranks_that_lightning_starts_are_told_and_nothing_else_is(monkeypatch, untold, tmp_path, package):
+    class Launcher:
+        def _call_children_scripts(self):
+            self.seen = told()
+            raise OSError("no more processes")
+
+    name = f"{package}.strategies.launchers.subprocess_script"
+    monkeypatch.setitem(sys.modules, name, types.SimpleNamespace(_SubprocessScriptLauncher=Launcher))
+    monkeypatch.setattr(recording, "when_imported", lambda wanted, then: then() if wanted == name else None)
+    recording.record_with_torch(str(tmp_path))
+    launcher = Launcher()
+    assert told() == (None, None)
+    with pytest.raises(OSError, match="no more"):
+        launcher._call_children_scripts()
+    folder, search = launcher.seen
+    assert folder == str(tmp_path) and (Path(search) / "sitecustomize.py").exists()
+    assert told() == (None, None)

@@ -13,6 +13,7 @@ from torchvision.datasets import ImageFolder
 
 import fastload
 from images import write_folder
+from recipes import InPython
 
 pytest.importorskip("psutil")
 
@@ -50,7 +51,48 @@ def start_slowly(worker):
     time.sleep(0.5)
 
 
+class Stream(torch.utils.data.IterableDataset):
+    def __iter__(self):
+        for index in range(24):
+            time.sleep(0.05)
+            yield index
+
+
+class Words(Items):
+    words = [str(number) for number in range(300_000)]
+
+    def __getitem__(self, index):
+        return list(self.words)
+
+
+class SlowBatches:
+    def __iter__(self):
+        for index in range(0, 20, 2):
+            time.sleep(0.1)
+            yield [index, index + 1]
+
+
+def sleepy(value):
+    time.sleep(0.1)
+    return value
+
+
+class Transformed(Items):
+    transform = T.Compose([T.Lambda(lambda value: value), T.RandomApply([T.Lambda(sleepy)], p=1.0)])
+
+    def __getitem__(self, index):
+        return self.transform(torch.rand(3))
+
+
+def as_it_is(items):
+    return items
+
+
 CASES = {
+    "python: stream": (Stream(), {"num_workers": 1}, 0.0, 1, "Stream.__iter__"),
+    "python: lambda": (Transformed(20), {"num_workers": 1}, 0.0, 1, "RandomApply(Lambda(sleepy))"),
+    "shm: pickles": (Words(20), {"num_workers": 1, "collate_fn": as_it_is}, 0.0, 1, "pickling"),
+    "main_thread: batches": (Items(20), {"num_workers": 1, "batch_sampler": SlowBatches()}, 0.0, 1, "SlowBatches"),
     "compute": (Items(20), {"num_workers": 1}, 0.2, 1, None),
     "too_few_workers": (Items(24, 0.05), {}, 0.2, 1, "num_workers=0"),
     "python": (Items(24, 0.2), {"num_workers": 2}, 0.0, 1, "Items.__getitem__"),
@@ -66,7 +108,7 @@ CASES = {
 def test_what_was_slowed_down_is_named(name):
     dataset, options, work, epochs, what = CASES[name]
     with fastload.profile() as p:
-        loader = DataLoader(dataset, batch_size=2, **options)
+        loader = DataLoader(dataset, **({} if "batch_sampler" in options else {"batch_size": 2}), **options)
         for _ in range(epochs):
             for _ in loader:
                 time.sleep(work)
@@ -89,7 +131,7 @@ def epochs_of(loader, profiled):
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("kind", [DataLoader, fastload.DataLoader])
-@pytest.mark.parametrize("tail", [[], [T.RandomErasing(1.0)]])
+@pytest.mark.parametrize("tail", [[], [InPython()]])
 def test_batches_order_and_generators_stay_what_they_are(tmp_path, kind, workers, tail):
     write_folder(tmp_path, classes=2, images=4)
     data = ImageFolder(tmp_path, T.Compose([T.RandomResizedCrop(16), T.ToTensor(), *tail]))
@@ -180,7 +222,12 @@ def test_experiments_tell_files_from_memory(tmp_path):
     data = ImageFolder(tmp_path, T.Compose([T.RandomResizedCrop(16), T.ToTensor()]))
     with fastload.profile(experiments=1.0) as p:
         list(DataLoader(data, batch_size=4))
-    found = p.json()["loaders"][0]["experiments"]
+    mine = p.json()["loaders"][0]
+    found = mine["experiments"]
+    size = sum(path.stat().st_size for path in tmp_path.rglob("*.*")) / 4
+    assert mine["reading"]["batch_bytes"] >= size  # of four batches; all of it from the page cache, or not
+    assert mine["reading"]["cached_share"] is None or 0 <= mine["reading"]["cached_share"] <= 1
+    assert mine["reading"]["cached_share"] == found["storage"]["cached_share"]
     assert found["items"]["items"] >= 3 and found["items"]["slowest"][0][2].endswith((".jpg", ".jpeg", ".JPEG", ".png"))
     assert found["storage"]["files"] > 0 and found["storage"]["file_bytes"] > 0
     sweep = found["sweep"]

@@ -9,7 +9,8 @@ import torch
 import torchvision.transforms as v1
 
 import fastload
-from fastload.engine.cpu_share import share_of_cores, usable_cores
+from fastload.engine.cpu_share import share_of_cores
+from fastload.machine import usable_cores
 from images import write_folder
 
 CORES = 16

@@ -9,6 +9,7 @@ from torchvision.datasets import ImageFolder
 
 import fastload
 from images import write_folder
+from recipes import InPython
 
 TRANSFORM = v1.Compose([v1.RandomResizedCrop(40), v1.RandomHorizontalFlip(), v1.ToTensor()])
 
@@ -40,7 +41,7 @@ def by_sample(batches):
     return torch.cat([images for images, _ in batches])
 
 
-@pytest.mark.parametrize("tail", [[], [v1.RandomErasing(0.8)]], ids=["native", "python-tail"])
+@pytest.mark.parametrize("tail", [[], [InPython()]], ids=["native", "python-tail"])
 def test_index_randomness_ignores_workers_and_batches(root, tail):
     transform = v1.Compose([*TRANSFORM.transforms, *tail])
     runs = [
@@ -66,7 +67,7 @@ def test_index_randomness_depends_on_seed_and_epoch(root):
 def test_index_randomness_with_persistent_workers(root):
     epochs = []
     for options in ({"persistent_workers": True, "num_workers": 2}, {"num_workers": 0}):
-        for tail in ([], [v1.RandomErasing(0.8)]):
+        for tail in ([], [InPython()]):
             torch.manual_seed(4)
             dataset = ImageFolder(root, v1.Compose([*TRANSFORM.transforms, *tail]))
             loader = fastload.DataLoader(dataset, batch_size=8, rng="index", **options)
@@ -78,7 +79,7 @@ def test_index_randomness_with_persistent_workers(root):
 
 def test_the_users_generators_are_left_alone(root):
     """Python tails under rng="index" draw from generators of their own."""
-    dataset = ImageFolder(root, v1.Compose([*TRANSFORM.transforms, v1.RandomErasing(0.8)]))
+    dataset = ImageFolder(root, v1.Compose([*TRANSFORM.transforms, InPython()]))
     torch.manual_seed(4)
     iterator = iter(fastload.DataLoader(dataset, batch_size=8, rng="index"))
     state = torch.get_rng_state()

@@ -20,10 +20,10 @@ import fastload
 import fastload.engine.dataset_items
 from children import LIMIT
 from images import picture, write_folder
-from recipes import RECIPES
+from recipes import RECIPES, InPython
 
 TRANSFORM = v1.Compose([v1.RandomResizedCrop(32), v1.RandomHorizontalFlip(), v1.ToTensor()])
-TAIL = v1.Compose([*TRANSFORM.transforms, v1.RandomErasing(0.9, value="random")])
+TAIL = v1.Compose([*TRANSFORM.transforms, InPython()])
 
 
 @pytest.fixture(scope="module")

@@ -215,12 +215,12 @@ def submit(engine, data, generator=1, **options):
 
 def test_an_engine_and_an_order():
     """Batches that many threads submit on one order all come: their turns are in the order of the queue."""
-    engine, order = _core.Engine(2), _core.DrawOrder(_core.Mt19937(1))
+    engine, order = _core.Engine(2), _core.DrawOrder(_core.Streams(_core.Mt19937(1)))
     data = [jpeg_bytes(seed) for seed in range(4)]
 
     def use(number):
         batch, _ = submit(engine, data, order=order)
-        order.generator()
+        order.generators()
         assert batch.wait(LIMIT)
         return batch.failures
 
@@ -233,7 +233,7 @@ def test_a_batch():
 
     def use(number):
         try:
-            for name in ("failures", "kept", "fallbacks", "stage_seconds", "generator_after", "deferred_taps"):
+            for name in ("failures", "kept", "fallbacks", "stage_seconds", "generators_after", "deferred_taps"):
                 getattr(batch, name)
         except ValueError:  # it is not done
             assert batch.remaining or batch.done

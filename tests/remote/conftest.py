@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
-from stores import ELSEWHERE, ObjectServer
+from stores import ObjectServer, stay_here
 
 from images import write_folder
 
@@ -24,13 +22,21 @@ def served(tmp_path_factory):
 @pytest.fixture
 def store(served, monkeypatch, tmp_path):
     """The same, which fails at nothing yet, with what was listed before forgotten."""
-    for name in list(os.environ):
-        if name.startswith(ELSEWHERE):
-            monkeypatch.delenv(name)
+    stay_here(monkeypatch)
     server, folder = served
     server.fails()
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.http)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "verysecret")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return server, folder
+
+
+@pytest.fixture
+def far(store, own_store, monkeypatch):
+    """The module's ``own_store``, a server and a folder of it, asked in the store's place by connections of its own."""
+    server, folder = own_store
+    server.fails()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.http)
+    monkeypatch.setattr("fastload.remote.transfers_here._here", [])
     return server, folder

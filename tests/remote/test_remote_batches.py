@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
@@ -13,11 +15,13 @@ from torchvision.datasets import ImageFolder as PlainFolder
 
 import fastload
 from children import environment, run_script
-from fastload import DataLoader, ImageFiles, ImageFolder
+from fastload import DataLoader, DecodeError, ImageFiles, ImageFolder
 from fastload.datasets import ShardedImages
 from fastload.remote import RemoteObject, transfers
+from fastload.remote.cache_on_disk import disk_cache
 from fastload.shards import SampleColumns, SampleIndex, Shard
 from fastload.shards.index_file import text_column
+from images import jpeg_bytes
 
 TRANSFORM = T.Compose([T.RandomResizedCrop(16), T.RandomHorizontalFlip(), T.ToTensor()])
 IN_PYTHON = T.Compose([T.Resize((16, 16)), T.ToTensor(), T.Lambda(torch.neg)])
@@ -189,6 +193,40 @@ def test_what_is_dropped_waits_for_nothing(store):
         env=environment(**{k: v for k, v in os.environ.items() if k.startswith(("AWS_", "XDG_"))}),
     )
     assert (done.stdout, done.returncode) == ("ends\n", 0), done.stderr
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_what_was_no_image_is_asked_for_again(num_workers, on_disk, tmp_path, monkeypatch):
+    """Nothing of a sample that failed is kept for the next who asks, neither on the disk nor by what still holds the error."""
+    if on_disk:
+        monkeypatch.setenv("FASTLOAD_REMOTE_CACHE", str(tmp_path / "cache"))
+    bodies = [b"<html>sign in first</html>", jpeg_bytes(40, 30)]
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(bodies[0])))
+            self.end_headers()
+            self.wfile.write(bodies[0])
+
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        dataset = ImageFiles([f"http://127.0.0.1:{server.server_port}/0.jpg"], [7], TRANSFORM)
+        try:
+            with pytest.raises(DecodeError, match="cannot identify image file") as held:
+                list(DataLoader(dataset, num_workers=num_workers))
+            if on_disk:
+                disk_cache().flush()
+            del bodies[0]
+            (batch,) = DataLoader(dataset, num_workers=num_workers)
+        finally:
+            server.shutdown()
+    del held
+    assert batch[1].tolist() == [7]
 
 
 def test_ctrl_c_while_nothing_comes(store):

@@ -20,8 +20,8 @@ from images import jpeg_bytes
 TRANSFORM = T.Compose([T.RandomResizedCrop(16), T.ToTensor()])
 
 
-@pytest.fixture(scope="session")
-def tars(tmp_path_factory):
+@pytest.fixture(scope="module")
+def own_store(tmp_path_factory):
     """A store of its own with three tars, and their folder."""
     root = tmp_path_factory.mktemp("tars")
     folder = root / "bucket" / "data"
@@ -44,15 +44,6 @@ def tars(tmp_path_factory):
     server = ObjectServer(root)
     yield server, folder
     server.end()
-
-
-@pytest.fixture
-def far(store, tars, monkeypatch):
-    server, folder = tars
-    server.fails()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", server.http)
-    monkeypatch.setattr("fastload.remote.transfers_here._here", [])  # with connections of its own
-    return server, folder
 
 
 def batches(dataset, **options):
@@ -124,7 +115,7 @@ def test_tfrecords_of_a_web_server(far, tmp_path):
     plain = TFRecord([str(folder / f"part-{number}.tfrecord") for number in range(2)], TRANSFORM)
     for one, other in zip(batches(ours), batches(plain), strict=True):
         assert torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
-    kept = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    kept = [path for path in (tmp_path / "cache").rglob("*") if path.is_file() and "entries" not in path.parts]
     assert [path.suffix for path in kept] == [".index"] and b"verysecret" not in kept[0].read_bytes()
     server.fails()
     assert TFRecord([url.replace("verysecret", "another") for url in urls]).targets == plain.targets
@@ -146,7 +137,6 @@ def test_tfrecords_far_away_that_are_damaged_or_packed(far):
         TFRecord("s3://bucket/data/part-{0..1}.tfrecord")
 
 
-@pytest.mark.parametrize("kind", ["Parquet", "LMDB"])
-def test_formats_that_are_not_read_from_urls_say_so(kind):
+def test_an_lmdb_database_is_not_read_from_a_url():
     with pytest.raises(ValueError, match=r"not read from .*: copy https://host/x to a disk first"):
-        getattr(fastload, kind)("https://user:secret@host/x")
+        fastload.LMDB("https://user:secret@host/x")

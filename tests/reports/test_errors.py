@@ -16,6 +16,7 @@ from torchvision.datasets import ImageFolder
 
 import fastload
 from images import jpeg_bytes, picture, write_folder
+from recipes import InPython
 
 TRANSFORM = v1.Compose([v1.RandomResizedCrop(32), v1.RandomHorizontalFlip(), v1.ToTensor()])
 
@@ -146,7 +147,7 @@ def test_replace_keeps_the_batch_size(root, num_workers):
 @pytest.mark.parametrize("policy", ["skip", "replace"])
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_policies_where_python_makes_part_of_the_sample(root, policy, num_workers):
-    transform = v1.Compose([v1.Resize((32, 32)), v1.ToTensor(), v1.RandomErasing(0)])
+    transform = v1.Compose([v1.Resize((32, 32)), v1.ToTensor(), InPython(0.0)])
     dataset = ImageFolder(root, transform)
     good = [dataset[index] for index in range(len(dataset))]
     for index in (5, 7):
@@ -161,7 +162,7 @@ def test_policies_where_python_makes_part_of_the_sample(root, policy, num_worker
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_error_from_a_worker_process_crosses(root, num_workers):
-    dataset = ImageFolder(root, v1.Compose([v1.Resize((32, 32)), v1.ToTensor(), v1.RandomErasing(0)]))
+    dataset = ImageFolder(root, v1.Compose([v1.Resize((32, 32)), v1.ToTensor(), InPython(0.0)]))
     damage_missing(root / "class0" / "005.jpg")
     seen, _ = outcomes(fastload.DataLoader(dataset, batch_size=4, num_workers=num_workers))
     assert isinstance(seen[1], fastload.ReadError) and isinstance(seen[1], FileNotFoundError)

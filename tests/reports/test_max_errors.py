@@ -13,9 +13,10 @@ import fastload
 from fastload.reports.errors import SampleError
 from fastload.reports.failed_samples import Ledger
 from images import write_folder
+from recipes import InPython
 
 NATIVE = v1.Compose([v1.Resize((8, 8)), v1.ToTensor()])
-WITH_CODE = v1.Compose([*NATIVE.transforms, v1.RandomErasing(p=0.0)])
+WITH_CODE = v1.Compose([*NATIVE.transforms, InPython(0.0)])
 SIZE = 12
 # In this process's threads, in its calling thread, in worker processes.
 PLACES = [(NATIVE, 0), (NATIVE, 2), (WITH_CODE, 0), (WITH_CODE, 2)]

@@ -18,9 +18,10 @@ from torchvision.datasets import ImageFolder
 import fastload
 from cases import cases
 from images import write_folder
+from recipes import InPython
 
 NATIVE = v1.Compose([v1.RandomResizedCrop(24), v1.RandomHorizontalFlip(), v1.ToTensor()])
-WITH_TAIL = v1.Compose([*NATIVE.transforms, v1.RandomErasing(p=0.9, value="random")])
+WITH_TAIL = v1.Compose([*NATIVE.transforms, InPython()])
 
 
 @pytest.fixture(scope="module")

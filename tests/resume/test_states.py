@@ -21,9 +21,10 @@ import fastload
 from cases import cases
 from fastload.engine.random_generators import GeneratorStates, torch_state_from_json
 from images import write_folder
+from recipes import InPython
 
 NATIVE = v1.Compose([v1.RandomResizedCrop(8), v1.RandomHorizontalFlip(), v1.ToTensor()])
-WITH_CODE = v1.Compose([*NATIVE.transforms, v1.RandomErasing(p=0.5)])
+WITH_CODE = v1.Compose([*NATIVE.transforms, InPython(0.5)])
 SIZE = 12
 
 

@@ -163,9 +163,9 @@ def test_a_shard_that_is_cut_names_the_sample(shard):
     path, payloads, _ = shard
     dataset = ShardedImages(index_of(path, payloads), TRANSFORM)
     os.truncate(path, sum(map(len, payloads[:-1])) + 5)
-    with pytest.raises(fastload.FastloadError, match=r"sample 11 .*one\.bin, sample n/11 at byte \d+"):
+    with pytest.raises(fastload.FastloadError, match=r"sample 0 .*one\.bin, sample n/0 at byte 0.* has changed since"):
         list(DataLoader(dataset, batch_size=4))
-    with pytest.raises(OSError, match="shorter than its index says"):
+    with pytest.raises(OSError, match="has changed since it was indexed"):
         dataset[11]
 
 

@@ -1,0 +1,131 @@
+#include <pybind11/pybind11.h>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "bindings.h"
+#include "bindings_lock.h"
+#include "engine/bytes.h"
+#include "io/http_exchange.h"
+
+namespace fastload::bindings {
+
+namespace py = pybind11;
+
+namespace {
+
+using Pool = std::shared_ptr<engine::BytePool>;
+
+// Of all bodies of this process; with Python's lock. A parent's is left as it was when this process was forked: a thread may have been
+// at work on it that is not here.
+const Pool& pool() {
+  static const Pool* made = nullptr;
+  static pid_t owner = 0;
+  if (owner != getpid()) {
+    made = new Pool(std::make_shared<engine::BytePool>());
+    owner = getpid();
+  }
+  return *made;
+}
+
+// Its memory is used again when it is gone.
+class HttpBody {
+ public:
+  explicit HttpBody(Pool from) : pool_(std::move(from)) {}
+
+  uint8_t* allocate(int64_t size) {
+    size_ = size;
+    memory_ = engine::PooledBytes(pool_, static_cast<size_t>(size > 0 ? size : 1));
+    return data();
+  }
+  uint8_t* data() const { return memory_.data(); }
+  int64_t size() const { return size_; }
+
+ private:
+  Pool pool_;
+  engine::PooledBytes memory_;
+  int64_t size_ = 0;
+};
+
+py::str latin(std::string_view text) {
+  return py::reinterpret_steal<py::str>(
+      PyUnicode_DecodeLatin1(text.data(), static_cast<py::ssize_t>(text.size()), nullptr));
+}
+
+std::string_view stripped(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\n\f\v";
+  const size_t first = text.find_first_not_of(kSpace);
+  return first == std::string_view::npos ? text.substr(0, 0)
+                                         : text.substr(first, text.find_last_not_of(kSpace) + 1 - first);
+}
+
+py::tuple head_of(std::string_view head) {
+  size_t end = head.find("\r\n");
+  const py::str first = latin(head.substr(0, end));
+  py::dict headers;
+  std::string name;
+  while (end != std::string_view::npos) {
+    head.remove_prefix(end + 2);
+    end = head.find("\r\n");
+    const std::string_view line = head.substr(0, end);
+    const size_t colon = std::min(line.find(':'), line.size());
+    name.assign(line.substr(0, colon));
+    for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    headers[latin(name)] = latin(stripped(line.substr(std::min(colon + 1, line.size()))));
+  }
+  return py::make_tuple(first, headers);
+}
+
+py::object raise(int error) {
+  errno = error;
+  PyErr_SetFromErrno(PyExc_OSError);
+  throw py::error_already_set();
+}
+
+py::tuple exchange(int fd, const py::bytes& request, bool is_whole) {
+  const auto text = static_cast<std::string_view>(request);
+  auto body = std::make_unique<HttpBody>(pool());
+  const io::HttpAnswer answer = unlocked(
+      [&] { return io::http_exchange(fd, text, is_whole, [&](int64_t size) { return body->allocate(size); }); });
+  using End = io::HttpAnswer::End;
+  std::string why;
+  switch (answer.end) {
+    case End::done: break;
+    case End::broken: raise(answer.error); break;
+    case End::not_silent: why = "the connection was closed, or said what it was not asked"; break;
+    case End::closed: why = "the connection was closed before an answer"; break;
+    case End::cut_head: why = "the answer was cut in its head"; break;
+    case End::long_head: why = "the answer's head is too long"; break;
+    case End::cut_body:
+      why = "the connection was closed after " + std::to_string(answer.received) + " of " +
+            std::to_string(answer.size) + " bytes";
+      break;
+  }
+  py::object read = py::none();
+  if (answer.has_body) read = py::cast(std::move(body));
+  return py::make_tuple(why, head_of(answer.head), py::bytes(answer.rest), read);
+}
+
+}  // namespace
+
+void bind_http(py::module_& module) {
+  py::class_<HttpBody>(module, "HttpBody", py::buffer_protocol(), "Bytes that came, in memory that is used again.")
+      .def_buffer([](HttpBody& body) {
+        return py::buffer_info(body.data(), 1, "B", 1, {static_cast<py::ssize_t>(body.size())}, {py::ssize_t{1}}, true);
+      })
+      .def("__len__", &HttpBody::size);
+  module.def("http_exchange", &exchange, py::arg("fd"), py::arg("request"), py::arg("is_whole"),
+             "(what went wrong or nothing, (the first line, headers by names in small letters), what came behind the head, body or "
+             "None). OSError.");
+  module.def(
+      "http_head", [](const py::bytes& head) { return head_of(static_cast<std::string_view>(head)); }, py::arg("head"),
+      "The first line, and the headers by names in small letters.");
+}
+
+}  // namespace fastload::bindings

@@ -1,0 +1,248 @@
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "bindings.h"
+#include "bindings_lock.h"
+#include "bindings_names.h"
+#include "engine/lanes.h"
+#include "image/compact.h"
+#include "random/streams.h"
+
+namespace fastload::bindings {
+
+namespace py = pybind11;
+
+namespace {
+
+// (kind, (x, y, width, height) or None, filter or None, radius across and down or None, change of colour or None)
+using Step = std::tuple<recipe::StepKind, std::optional<std::array<int32_t, 4>>, std::optional<image::Filter>,
+                        std::optional<std::array<float, 2>>, std::optional<image::Recolour>>;
+
+std::vector<recipe::Noted> noted(const std::vector<Step>& steps) {
+  std::vector<recipe::Noted> all;
+  all.reserve(steps.size());
+  for (const auto& [kind, box, filter, radius, recolour] : steps) {
+    recipe::Noted one;
+    one.kind = kind;
+    if (box) one.box = {(*box)[0], (*box)[1], (*box)[2], (*box)[3]};
+    if (filter) one.filter = *filter;
+    if (recolour) one.recolour = *recolour;
+    if (radius) one.box_blur = {(*radius)[0], (*radius)[1]};
+    all.push_back(one);
+  }
+  return all;
+}
+
+// Every byte itself, in rows of `channels` bytes a pixel.
+const engine::Target& as_it_is(int32_t channels) {
+  static const auto make = [](int32_t count) {
+    engine::Target target;
+    for (int i = 0; i < 256 * count; ++i) target.table.push_back(static_cast<uint8_t>(i));
+    target.layout = image::Layout::hwc;
+    target.element_bytes = 1;
+    target.values.element = image::Element::uint8;
+    target.values.channels = count;
+    return target;
+  };
+  static engine::Target* const targets = [] {
+    auto* const two = new engine::Target[2]{make(1), make(3)};
+    for (int i = 0; i < 2; ++i) {
+      two[i].values.table = two[i].table.data();
+      image::find_identity(&two[i].values);
+    }
+    return two;
+  }();
+  return targets[channels == 1 ? 0 : 1];
+}
+
+// Fresh memory of this size and more costs most of what it takes to write to it: 190 us for a float32 image of 224 x 224.
+constexpr py::ssize_t kPooled = py::ssize_t{1} << 16;
+
+py::array new_array(const engine::Lanes& lanes, const py::dtype& dtype, const std::vector<py::ssize_t>& shape) {
+  py::ssize_t size = dtype.itemsize();
+  for (const py::ssize_t side : shape) size *= side;
+  if (size < kPooled) return {dtype, shape};
+  auto memory = std::make_unique<engine::PooledBytes>(lanes.bytes(), static_cast<size_t>(size));
+  const py::capsule owner(memory.get(), [](void* pooled) { delete static_cast<engine::PooledBytes*>(pooled); });
+  return {dtype, shape, {}, memory.release()->data(), owner};
+}
+
+// Pixels of a whole image, read by any thread.
+struct Whole {
+  std::vector<uint8_t> bytes;
+  image::Compact image;
+};
+
+// The bytes of a JPEG that Pillow is sure to accept. Every method is for any thread, with Python's lock, which it lets go of.
+class LazyJpeg {
+ public:
+  // Null: it is none.
+  static std::unique_ptr<LazyJpeg> of(py::bytes data, int64_t max_pixels) {
+    auto made = std::make_unique<LazyJpeg>(std::move(data));
+    const ByteSpan bytes = made->bytes();
+    const bool is_one = unlocked([&] {
+      jpeg::Session session;
+      return session.open(bytes, max_pixels, &made->header_).ok() && made->header_.ends_well;
+    });
+    if (!is_one) made.reset();
+    return made;
+  }
+
+  explicit LazyJpeg(py::bytes data) : data_(std::move(data)) {}
+
+  int32_t width() const { return header_.width; }
+  int32_t height() const { return header_.height; }
+  bool is_gray() const { return header_.sampling == 0; }
+  bool has_pixels() const { return whole_ != nullptr; }
+
+  // From now on they are there and not decoded again; as many bytes as the image has pixels and channels. False: it cannot be decoded.
+  bool keep_pixels(engine::Lanes& lanes) {
+    if (whole_) return true;
+    auto whole = std::make_shared<Whole>();
+    whole->image = {nullptr, width(), height(), is_gray() ? 1 : 3};
+    const bool is_whole = make(lanes, {}, [&](engine::Lane* lane) {
+      whole->bytes.resize(whole->image.size() + 1);
+      return lane->finish(as_it_is(whole->image.channels), whole->bytes.data());
+    });
+    whole->image.data = whole->bytes.data();
+    if (is_whole) whole_ = std::move(whole);
+    return is_whole;
+  }
+
+  // The finished pixels by a plan; None: they cannot be decoded.
+  py::object values(engine::Lanes& lanes, const recipe::Plan& plan, const engine::Target& target) {
+    const auto channels = static_cast<py::ssize_t>(target.values.channels);
+    std::vector<py::ssize_t> shape = {plan.height, plan.width};
+    shape.insert(target.layout == image::Layout::chw ? shape.begin() : shape.end(), channels);
+    py::array out = new_array(lanes, dtype_of(target.values.element), shape);
+    void* const data = out.mutable_data();
+    if (!make(lanes, plan, [&](engine::Lane* lane) { return lane->finish(target, data); })) return py::none();
+    return out;
+  }
+
+  py::object rgbx(engine::Lanes& lanes, const recipe::Plan& plan, uint8_t fourth) {
+    py::array out = new_array(lanes, py::dtype::of<uint8_t>(), {plan.height, plan.width, 4});
+    auto* const data = static_cast<uint8_t*>(out.mutable_data());
+    if (!make(lanes, plan, [&](engine::Lane* lane) { return lane->finish_rgbx(fourth, data); })) return py::none();
+    return out;
+  }
+
+  py::object packed(engine::Lanes& lanes, const recipe::Plan& plan, int32_t channels) {
+    const engine::Target& target = as_it_is(channels);
+    const py::ssize_t size = py::ssize_t{plan.height} * plan.width * target.values.channels;
+    const auto out = py::reinterpret_steal<py::object>(PyBytes_FromStringAndSize(nullptr, size));
+    if (!out) throw py::error_already_set();
+    void* const data = PyBytes_AS_STRING(out.ptr());  // nobody else has it yet
+    if (!make(lanes, plan, [&](engine::Lane* lane) { return lane->finish(target, data); })) return py::none();
+    return out;
+  }
+
+ private:
+  ByteSpan bytes() const {
+    const std::string_view view = data_;
+    return {reinterpret_cast<const uint8_t*>(view.data()), view.size()};
+  }
+
+  // Without a plan: all of the image. The caller holds the lanes.
+  template <typename FinishFn>
+  bool make(engine::Lanes& lanes, const std::optional<recipe::Plan>& plan, FinishFn finish) {
+    const std::shared_ptr<const Whole> whole = whole_;
+    io::Source source;
+    source.kind = io::SourceKind::memory;
+    source.memory = bytes();
+    return unlocked([&] {
+      const engine::Lanes::Borrowed lane = lanes.borrow();
+      Status status = whole ? lane->open(whole->image) : lane->open(source, 0);
+      if (status.ok()) status = lane->use(plan ? *plan : all());
+      if (status.ok()) status = lane->decode();
+      return status.ok() && finish(lane.get()).ok();
+    });
+  }
+
+  recipe::Plan all() const {
+    recipe::Plan plan;
+    plan.image_width = plan.width = width();
+    plan.image_height = plan.height = height();
+    plan.window = {0, 0, width(), height()};
+    return plan;
+  }
+
+  const py::bytes data_;
+  jpeg::Header header_;
+  std::shared_ptr<const Whole> whole_;
+};
+
+}  // namespace
+
+void bind_lazy_jpeg(py::module_& module) {
+  using recipe::Plan;
+  using recipe::StepKind;
+  using Reader = std::shared_ptr<engine::Lanes>;
+  const auto kReader = py::arg("reader").none(false);
+  py::enum_<StepKind>(module, "StepKind")
+      .value("crop", StepKind::crop)
+      .value("resize", StepKind::resize)
+      .value("flip_horizontal", StepKind::flip_horizontal)
+      .value("flip_vertical", StepKind::flip_vertical)
+      .value("transpose", StepKind::transpose)
+      .value("grayscale", StepKind::grayscale)
+      .value("box_blur", StepKind::box_blur)
+      .value("recolour", StepKind::recolour);
+  py::class_<Plan>(module, "Plan", "What is to be done to an image: which window of it is decoded, and what follows.")
+      .def_readonly("width", &Plan::width)
+      .def_readonly("height", &Plan::height);
+  py::class_<LazyJpeg>(module, "LazyJpeg", "The bytes of a JPEG that Pillow is sure to accept.")
+      .def_static("of", &LazyJpeg::of, py::arg("data"), py::arg("max_pixels"),
+                  "None: these are none, or have more pixels (0: no limit).")
+      .def_property_readonly("width", &LazyJpeg::width)
+      .def_property_readonly("height", &LazyJpeg::height)
+      .def_property_readonly("is_gray", &LazyJpeg::is_gray)
+      .def_property_readonly("has_pixels", &LazyJpeg::has_pixels)
+      .def(
+          "keep_pixels", [](LazyJpeg& jpeg, const Reader& reader) { return jpeg.keep_pixels(*reader); }, kReader, "Decodes all of them, once. False: that cannot be done.")
+      .def(
+          "draw",
+          [](const LazyJpeg& jpeg, const std::vector<Step>& steps, const std::shared_ptr<recipe::Recipe>& recipe,
+             random::Streams& generators) -> std::unique_ptr<Plan> {
+            random::Streams own = generators;  // others may draw from them meanwhile
+            auto plan = std::make_unique<Plan>();
+            const auto before = noted(steps);
+            const bool drawn = unlocked(
+                [&] { return recipe::draw(*recipe, own, jpeg.width(), jpeg.height(), plan.get(), before).ok(); });
+            generators = own;
+            if (!drawn) plan.reset();
+            return plan;
+          },
+          py::arg("steps"), py::arg("recipe").none(false), py::arg("generators"),
+          "Of steps (kind, (x, y, width, height) | None, filter | None), then the recipe. None: one of them refuses.")
+      .def(
+          "values",
+          [](LazyJpeg& jpeg, const Reader& reader, const Plan& plan, const std::shared_ptr<engine::Target>& target) {
+            return jpeg.values(*reader, plan, *target);
+          },
+          kReader, py::arg("plan"), py::arg("target").none(false), "In the target's element and layout; None: damaged.")
+      .def(
+          "rgbx",
+          [](LazyJpeg& jpeg, const Reader& reader, const Plan& plan, uint8_t fourth) {
+            return jpeg.rgbx(*reader, plan, fourth);
+          },
+          kReader, py::arg("plan"), py::arg("fourth"),
+           "uint8 [height, width, 4], the last byte of each pixel as given; None: damaged.")
+      .def(
+          "packed",
+          [](LazyJpeg& jpeg, const Reader& reader, const Plan& plan, int32_t channels) {
+            return jpeg.packed(*reader, plan, channels);
+          },
+          kReader, py::arg("plan"), py::arg("channels"),
+           "The bytes of 3 channels, or of the first; None: damaged.");
+}
+
+}  // namespace fastload::bindings

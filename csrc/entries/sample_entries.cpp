@@ -1,0 +1,142 @@
+#include "entries/sample_entries.h"
+
+#include <sys/stat.h>
+#include <time.h>
+
+#include <new>
+
+#include "io/crc32c.h"
+
+namespace fastload::entries {
+
+namespace {
+
+constexpr size_t kEoiBytes = 2;
+
+int64_t now_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return now.tv_sec * int64_t{1000000000} + now.tv_nsec;
+}
+
+// A stamp far ahead is another machine's, or somebody's wish.
+bool is_near(int64_t stamp_ns, int64_t now_ns) { return stamp_ns > now_ns - kYoung && stamp_ns < now_ns + kYoung; }
+
+}  // namespace
+
+bool SampleEntries::find(const Store* store, const io::Source& source, ByteSpan bytes) {
+  close();
+  store_ = nullptr;
+  root_ = nullptr;
+  is_used_ = is_refused_ = is_wanted_ = is_made_ = is_young_ = false;
+  source_ = source;
+  const bool is_of_file = source.kind == io::SourceKind::path || source.kind == io::SourceKind::range;
+  if (store == nullptr || store->roots.empty() || !is_of_file) return false;
+  store_ = store;
+  root_ = &store->root_of(source);
+  key_ = root_->key_of(source);
+  ByteSpan found;
+  const bool is_known = key_.is_one() && root_->find(key_, &record_bytes_, &found);
+  is_used_ = is_known && record_.parse(found) && holds(bytes);
+  is_refused_ = is_known && !is_used_;
+  if (!is_used_) look_before();
+  return is_used_;
+}
+
+void SampleEntries::look_before() {
+  close();
+  is_wanted_ = key_.is_one() && root_->log != nullptr && root_->log->is_open() &&
+               ::stat(source_.path.data(), &before_) == 0 && S_ISREG(before_.st_mode);
+  began_ns_ = now_ns();
+}
+
+bool SampleEntries::is_as_it_was(const struct stat& info) const {
+  const jpeg::Origin& origin = record_.origin();
+  return info.st_size == origin.file_bytes && io::changed_ns(info) == origin.changed_ns && source_.state.is_of(info);
+}
+
+bool SampleEntries::holds(ByteSpan bytes) {
+  const jpeg::Origin& origin = record_.origin();
+  const jpeg::ScanLayout& layout = record_.layout();
+  const size_t least = size_t{layout.scan_at} + layout.scan_bytes + kEoiBytes;
+  if (bytes.data != nullptr) {
+    whole_ = bytes;
+    return bytes.size >= least && io::crc32c(bytes) == origin.crc32c;
+  }
+  struct stat info;
+  if (!file_.open(source_.path.data()) || !file_.look(&info) || !is_as_it_was(info)) return false;
+  const bool is_range = source_.kind == io::SourceKind::range;
+  begin_ = is_range ? source_.offset : 0;
+  size_ = is_range ? source_.length : static_cast<int64_t>(info.st_size);
+  status_ns_ = io::status_ns(info);
+  if (begin_ < 0 || size_ < 0 || static_cast<size_t>(size_) < least) return false;
+  const bool is_checked = source_.crc32c >= 0;
+  if (is_checked && source_.crc32c != origin.crc32c) return false;
+  return (!is_checked && !store_->verifies && status_ns_ == origin.status_ns) || reads_all();
+}
+
+bool SampleEntries::reads_all() {
+  const auto size = static_cast<size_t>(size_);
+  uint8_t* const data = codes_.reserve(size + kPixelSlack);
+  whole_ = {data, size};
+  return file_.read(begin_, size, data) && io::crc32c(whole_) == record_.origin().crc32c;
+}
+
+bool SampleEntries::give(const jpeg::Piece& wanted, jpeg::Session* session) {
+  if (whole_.data != nullptr) {
+    session->give(whole_, 0);
+    return true;
+  }
+  if (wanted.size == 0 || wanted.at + wanted.size > static_cast<size_t>(size_)) return false;
+  uint8_t* const data = codes_.reserve(wanted.size + kPixelSlack);
+  struct stat info;
+  if (!file_.read(begin_ + static_cast<int64_t>(wanted.at), wanted.size, data)) return false;
+  // Behind the read, since a file's times change before its bytes do.
+  if (!file_.look(&info) || !is_as_it_was(info) || io::status_ns(info) != status_ns_) return false;
+  session->give({data, wanted.size}, wanted.at);
+  return true;
+}
+
+void SampleEntries::refuse() {
+  is_used_ = false;
+  is_refused_ = true;
+  look_before();
+}
+
+void SampleEntries::keep(jpeg::Session* session, ByteSpan bytes) noexcept {
+  struct stat info;
+  if (!is_wanted_ || ::stat(source_.path.data(), &info) != 0) return;
+  jpeg::Origin origin;
+  origin.file_bytes = info.st_size;
+  origin.changed_ns = io::changed_ns(info);
+  origin.status_ns = io::status_ns(info);
+  if (origin.file_bytes != before_.st_size || origin.changed_ns != io::changed_ns(before_)) return;
+  if (origin.status_ns != io::status_ns(before_) || info.st_ino != before_.st_ino) return;
+  const bool is_range = source_.kind == io::SourceKind::range;
+  const int64_t size = is_range ? source_.length : origin.file_bytes;
+  if (size != static_cast<int64_t>(bytes.size) || !source_.state.is_of(info)) return;
+  is_young_ = is_near(origin.changed_ns, began_ns_) || is_near(origin.status_ns, began_ns_);
+  if (is_young_) return;
+  origin.key[0] = key_.low;
+  origin.key[1] = key_.high;
+  origin.crc32c = io::crc32c(bytes);
+  made_.clear();
+  try {
+    is_made_ = session->take_record(origin, &made_) && root_->log->add(key_, {made_.data(), made_.size()});
+  } catch (const std::bad_alloc&) {  // the sample is there all the same
+  }
+}
+
+void SampleEntries::close() {
+  file_.close();
+  whole_ = {};
+}
+
+void SampleEntries::settle() {
+  close();
+  record_bytes_.settle();
+  codes_.settle();
+  if (made_.capacity() > Buffer::kKept) std::vector<uint8_t>().swap(made_);
+}
+
+}  // namespace fastload::entries

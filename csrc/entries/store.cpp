@@ -1,0 +1,44 @@
+#include "entries/store.h"
+
+#include "cache/hash.h"
+
+namespace fastload::entries {
+
+namespace {
+
+// What a hash begins with.
+constexpr uint64_t kBelow = 1, kAnywhere = 2;
+
+bool begins(std::string_view path, std::string_view prefix) { return path.substr(0, prefix.size()) == prefix; }
+
+}  // namespace
+
+bool Root::find(const cache::Key& key, Buffer* to, ByteSpan* record) const {
+  if (log != nullptr && log->find(key, to, record)) return true;
+  for (const std::shared_ptr<const RecordFile>& file : files) {
+    if (file->find(key, to, record)) return true;
+  }
+  return false;
+}
+
+cache::Key Root::key_of(const io::Source& source) const {
+  cache::Hash hash;
+  if (!prefix.empty() && begins(source.path, prefix)) {
+    hash.add(kBelow);
+    hash.add(source.path.substr(prefix.size()));
+  } else {
+    hash.add(kAnywhere);
+    if (!cache::add_path(source.path, &hash)) return {};
+  }
+  cache::add_range(source, &hash);
+  return hash.key();
+}
+
+const Root& Store::root_of(const io::Source& source) const {
+  for (const Root& root : roots) {
+    if (!root.prefix.empty() && begins(source.path, root.prefix)) return root;
+  }
+  return roots.front();
+}
+
+}  // namespace fastload::entries

@@ -1,0 +1,103 @@
+"""What a step would take if its loader gave so much: the model that predictions share."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+
+from fastload.diagnosis.facts import Facts, LoaderFacts
+from fastload.diagnosis.fetch_costs import CORES, STORAGE, batch_seconds, costs_of
+from fastload.diagnosis.queue_simulation import loop_seconds
+from fastload.diagnosis.shares import COPY, EPOCH_START, MAIN_THREAD, QUEUE, Shares
+
+_NOTHING = 0.05  # of a batch: too little to reckon with
+_TIMES = 8.0  # an ordinary sample's seconds
+
+
+@dataclass
+class Prediction:
+    """One remedy.
+
+    Attributes:
+        rests_on: the measurement behind it.
+    """
+
+    remedy: str
+    images_per_second: float
+    step_seconds: float
+    line: str
+    rests_on: str
+
+
+class Model:
+    """An epoch as a queue: workers make its batches, the training loop takes them in order, and nothing overlaps its start."""
+
+    def __init__(self, facts: Facts, loader: LoaderFacts, shares: Shares) -> None:
+        steps = [step for step in loader.steps if step.work is not None]
+        self.images = statistics.mean(step.images for step in steps) or 1.0
+        self.step = shares.total / len(steps)
+        self.start = shares.seconds[EPOCH_START] / len(steps)
+        self.main = shares.seconds[MAIN_THREAD] / len(steps)
+        self.work = statistics.mean(step.work or 0.0 for step in steps)
+        self.copy = shares.seconds[COPY] / len(steps)
+        self.held = shares.seconds[QUEUE] / len(steps)
+        self.batches = max(1, round(len(steps) / max(1, len(loader.starts))))
+        self.cores = int(facts.machine.cores)
+        self.loader = loader
+        self.shares = shares
+        self.facts = facts
+        parts = costs_of(loader).shares()
+        self.stored = parts.get(STORAGE, 0.0)
+        self.queued = parts.get(CORES, 0.0) if loader.crowded else 0.0
+        self._slow = _longer_than_others(loader)
+
+    def now(self) -> float:
+        """Images a second as it is."""
+        return self.images / self.step
+
+    def of(self, remedy: str, step: float, line: str, rests_on: str) -> Prediction:
+        """A prediction from the seconds of a step."""
+        return Prediction(remedy, self.images / max(step, 1e-9), step, line, rests_on)
+
+    def fed_at(self, rate: float, workers: int = 0) -> float:
+        """Seconds of a step where the loader gives ``rate`` images a second while nobody computes.
+
+        Args:
+            workers: processes that make a batch each; 0: threads that make each batch together.
+        """
+        making = [max(1, workers) * self.images / max(rate, 1e-9)] * self.batches
+        for k, seconds in enumerate(self._slow):
+            making[(k + 1) * self.batches // (len(self._slow) + 1)] += seconds
+        working = [self.work + self.main] * self.batches
+        ahead = int(self.loader.what.get("prefetch_factor") or 2) * max(1, workers)
+        return (self._start(workers) + loop_seconds(making, working, max(1, workers), ahead)) / self.batches
+
+    def from_storage(self, rate: float, workers: int) -> float:
+        """Images a second of so many workers or threads from where files are now, if it is ``rate`` once they are in memory."""
+        batch = batch_seconds(self.loader)
+        if batch is None or self.stored < _NOTHING:
+            return rate
+        rate = workers / (workers / max(rate, 1e-9) + self.stored * batch / self.images)
+        probe = self.loader.experiments.get("storage") or {}
+        if probe.get("many_bytes_per_s") and probe.get("file_bytes"):
+            rate = min(rate, probe["many_bytes_per_s"] / probe["file_bytes"])
+        return rate
+
+    def _start(self, workers: int) -> float:
+        """Seconds of an epoch's start and end: each process is started in its turn."""
+        epochs = max(1, len(self.loader.starts))
+        starting = sum(seconds for _, _, seconds in self.loader.starts) / epochs
+        now = int(self.loader.what.get("num_workers") or 0)
+        if not workers and now and not self.loader.is_native:
+            return 0.0
+        grown = workers / now if workers and now else 1.0
+        return self.start * self.batches + starting * (grown - 1.0)
+
+
+def _longer_than_others(loader: LoaderFacts) -> list[float]:
+    """Of the samples of an epoch that take much longer than the others, by how many seconds."""
+    made = [(fetch.item_seconds, fetch.items, fetch.slowest) for fetch in loader.fetches if fetch.items]
+    made += [(step.made, step.images, step.slowest) for step in loader.steps if step.slowest and step.images]
+    usual = statistics.median(seconds / items for seconds, items, _ in made) if made else 0.0
+    slow = [slowest[0] - usual for _, _, slowest in made if slowest and slowest[0] > _TIMES * usual]
+    return slow[: max(1, round(len(slow) / max(1, len(loader.starts))))] if usual else []

@@ -1,0 +1,160 @@
+"""The entry points of one loader's samples: which there are, where new ones go, and what is told of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fastload import _core
+from fastload.engine import FileDataset
+from fastload.entries.entry_files import EntryFolder, FileParts, parts_of
+from fastload.entries.entry_roots import EntryRoot, roots_of
+from fastload.reports import printable
+from fastload.shards import BadIndexError
+
+ENTRIES = ("auto", "verify", "off")
+# Of what is made while training: 1.4 % of the size of photos.
+EVERY = 16
+_TRIES = 3
+
+
+def check_entries(entries: Any) -> None:
+    """Raises ValueError for an option that cannot be."""
+    if not isinstance(entries, str | os.PathLike) or not os.fspath(entries):
+        raise ValueError(f"entries should be one of {ENTRIES} or a path, but got entries={entries!r}")
+
+
+class EntryPoints:
+    """Pickled, or forked, as for a worker process, it reads the same records and makes its own.
+
+    Args:
+        entries: as the loader was given it.
+        roots: what its samples lie below, one at least.
+    """
+
+    def __init__(self, entries: str | os.PathLike[str], roots: Sequence[EntryRoot]) -> None:
+        self.entries = os.fspath(entries)
+        self.roots = tuple(roots)
+        self.is_file = self.entries not in ENTRIES
+        self._path = os.path.abspath(self.entries) if self.is_file else ""
+        self.records = 0
+        self.ignored: list[str] = []
+        self._store: _core.EntryStore | None = None
+        self._logs: list[_core.RecordLog] = []
+        self._pid = 0
+
+    def __reduce__(self) -> Any:
+        return EntryPoints, (self.entries, self.roots)
+
+    @property
+    def native(self) -> _core.EntryStore | None:
+        """What the engine reads and adds to."""
+        if self._pid != os.getpid():
+            self._look()
+        return self._store
+
+    def begin_epoch(self) -> None:
+        """What this process and others have made since comes into use."""
+        self._store, self._logs = None, []  # what was added to them is on the disk, and nobody's now
+        if not self.is_file:
+            for folder in self._folders():
+                folder.collect()
+        self._look()
+
+    def _folders(self) -> list[EntryFolder]:
+        try:
+            return [EntryFolder(root.cache, root.folder) for root in self.roots]
+        except OSError as error:
+            self.ignored = [str(error)]
+            return []
+
+    def _look(self) -> None:
+        self._pid = os.getpid()
+        for _ in range(_TRIES):
+            self._store, self._logs, self.records, self.ignored = None, [], 0, []
+            try:
+                self._open()
+                return
+            except FileNotFoundError as error:  # merged by another process since it was listed
+                self.ignored.append(str(error))
+            except OSError as error:
+                self.ignored.append(str(error))
+                return
+
+    def _open(self) -> None:
+        parts: list[tuple[str, list[FileParts], _core.RecordLog | None]] = []
+        if self.is_file:
+            files = self._of_file()
+            parts = [(root.prefix, files, None) for root in self.roots]
+        else:
+            folders = self._folders()
+            for root, folder in zip(self.roots, folders, strict=False):
+                found = folder.files()
+                self.records += sum(count for _, count in found)
+                self.ignored += folder.ignored
+                log = folder.log()
+                self._logs.append(log)
+                parts.append((root.prefix, [files for files, _ in found], log))
+        if parts:
+            self._store = _core.EntryStore(parts, every=EVERY, verifies=self.entries == "verify")
+
+    def _of_file(self) -> list[FileParts]:
+        try:
+            found, self.records = parts_of(self._path)
+        except (OSError, BadIndexError) as error:
+            self.ignored.append(str(error))
+            return []
+        return [found]
+
+    def places(self) -> list[str]:
+        """Where they are kept."""
+        if self.is_file:
+            return [self._path]
+        return [os.fspath(folder.path) for folder in self._folders()]
+
+
+def entry_points_of(
+    before: EntryPoints | None,
+    entries: str | os.PathLike[str],
+    datasets: Iterable[FileDataset],
+    *,
+    begins: bool = False,
+) -> EntryPoints | None:
+    """Those of a loader, which may have had some ``before`` and may begin an epoch; None: there are none to be had, or they are not
+    wanted."""
+    if entries == "off":
+        return None
+    roots = tuple(roots_of(datasets))
+    if not roots:
+        return None
+    same = before is not None and (before.entries, before.roots) == (os.fspath(entries), roots)
+    points = before if before is not None and same else EntryPoints(entries, roots)
+    if begins:
+        points.begin_epoch()
+    return points
+
+
+def entry_lines(
+    entries: str | os.PathLike[str], datasets: Sequence[FileDataset], samples: Any, made: EntryPoints | None
+) -> list[str]:
+    """For ``explain()``."""
+    if entries == "off" or not datasets:
+        return []
+    points = entry_points_of(made, entries, datasets)
+    if points is None:
+        return [] if entries == "auto" else ["  entries: none: the samples lie in no files here"]
+    _ = points.native
+    if made is None and points.entries == "auto" and not points.records and not points.ignored:
+        return []  # as long as there are none, and none are being made
+    length = len(samples)
+    where = ", ".join(printable(place) for place in points.places())
+    line = f"  entries: {min(points.records, length):,} of {length:,} samples have entry points, in {where}"
+    if points.entries == "verify":
+        line += "; a hash of each file's content is compared"
+    if not points.is_file and points.records < length:
+        line += (
+            "; others get theirs while they are decoded, where at most an eighth of the codes is read for it alone"
+            " (`fastload index` makes all at once)"
+        )
+    return [line, *(f"  entries: ignored: {printable(why)}" for why in points.ignored)]

@@ -1,0 +1,105 @@
+"""What remedies would give, each by a model whose answer is known: reading ahead, memory, cores; and who is in whose way."""
+
+from __future__ import annotations
+
+import pytest
+from made_up import run as made_up
+
+from fastload.diagnosis.facts import Fetch
+from fastload.diagnosis.noisy_neighbour import neighbour_of
+from fastload.diagnosis.predictions import predictions_of
+from fastload.diagnosis.queue_simulation import loop_seconds
+from fastload.diagnosis.report_json import report_of
+from fastload.diagnosis.report_text import text_of
+from fastload.diagnosis.shares import shares_of
+
+STAGES = {"read": 1.0, "header": 0.0, "decode": 5.0, "resample": 2.0, "pack": 2.0}
+SIZES = {"encoded": 1e8, "decoded": 1e9, "room": 2e9}
+
+
+def found(facts):
+    mine = facts.loaders[0]
+    predictions = predictions_of(facts, mine, shares_of(facts, mine))
+    assert [each.images_per_second for each in predictions] == sorted(
+        (each.images_per_second for each in predictions), reverse=True
+    )
+    return {each.remedy: each for each in predictions}
+
+
+def with_sweep(**sweep):
+    return made_up(wait=0.09, work=0.01, loader={"experiments": {"sweep": sweep}})
+
+
+def test_a_queue_takes_what_a_queue_takes():
+    assert loop_seconds([1.0] * 8, [0.0] * 8, 1, 2) == pytest.approx(8)  # one worker is what bounds it
+    assert loop_seconds([1.0] * 8, [0.0] * 8, 2, 4) == pytest.approx(4)
+    assert loop_seconds([1.0] * 8, [2.0] * 8, 2, 4) == pytest.approx(17)  # the training is
+    uneven = [0.1] * 15 + [8.0] + [0.1] * 16
+    near, far = (loop_seconds(uneven, [1.0] * 32, 2, ahead) for ahead in (2, 16))
+    assert near > far + 5 and far == pytest.approx(32, abs=1.5)  # a store that lasts while one batch takes long
+
+
+def test_reading_ahead_helps_where_times_vary_and_only_there():
+    even = made_up(wait=0.09, work=0.01)
+    assert not any(remedy.startswith("prefetch_factor") for remedy in found(even))
+    uneven = made_up(wait=0.05, work=0.05, steps=64)
+    mine = uneven.loaders[0]
+    mine.fetches = [
+        Fetch(2 + k % 2, k % 2, step.at, 0.8 if k % 16 == 9 else 0.04, items=4) for k, step in enumerate(mine.steps)
+    ]
+    remedies = found(uneven)
+    assert remedies["prefetch_factor=16"].images_per_second > 1.2 * 40
+    assert remedies["prefetch_factor=16"].line == "DataLoader(..., prefetch_factor=16)"
+
+
+def test_memory_saves_the_stages_that_it_makes_needless():
+    rates = [[1, 20.0], [2, 40.0]]
+    facts = with_sweep(unit="workers", rates=rates, native=[[1, 50.0], [2, 100.0]], stages=STAGES, sizes=SIZES)
+    remedies = found(facts)
+    assert remedies["cache_decoded"].images_per_second == pytest.approx(100 * 10 / 4, rel=0.03)
+    assert remedies["cache_encoded"].images_per_second == pytest.approx(100 * 10 / 9, rel=0.03)
+    assert 'fastload.DataLoader(..., num_workers=2, cache="decoded")  # 1.00 GB' in remedies["cache_decoded"].line
+    assert "gpu_decode" not in remedies
+    facts.machine.samples[0]["gpus"] = [{"percent": 5}]
+    assert found(facts)["gpu_decode"].images_per_second == pytest.approx(400, rel=0.03)  # 4 / T_comp
+    facts.loaders[0].experiments["sweep"]["sizes"] = {**SIZES, "room": 5e8}
+    assert "cache_decoded" not in found(facts) and "cache_encoded" in found(facts)
+
+
+def test_more_cores_help_where_the_cores_are_full():
+    full = with_sweep(unit="workers", rates=[[1, 24.0], [2, 40.0], [4, 41.0]], fit=None)
+    expected = 4 * 24 / (1 + 0.2 * 3)  # a fifth of the work is done one at a time
+    assert found(full)["more_cores"].images_per_second == pytest.approx(expected, rel=0.03)
+    assert found(full)["more_cores"].line == "DataLoader(..., num_workers=4)  # on 4 cores in place of 2"
+    sleeping = with_sweep(unit="workers", rates=[[1, 20.0], [2, 40.0], [4, 80.0]], fit=None)
+    assert "more_cores" not in found(sleeping)
+
+
+def test_copies_are_said_with_what_they_reach():
+    facts = made_up(wait=0.01, work=0.05, what={"pin_memory": False})
+    mine = facts.loaders[0]
+    mine.device = [{"wait": 0.0, "work": 0.04, "copy": 0.01, "pageable": 0.01, "copied": 1e6} for _ in mine.steps]
+    mine.experiments["copies"] = {"pinned_bytes_per_s": 25e9, "pageable_bytes_per_s": 5e9}
+    assert "25.0 GB/s from pinned memory and 5.0" in found(facts)["pin_memory"].rests_on
+
+
+def test_a_step_beside_working_workers_is_compared_with_one_beside_idle_ones():
+    facts = made_up(wait=0.0, work=0.1, steps=40)
+    mine = facts.loaders[0]
+    mine.fetches = []
+    for k, step in enumerate(mine.steps):  # both workers work all the time of every other step
+        if k % 2:
+            step.work = 0.15
+            mine.fetches += [Fetch(2 + worker, worker, step.at, 0.15, items=4) for worker in (0, 1)]
+        step.at = 100.0 + 0.125 * k - (0.025 if k % 2 else 0.0)
+    for fetch, step in zip(
+        mine.fetches, [step for step in mine.steps for _ in (0, 1) if step.work == 0.15], strict=True
+    ):
+        fetch.at = step.at
+    expected = {"idle_seconds": 0.1, "busy_seconds": 0.15, "idle_steps": 20, "busy_steps": 20}
+    assert neighbour_of(mine) == pytest.approx(expected)
+    report = report_of(facts)
+    assert report["steps"]["neighbour"] == pytest.approx(expected)
+    assert "T_comp is 100.0 ms while the workers stand idle and 150.0 ms while they work" in text_of(report)
+    mine.fetches = []
+    assert neighbour_of(mine) is None
