@@ -13,8 +13,8 @@ from pathlib import Path
 
 import click
 
-from benchmarks.diagnosis.__main__ import JOB
 from benchmarks.diagnosis.files import scenario_files
+from benchmarks.diagnosis.runs import JOB
 
 _JOBS = (("photos", "torch"), ("photos", "ours"), ("balanced", "torch"), ("slow_items", "torch"))
 _MOST = 0.02

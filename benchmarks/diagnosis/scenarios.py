@@ -105,3 +105,10 @@ SCENARIOS = (
     Scenario("one slow rank of two", "slow_rank", "one_slow_rank", "rank 1"),
     Scenario("a run that is too short", "short", "not_enough_data"),
 )
+
+
+def rows_of(only: str = "", part: str = "0/1") -> list[tuple[Scenario, str]]:
+    """Scenarios with a loader each, "torch" or "ours": those whose names contain ``only``, of which the i-th of n parts."""
+    which, parts = (int(number) for number in part.split("/"))
+    rows = [(each, loader) for each in SCENARIOS for loader in (("torch", "ours") if each.ours else ("torch",))]
+    return [(each, loader) for each, loader in rows if only in each.name][which::parts]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from types import MethodType
 from typing import Any
 
@@ -16,7 +17,24 @@ import torch
 from fastload.diagnosis.patches import Patches
 from fastload.diagnosis.run_folder import Lines
 
-_Copy = tuple[torch.cuda.Event, torch.cuda.Event, int, bool]  # before, after, bytes, from pinned memory
+
+@dataclass
+class _Copy:
+    before: torch.cuda.Event
+    after: torch.cuda.Event
+    size: int  # bytes
+    pinned: bool
+
+
+@dataclass
+class _Step:
+    loader: int
+    at: float
+    asked: torch.cuda.Event
+    stream: Any
+    given: torch.cuda.Event | None = None
+    following: torch.cuda.Event | None = None  # the next batch is asked for
+    copies: list[_Copy] = field(default_factory=list)
 
 
 class DeviceClock:
@@ -25,71 +43,80 @@ class DeviceClock:
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
         self._patches = Patches()
-        self._asked: torch.cuda.Event | None = None
-        self._given: torch.cuda.Event | None = None
-        self._copies: list[_Copy] = []
-        self._open: deque[dict[str, Any]] = deque()
+        self._steps: dict[int, _Step] = {}  # by loader, the newest
+        self._current: _Step | None = None  # whose batch was given last
+        self._open: deque[_Step] = deque()
 
     def install(self) -> None:
         """From now on."""
         if torch.cuda.is_available():
             for name in ("to", "cuda"):
-                self._patches.wrap(torch.Tensor, name, self._around_copy)
+                self._patches.wrap(torch.Tensor, name, lambda f: _Copying(f, self._copied))
+            self._patches.wrap(torch.Tensor, "copy_", lambda f: _CopyingInto(f, self._copied))
 
     def uninstall(self) -> None:
         """As it was."""
         self._patches.undo()
 
-    def asked(self, loader: int) -> None:
-        """The consumer asks for a batch: what it did with the last one lies before this."""
+    def asked(self, loader: int, at: float) -> None:
+        """The consumer asks for a batch, at this moment: what it did with the last one lies before this."""
         if not torch.cuda.is_initialized():
             return
         asked = _event()
-        if self._given is not None and self._asked is not None:
-            line = {"loader": loader, "asked": self._asked, "given": self._given, "next": asked, "copies": self._copies}
-            self._open.append(line)
-        self._asked, self._copies = asked, []
+        before = self._steps.get(loader)
+        if before is not None and before.given is not None:
+            before.following = asked
+            self._open.append(before)
+        self._steps[loader] = _Step(loader, at, asked, torch.cuda.current_stream())
         self._settle()
 
     def given(self, loader: int) -> None:
         """It has the batch."""
-        if self._asked is not None:
-            self._given = _event()
+        step = self._steps.get(loader)
+        if step is not None:
+            step.given = _event()
+            self._current = step
 
     def finish(self) -> None:
         """What the GPU has done by now is written; nothing is waited for."""
         self._settle()
 
     def _settle(self) -> None:
-        while self._open and self._open[0]["next"].query():
-            line = self._open.popleft()
-            copies = [(a.elapsed_time(b) * 1e-3, size, pinned) for a, b, size, pinned in line["copies"]]
+        while self._open:
+            step = self._open[0]
+            assert step.given is not None and step.following is not None
+            if not step.following.query():
+                return
+            self._open.popleft()
+            copies = [(copy.before.elapsed_time(copy.after) * 1e-3, copy) for copy in step.copies]
             self._lines.add(
                 {
                     "kind": "device",
-                    "loader": line["loader"],
-                    "wait": line["asked"].elapsed_time(line["given"]) * 1e-3,
-                    "work": line["given"].elapsed_time(line["next"]) * 1e-3,
-                    "copy": sum(seconds for seconds, _, _ in copies),
-                    "pageable": sum(seconds for seconds, _, pinned in copies if not pinned),
-                    "copied": sum(size for _, size, _ in copies),
+                    "loader": step.loader,
+                    "at": step.at,
+                    "wait": step.asked.elapsed_time(step.given) * 1e-3,
+                    "work": step.given.elapsed_time(step.following) * 1e-3,
+                    "copy": sum(seconds for seconds, _ in copies),
+                    "pageable": sum(seconds for seconds, copy in copies if not copy.pinned),
+                    "copied": sum(copy.size for _, copy in copies),
                 }
             )
 
-    def _around_copy(self, original: Callable[..., Any]) -> _Copying:
-        return _Copying(original, self._copies_now)
-
-    def _copies_now(self) -> list[_Copy]:
-        return self._copies
+    def _copied(self, before: torch.cuda.Event, source: torch.Tensor) -> None:
+        """A copy of this tensor is on its way. On another stream it lies beside computing, and costs the step nothing."""
+        step = self._current
+        if step is not None and torch.cuda.current_stream() == step.stream:
+            size = source.numel() * source.element_size()
+            step.copies.append(_Copy(before, _event(), size, source.is_pinned()))
 
 
 class _Copying:
     """A method of tensors, timed where it copies to a GPU. It equals the one that it stands for: who looks whether that was
     replaced, as the loader does of all that transforms call, finds it in its place."""
 
-    def __init__(self, original: Callable[..., Any], copies: Callable[[], list[_Copy]]) -> None:
+    def __init__(self, original: Callable[..., Any], copied: Callable[[torch.cuda.Event, torch.Tensor], None]) -> None:
         self.__func__ = original
-        self._copies = copies
+        self._copied = copied
 
     def __eq__(self, other: object) -> bool:
         return other is self or other == self.__func__
@@ -101,14 +128,31 @@ class _Copying:
         return self if tensor is None else MethodType(self, tensor)
 
     def __call__(self, tensor: Any, *args: Any, **kwargs: Any) -> Any:
-        if tensor.device.type != "cpu" or not torch.cuda.is_initialized() or torch.compiler.is_compiling():
+        if tensor.device.type != "cpu" or _is_none():
             return self.__func__(tensor, *args, **kwargs)
         before = _event()
         moved = self.__func__(tensor, *args, **kwargs)
         if isinstance(moved, torch.Tensor) and moved.is_cuda:
-            size = tensor.numel() * tensor.element_size()
-            self._copies().append((before, _event(), size, tensor.is_pinned()))
+            self._copied(before, tensor)
         return moved
+
+
+class _CopyingInto(_Copying):
+    """The same of a method whose tensor is on the GPU and takes another's values."""
+
+    def __call__(self, tensor: Any, *args: Any, **kwargs: Any) -> Any:
+        source = args[0] if args else kwargs.get("src")
+        if not (tensor.is_cuda and isinstance(source, torch.Tensor) and source.device.type == "cpu") or _is_none():
+            return self.__func__(tensor, *args, **kwargs)
+        before = _event()
+        filled = self.__func__(tensor, *args, **kwargs)
+        self._copied(before, source)
+        return filled
+
+
+def _is_none() -> bool:
+    """Nothing is copied to a GPU here, or nobody may look."""
+    return not torch.cuda.is_initialized() or torch.compiler.is_compiling() or torch.cuda.is_current_stream_capturing()
 
 
 def _event() -> torch.cuda.Event:

@@ -19,6 +19,8 @@ class Step:
         work: from then until it asked for the next one; None for a last one that nobody asked after.
         sync: of ``work``, in the backward pass and in collectives, where there are other ranks.
         made: that native threads worked at the batch, all together; 0: others made it.
+        device: on CUDA, what the consumer's stream did from this batch to the next: ``wait``, ``work``, ``copy``, ``pageable``
+            seconds and ``copied`` bytes. None elsewhere, and of the last few steps, which it had not done in the end.
         slowest: of these seconds, those of the sample that took longest, its index and its path.
     """
 
@@ -33,6 +35,19 @@ class Step:
     size: int = 0
     made: float = 0.0
     slowest: tuple[float, str, str | None] | None = None
+    device: dict[str, float] | None = None
+
+    @property
+    def waited(self) -> float:
+        """T_io: on CUDA what the stream stood idle for this batch, while the consumer may have waited longer."""
+        return self.wait if self.device is None else min(self.wait, max(0.0, self.device["wait"]))
+
+    @property
+    def worked(self) -> float:
+        """T_comp: on CUDA the stream's, for a consumer that only launches is soon back; 0 where nobody asked for another batch."""
+        if self.work is None:
+            return 0.0
+        return self.work if self.device is None else self.device["work"]
 
 
 @dataclass
@@ -45,7 +60,7 @@ class Fetch:
         queued: it could have run, and had no core.
         asked_bytes: that its process read, from wherever.
         read_bytes: of these, what came from devices, not from the page cache.
-        slowest: seconds, index and path of the item that took longest.
+        slowest: seconds, index and path of the item that took longest; ``slowest_cpu``: of these seconds, what its thread worked.
         stages: name -> [wall, cpu, times]; None where only the whole was looked at.
     """
 
@@ -61,6 +76,7 @@ class Fetch:
     items: int = 0
     item_seconds: float = 0.0
     slowest: tuple[float, str, str | None] | None = None
+    slowest_cpu: float = 0.0
     stages: dict[str, list[float]] | None = None
 
 
@@ -79,7 +95,6 @@ class LoaderFacts:
         stats: of our native threads, by epoch; the newest of each.
         sent: seconds in which a worker's batches were pickled and copied to shared memory.
         pickled_bytes: of all of them, without what went through shared memory.
-        device: on CUDA, for each step: seconds that the stream waited, worked and copied.
         storage_share: of its workers' looked-at moments, those that waited for a file system or a device.
         crowded: the run's own threads, or its quota, kept it from the cores.
         experiments: by name; see ``experiments.py``.
@@ -101,10 +116,14 @@ class LoaderFacts:
     sent: float = 0.0
     pickled_bytes: float = 0.0
     stats: dict[int, dict[str, Any]] = field(default_factory=dict)
-    device: list[dict[str, float]] = field(default_factory=list)
     storage_share: float | None = None
     crowded: bool = False
     experiments: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def device(self) -> list[dict[str, float]]:
+        """Of the steps that a stream on CUDA has done; see :class:`Step`."""
+        return [step.device for step in self.steps if step.device is not None]
 
     @property
     def seconds(self) -> float:

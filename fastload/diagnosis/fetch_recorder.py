@@ -144,7 +144,7 @@ class FetchRecorder:
             "item_seconds": items.total,
         }
         if items.slowest is not None:
-            seconds, index = items.slowest
+            seconds, line["slowest_cpu"], index = items.slowest
             line["slowest"] = [seconds, str(index), path_of(items.dataset, index) if worker or detailed else None]
         if detailed:
             line["stages"] = clock.stages
@@ -265,7 +265,7 @@ class _Items:
         self._detailed = detailed
         self.count = 0
         self.total = 0.0
-        self.slowest: tuple[float, Any] | None = None
+        self.slowest: tuple[float, float, Any] | None = None  # wall, CPU, index
 
     def __getitem__(self, index: Any) -> Any:
         return self._one(lambda: self.dataset[index], index)
@@ -277,30 +277,24 @@ class _Items:
         return lambda indices: self._many(value, indices)
 
     def _many(self, getitems: Callable[..., Any], indices: Any) -> Any:
-        self._clock.enter(ITEM)
-        began = time.perf_counter()
+        wall, _ = self._clock.enter(ITEM)
         try:
             return getitems(indices)
         finally:
-            self._clock.leave()
-            self.total += time.perf_counter() - began
+            self.total += self._clock.leave()[0] - wall
             with contextlib.suppress(TypeError):
                 self.count += len(indices)
 
     def _one(self, make: Callable[[], Any], index: Any) -> Any:
-        self._clock.enter(ITEM)
-        began = time.perf_counter()
+        wall, cpu = self._clock.enter(ITEM)
         try:
             return make()
         finally:
-            self._clock.leave()
-            self.note(time.perf_counter() - began, index)
-
-    def note(self, seconds: float, index: Any) -> None:
-        self.count += 1
-        self.total += seconds
-        if self.slowest is None or seconds > self.slowest[0]:
-            self.slowest = seconds, index
+            end, cpu_end = self._clock.leave()
+            self.count += 1
+            self.total += end - wall
+            if self.slowest is None or end - wall > self.slowest[0]:
+                self.slowest = end - wall, cpu_end - cpu, index
 
 
 class _Stream:

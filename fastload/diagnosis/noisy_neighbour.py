@@ -24,7 +24,7 @@ def neighbour_of(loader: LoaderFacts) -> dict[str, Any] | None:
         return None
     began = np.sort([fetch.at for fetch in fetches])
     ended = np.sort([fetch.at + fetch.wall for fetch in fetches])
-    work = np.array([step.work or 0.0 for step in steps])
+    work = np.array([step.worked for step in steps])
     start = np.array([step.at + step.wait for step in steps])
     busy = (_worked_until(start + work, began, ended) - _worked_until(start, began, ended)) / work / loader.workers
     idle, beside = work[busy < _IDLE], work[busy > _BUSY]

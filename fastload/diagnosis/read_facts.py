@@ -96,6 +96,7 @@ def _add(loader: LoaderFacts, line: dict[str, Any]) -> None:
                 **{name: line[name] for name in names},
                 item_seconds=line["item_seconds"],
                 slowest=tuple(line["slowest"]) if "slowest" in line else None,
+                slowest_cpu=line.get("slowest_cpu", 0.0),
                 stages=line.get("stages"),
             )
         )
@@ -105,7 +106,10 @@ def _add(loader: LoaderFacts, line: dict[str, Any]) -> None:
     elif kind == "stats":
         loader.stats[line["epoch"]] = line
     elif kind == "device":
-        loader.device.append({name: line[name] for name in ("wait", "work", "copy", "pageable", "copied")})
+        steps = loader.steps  # the newest ones first: a stream is not far behind
+        mine = next((step for step in reversed(steps) if step.at == line["at"]), None)
+        if mine is not None:
+            mine.device = {name: line[name] for name in ("wait", "work", "copy", "pageable", "copied")}
 
 
 def _machine(folder: str | Path, since: float) -> Machine:

@@ -38,7 +38,7 @@ class Model:
         self.step = shares.total / len(steps)
         self.start = shares.seconds[EPOCH_START] / len(steps)
         self.main = shares.seconds[MAIN_THREAD] / len(steps)
-        self.work = statistics.mean(step.work or 0.0 for step in steps)
+        self.work = statistics.mean(step.worked for step in steps)
         self.copy = shares.seconds[COPY] / len(steps)
         self.held = shares.seconds[QUEUE] / len(steps)
         self.batches = max(1, round(len(steps) / max(1, len(loader.starts))))

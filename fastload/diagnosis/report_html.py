@@ -133,6 +133,7 @@ def _timeline(report: dict[str, Any]) -> Any:
     figure.add_scatter(x=at, y=[s["tree_cores"] for s in samples], name="cores in use by the job", row=2, col=1)
     figure.add_scatter(x=at, y=[s["tree_runnable"] for s in samples], name="its threads that want a core", row=2, col=1)
     figure.add_scatter(x=at, y=[s["read_bytes_per_s"] / 2**20 for s in samples], name="read, MiB/s", row=3, col=1)
+    figure.add_scatter(x=at, y=[s["disks_percent"] for s in samples], name="disks busy, %", row=3, col=1)
     figure.add_scatter(
         x=at, y=[(s["memory_available"] or 0) / 2**30 for s in samples], name="memory left, GiB", row=3, col=1
     )

@@ -99,7 +99,7 @@ def _steps(loader: LoaderFacts) -> dict[str, Any]:
     if not whole:
         return {"count": len(loader.steps)}
     began = whole[0].at
-    waits, works = [step.wait for step in whole], [step.work or 0.0 for step in whole]
+    waits, works = [step.waited for step in whole], [step.worked for step in whole]
     seconds = sum(waits) + sum(works)
     thin = max(1, -(-len(whole) // _MOST_POINTS))
     return {
@@ -110,7 +110,7 @@ def _steps(loader: LoaderFacts) -> dict[str, Any]:
         "wait_seconds": {"mean": statistics.mean(waits), "median": statistics.median(waits), "most": max(waits)},
         "work_seconds": {"mean": statistics.mean(works), "median": statistics.median(works), "most": max(works)},
         "batch_bytes": statistics.mean(step.size for step in whole),
-        "timeline": [[step.at - began, step.wait, step.work] for step in whole[::thin]],
+        "timeline": [[step.at - began, step.waited, step.worked] for step in whole[::thin]],
         "device": _device(loader),
         "neighbour": neighbour_of(loader),
     }
@@ -152,6 +152,7 @@ def _machine(facts: Facts, began: float) -> dict[str, Any]:
                 "memory_available": sample.get("memory_available"),
                 "read_bytes_per_s": (disk.get("read_bytes", 0) - disk_before.get("read_bytes", 0)) / span,
                 "reads_per_s": (disk.get("reads", 0) - disk_before.get("reads", 0)) / span,
+                "disks_percent": (disk.get("busy_ms", 0) - disk_before.get("busy_ms", 0)) / span / 10,
                 "gpus": sample.get("gpus", []),
             }
         )

@@ -11,6 +11,7 @@ _WIDTH = 100
 _BAR = 40
 _SHOWN = 0.5  # percent
 _PREDICTIONS = 6
+_BUSY_GPU = 1.0  # percent: of another it is not told
 _FROM_DEVICES = 0.02  # of what is read: worth a sentence
 _SLOWED = 1.1  # a training step beside working workers: worth a sentence
 
@@ -52,6 +53,7 @@ def text_of(report: dict[str, Any]) -> str:
         fine = verdict["kind"] in ("compute", "balanced")
         if report["predictions"] and not fine:
             _predictions(out, report, main["images_per_second"])
+        _gpus(say, report)
         _reading(say, report)
         _samples(out, report)
     for loader in report["loaders"]:
@@ -82,6 +84,18 @@ def _predictions(out: io.StringIO, report: dict[str, Any], now: float) -> None:
     for each in report["predictions"][:_PREDICTIONS]:
         gain = each["images_per_second"] / now if now else 0.0
         out.write(f"  {each['images_per_second']:9.1f} images/s ({gain:4.1f}x)  {each['line']}\n")
+
+
+def _gpus(say: Callable[[str], None], report: dict[str, Any]) -> None:
+    """Of each GPU that did something, what NVML said."""
+    samples = [sample["gpus"] for sample in report["machine"]["samples"] if sample["gpus"]]
+    for index, rows in enumerate(zip(*samples, strict=False)):
+        busy = sum(row["percent"] for row in rows) / len(rows)
+        if busy >= _BUSY_GPU or len(samples[0]) == 1:
+            used = max(row["memory_used"] for row in rows) / 2**30
+            say(
+                f"GPU {index}: a kernel ran {busy:.0f} % of the time, as NVML says; {used:.1f} GiB of its memory were in use"
+            )
 
 
 def _reading(say: Callable[[str], None], report: dict[str, Any]) -> None:

@@ -110,7 +110,7 @@ def shares_of(facts: Facts, loader: LoaderFacts) -> Shares:
     first = {step.epoch: index for index, step in reversed(list(enumerate(loader.steps)))}
     for index, step in enumerate(loader.steps):
         row = dict.fromkeys(KINDS, 0.0)
-        work = step.work or 0.0
+        work = step.worked
         row[RANKS] = min(work, others[index]) if others else 0.0
         row[COPY] = min(work - row[RANKS], work * copies)
         row[COMPUTE] = work - row[RANKS] - row[COPY]
@@ -170,6 +170,14 @@ class _Waiting:
 
     def add(self, row: dict[str, float], step: Step, number: int) -> tuple[float, str, str | None] | None:
         """Adds the wait's parts to a row; what held the batch back, if one sample did."""
+        holder = self._add(row, step, number)
+        if step.waited < step.wait:  # the rest of it lay beside computing on the device
+            for kind in KINDS:
+                row[kind] *= 1.0 if kind in (COMPUTE, COPY, RANKS) else step.waited / step.wait
+        return holder
+
+    def _add(self, row: dict[str, float], step: Step, number: int) -> tuple[float, str, str | None] | None:
+        """The same of all that the consumer waited."""
         wait = step.wait
         fetch = self._fetch_of(step, number)
         made_here = min(wait, fetch.wall) if self._here and fetch is not None else 0.0
@@ -199,8 +207,9 @@ class _Waiting:
             slowest, others = step.slowest, step.images - 1
             wall, queued = max(slowest[0], step.made / max(1, self._loader.workers)), 0.0
         elif fetch is not None and fetch.slowest is not None:
-            slowest, wall, others = fetch.slowest, fetch.wall, fetch.items - 1
-            queued = fetch.queued  # in whichever sample it was: no core was free, which is no sample's own
+            slowest, others = fetch.slowest, fetch.items - 1
+            wall = fetch.wall - fetch.queued  # that no core was free is no sample's own
+            queued = min(fetch.queued, max(0.0, slowest[0] - fetch.slowest_cpu))
         else:
             return None
         own = slowest[0] - queued

@@ -19,16 +19,18 @@ class StageClock:
         self._open: list[str] = []
         self._wall = self._cpu = 0.0
 
-    def enter(self, name: str) -> None:
-        """Until :meth:`leave`, time counts for ``name``."""
+    def enter(self, name: str) -> tuple[float, float]:
+        """Until :meth:`leave`, time counts for ``name``. Gives the thread's wall and CPU clocks."""
         self._charge()
         self._open.append(name)
         self.stages.setdefault(name, [0.0, 0.0, 0])[2] += 1
+        return self._wall, self._cpu
 
-    def leave(self) -> None:
-        """Time counts again for the stage around it."""
+    def leave(self) -> tuple[float, float]:
+        """Time counts again for the stage around it. Gives the clocks, too."""
         self._charge()
         self._open.pop()
+        return self._wall, self._cpu
 
     def _charge(self) -> None:
         wall, cpu = time.perf_counter(), time.thread_time()

@@ -175,8 +175,8 @@ class StepRecorder:
     def _step(self, original: Callable[..., Any], iterator: Any, known: _Loader) -> Any:
         self._here.inside, self._here.sampler = True, 0.0
         self._fetches.loader = known.number
-        self._device.asked(known.number)
         began, cpu = time.perf_counter(), time.thread_time()
+        self._device.asked(known.number, began)
         line: dict[str, Any] = {"kind": "step", "loader": known.number, "epoch": known.epoch, "at": began}
         line["sync"] = self._ranks.taken()
         try:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from fastload.diagnosis.group_witness import GroupWitness
 from fastload.diagnosis.interrupt_in_pause import mark
 from fastload.diagnosis.reporting import report_run
 from fastload.diagnosis.run_guard import RunGuard
@@ -106,26 +107,30 @@ def _wait_for_ranks(folder: Path, ranks: int) -> None:
 
 @contextlib.contextmanager
 def _signals_passed_on(interrupted: list[int]) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Ctrl-C reaches the script by itself; a signal for this process alone is handed on to it."""
+    """What comes to the whole group, as Ctrl-C does, reaches the script by itself; a signal for this process alone is handed on."""
     children: list[subprocess.Popen[bytes]] = []
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+    witness = GroupWitness(numbers)
 
     def hand_on(number: int, _: object) -> None:
+        if number == signal.SIGINT:
+            interrupted.append(number)
+        if witness.saw(number):
+            return
         for child in children:
             if child.returncode is None:
                 child.send_signal(number)
 
-    def note(number: int, _: object) -> None:
-        interrupted.append(number)
-
     before = {}
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
+    for number in numbers:
         if signal.getsignal(number) is not signal.SIG_IGN:  # which the script inherits
-            before[number] = signal.signal(number, note if number == signal.SIGINT else hand_on)
+            before[number] = signal.signal(number, hand_on)
     try:
         yield children
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        witness.close()
 
 
 @contextlib.contextmanager

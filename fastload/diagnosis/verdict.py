@@ -33,8 +33,8 @@ from fastload.diagnosis.shares import (
 
 KINDS = (
     *("compute", "decode", "augment", "python", "storage_latency", "storage_bandwidth", "cold_cache", "memory"),
-    *("pageable_copies", "too_few_workers", "too_many_workers", "nested_pool", "shm", "epoch_start", "main_thread"),
-    *("one_slow_sample", "one_slow_rank", "balanced", "not_enough_data"),
+    *("pageable_copies", "pinned_copies", "too_few_workers", "too_many_workers", "nested_pool", "shm", "epoch_start"),
+    *("main_thread", "one_slow_sample", "one_slow_rank", "balanced", "not_enough_data"),
 )
 
 _FEWEST_STEPS = 8
@@ -72,7 +72,7 @@ def verdict_of(facts: Facts, loader: LoaderFacts | None = None, shares: Shares |
     shares = shares or shares_of(facts, loader)
     found = (
         _slow_rank(facts, loader, shares)
-        or _copies(shares)
+        or _copies(loader, shares)
         or _fine(loader, shares)
         or _largest_cost(facts, loader, shares)
     )
@@ -143,13 +143,16 @@ def _while_running(shares: Shares) -> float:
     return shares[RANKS] / max(1.0 - shares.first, 1e-9)
 
 
-def _copies(shares: Shares) -> Verdict | None:
+def _copies(loader: LoaderFacts, shares: Shares) -> Verdict | None:
     if shares[COPY] < _FINE or shares[COPY] < shares.waiting:
         return None
+    copied, pageable = (sum(each[kind] for each in loader.device) for kind in ("copy", "pageable"))
+    kind, memory = ("pageable_copies", "pageable") if pageable >= copied / 2 else ("pinned_copies", "pinned")
     return Verdict(
-        "pageable_copies",
+        kind,
         "copies to the device",
-        f"Copying batches to the device takes {shares[COPY]:.0%} of the step time, and computing waits for it.",
+        f"Copying batches to the device, from {memory} memory, takes {shares[COPY]:.0%} of the step time, and computing waits "
+        "for it.",
     )
 
 
@@ -355,7 +358,7 @@ def _too_few(facts: Facts, loader: LoaderFacts, shares: Shares) -> Verdict | Non
     overlapped = bool(loader.what.get("num_workers"))
     if batch is None or (loader.workers >= cores and overlapped):
         return None
-    works = [step.work for step in loader.steps if step.work is not None]
+    works = [step.worked for step in loader.steps if step.work is not None]
     work = statistics.mean(works)
     if batch / max(1, cores) > 1.1 * work:
         return None

@@ -23,6 +23,7 @@ def run(
     fetch: dict[str, Any] | None = None,
     machine: dict[str, Any] | None = None,
     loader: dict[str, Any] | None = None,
+    device: dict[str, float] | None = None,
 ) -> Facts:
     """Two workers, a batch of four every ``wait + work`` seconds, made in ``wall`` seconds."""
     mine = LoaderFacts(0, 1, what={**WHAT, **(what or {})}, ends=[0.0] * epochs, **(loader or {}))
@@ -31,7 +32,7 @@ def run(
         mine.starts.append((epoch, at, start))
         at += start
         for k in range(steps):
-            mine.steps.append(Step(epoch, at, wait, work=work, images=4, size=1000, **(step or {})))
+            mine.steps.append(Step(epoch, at, wait, work=work, images=4, size=1000, device=device, **(step or {})))
             made = {"cpu": 0.0, "items": 4, "item_seconds": wall, "slowest": (wall / 4, "7", None), **(fetch or {})}
             mine.fetches.append(Fetch(2 + k % 2, k % 2, at + wait - wall, wall, stages=stages, **made))
             at += wait + work

@@ -84,6 +84,36 @@ def test_a_script_that_a_signal_kills_is_what_it_was(tmp_path, number):
     assert ended.returncode == -number and "Traceback" not in ended.stderr
 
 
+COUNTS = """
+import os, signal, sys, time
+from torch.utils.data import DataLoader
+
+seen = []
+signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
+for step, batch in enumerate(DataLoader(range(4000), batch_size=4)):
+    if step == 20:
+        open("begun", "w").close()
+        while not seen:
+            time.sleep(0.01)
+        while not os.path.exists("go"): time.sleep(0.01)
+print(len(seen))
+sys.exit(9)
+"""
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_an_interrupt_of_the_command_alone_reaches_the_script_too_and_once(tmp_path, whole):
+    (tmp_path / "train.py").write_text(COUNTS)
+    with at_a_terminal([sys.executable, "-m", "fastload", "profile", "train.py"], tmp_path) as process:
+        until((tmp_path / "begun").exists, "the twentieth step")
+        press_ctrl_c(process) if whole else process.send_signal(signal.SIGINT)
+        time.sleep(0.5)  # a second one would come soon
+        (tmp_path / "go").touch()
+        output, errors = process.communicate(timeout=LIMIT)
+    assert (output, process.returncode) == ("1\n", 9), errors
+    assert "fastload profile:" in errors and "experiments" not in errors
+
+
 HANG = """
 import sys, time
 from torch.utils.data import DataLoader

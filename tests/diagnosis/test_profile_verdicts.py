@@ -25,6 +25,23 @@ PROBE = {"request_s": 0.001, "byte_s": 1e-7, "file_bytes": 1e6, "place": "/data"
 MEMORY = {"memory_total": 2**34, "memory_available": 2**33}
 
 RUNS = {
+    "pageable_copies": (
+        run(wait=0.001, work=0.05, device={"wait": 0.0, "work": 0.05, "copy": 0.02, "pageable": 0.02, "copied": 1e8}),
+        "copies",
+    ),
+    "pinned_copies": (
+        run(wait=0.001, work=0.05, device={"wait": 0.0, "work": 0.05, "copy": 0.02, "pageable": 0.0, "copied": 1e9}),
+        "copies",
+    ),
+    "compute: on a device": (
+        run(
+            wait=0.09,
+            work=0.01,
+            wall=0.04,
+            device=dict.fromkeys(("wait", "copy", "pageable", "copied"), 0.0) | {"work": 0.1},
+        ),
+        None,
+    ),
     "compute": (run(wait=0.001, work=0.2, stages=DECODING, wall=0.04), None),
     "balanced": (run(wait=0.001, work=0.1, stages=DECODING, wall=0.18), None),
     "decode": (run(stages=DECODING), "decoding"),
@@ -128,6 +145,18 @@ def test_a_slow_sample_holds_a_batch_that_native_threads_share():
         "index": "22",
         "path": "/data/huge.jpg",
     }
+
+
+def test_a_slow_sample_is_one_whose_thread_worked_or_slept_and_not_one_that_had_no_core():
+    facts = run(wait=0.02, work=0.01, stages=DECODING, wall=0.04, fetch={"item_seconds": 0.04})
+    mine = facts.loaders[0]
+    for k in (9, 19, 29):
+        mine.steps[k].wait = mine.fetches[k].wall = mine.fetches[k].item_seconds = 4.8
+        mine.fetches[k].queued, mine.fetches[k].slowest = 3.7, (3.7, "13", "/data/huge.jpg")
+    assert verdict_of(facts).kind != "one_slow_sample"  # it may have been any of its batch
+    for k in (9, 19, 29):
+        mine.fetches[k].slowest_cpu = 0.8
+    assert verdict_of(facts).what == "/data/huge.jpg"
 
 
 def test_what_the_machine_did_before_the_first_batch_hides_no_crowd():
@@ -337,3 +366,19 @@ def test_native_augmentations_are_a_part_of_their_own():
     found, shares = verdict_of(facts), shares_of(facts, facts.loaders[0])
     assert (found.kind, found.what) == ("augment", "ColorJitter") and "ColorJitter costs most" in found.sentence
     assert shares["augment"] / shares["decode"] == pytest.approx(4.0 / 2.5)
+
+
+def test_what_a_stream_does_while_the_consumer_waits_is_no_waiting():
+    """A loop that only launches: it waits 90 ms for each batch, for 60 of which the device still computes."""
+    device = {"wait": 0.03, "work": 0.07, "copy": 0.01, "pageable": 0.0, "copied": 1e6}
+    facts = run(wait=0.09, work=0.01, stages=DECODING, device=device)
+    report = report_of(facts)
+    shares = report["shares"]
+    assert shares["compute"] == pytest.approx(60, abs=1) and shares["copy"] == pytest.approx(10, abs=1)
+    assert 100 - shares["compute"] - shares["copy"] == pytest.approx(30, abs=1) and shares["decode"] > 20
+    assert report["steps"]["wait_seconds"]["mean"] == pytest.approx(0.03)
+    assert report["steps"]["work_seconds"]["mean"] == pytest.approx(0.07)
+    mine = facts.loaders[0]
+    mine.experiments["sweep"] = {"unit": "workers", "rates": [[1, 21.0], [2, 400.0], [4, 800.0]]}
+    best = predictions_of(facts, mine, shares_of(facts, mine))[0]
+    assert best.images_per_second == pytest.approx(4 / 0.07, rel=0.03)  # whatever loads

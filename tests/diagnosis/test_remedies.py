@@ -76,11 +76,23 @@ def test_more_cores_help_where_the_cores_are_full():
 
 
 def test_copies_are_said_with_what_they_reach():
-    facts = made_up(wait=0.01, work=0.05, what={"pin_memory": False})
-    mine = facts.loaders[0]
-    mine.device = [{"wait": 0.0, "work": 0.04, "copy": 0.01, "pageable": 0.01, "copied": 1e6} for _ in mine.steps]
-    mine.experiments["copies"] = {"pinned_bytes_per_s": 25e9, "pageable_bytes_per_s": 5e9}
-    assert "25.0 GB/s from pinned memory and 5.0" in found(facts)["pin_memory"].rests_on
+    device = {"wait": 0.0, "work": 0.06, "copy": 0.02, "pageable": 0.02, "copied": 1e8}
+    facts = made_up(wait=0.01, work=0.05, what={"pin_memory": False}, device=device)
+    facts.loaders[0].experiments["copies"] = {"pinned_bytes_per_s": 25e9, "pageable_bytes_per_s": 5e9}
+    remedies = found(facts)
+    assert "25.0 GB/s from pinned memory and 5.0" in remedies["pin_memory"].rests_on
+    assert remedies["pin_memory"].step_seconds == pytest.approx(0.04 + 1e8 / 25e9, rel=0.01)
+    assert remedies["copies_beside"].step_seconds == pytest.approx(0.04, rel=0.01)
+    assert remedies["copies_beside"].line == 'fastload.DataLoader(..., device="cuda")'
+    facts.loaders[0].what["pin_memory"] = True
+    assert "pin_memory" not in found(facts)
+
+
+def test_nothing_is_read_ahead_from_one_epoch_into_the_next():
+    facts = made_up(wait=0.01, work=0.05, steps=8, epochs=6, start=0.5)
+    for k, fetch in enumerate(facts.loaders[0].fetches):
+        fetch.wall = 1.0 if k % 8 < 2 else 0.01  # each worker's first batch opens something
+    assert not any(remedy.startswith("prefetch_factor") for remedy in found(facts))
 
 
 def test_a_step_beside_working_workers_is_compared_with_one_beside_idle_ones():
