@@ -43,17 +43,18 @@ def photos(folder: str) -> ImageFolder:
     return ImageFolder(folder, T.Compose([T.RandomResizedCrop(224), T.RandomHorizontalFlip(), T.ToTensor()]))
 
 
-# name -> (model, batch size, workers, whose loader)
+MANY = min(12, max(2, len(os.sched_getaffinity(0)) - 1))
+# name -> (model, batch size, workers, whose loader, precision of float32's products)
 JOBS = {
-    "resnet50": ("resnet50", 128, 12, "torch"),
-    "resnet50_ours": ("resnet50", 128, 12, "ours"),
-    "resnet18": ("resnet18", 128, 4, "torch"),
-    "resnet18_copies": ("resnet18", 256, 4, "batches"),
+    "resnet50": ("resnet50", 128, MANY, "torch", "highest"),
+    "resnet50_ours": ("resnet50", 128, MANY, "ours", "highest"),
+    "resnet18": ("resnet18", 128, 3, "torch", "high"),
+    "resnet18_copies": ("resnet18", 256, 4, "batches", "high"),
 }
 
 
 def loader_of(name: str, folder: str) -> Any:
-    _, size, workers, whose = JOBS[name]
+    _, size, workers, whose, _ = JOBS[name]
     kind: Any = DataLoader
     if whose == "ours" or os.environ.get("JOB_LOADER") == "ours":
         from fastload import DataLoader as kind
@@ -120,8 +121,9 @@ def by_profiler(profiler: Any, seconds: float) -> dict[str, float]:
 def main() -> None:
     name, folder, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
     torch.backends.cudnn.benchmark = True
-    torch.set_float32_matmul_precision("high")
-    kind, size, _, _ = JOBS[name]
+    kind, size, _, _, precision = JOBS[name]
+    torch.set_float32_matmul_precision(precision)
+    torch.backends.cudnn.allow_tf32 = precision == "high"
     model = getattr(torchvision.models, kind)().cuda().to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
 
