@@ -99,7 +99,7 @@ bool Huffman::enter_row(int count) {
   const int before = static_cast<int>(point.bit % 8);
   uint64_t word;
   std::memcpy(&word, bytes_.data(), sizeof word);
-  bits_ = {__builtin_bswap64(word) << before, 56 - before, bytes_.data() + 7};
+  bits_ = {__builtin_bswap64(word) << before, static_cast<unsigned>(56 - before), bytes_.data() + 7};
   for (int i = 0; i < kMostComponents; ++i) last_dc_[i] = static_cast<uint32_t>(int32_t{point.dc[i]});
   at.next_end = 0;
   at.interval_end = std::min((first + 1) * every, mcus_per_row_);
