@@ -79,7 +79,16 @@ void bind_timm(py::module_& module) {
   py::reinterpret_borrow<py::class_<recipe::Transform>>(module.attr("Transform"))
       .def(
           "set_augments", [](recipe::Transform& t, const std::shared_ptr<AugmentPolicy>& policy) { t.augments = policy; },
-          py::arg("policy").none(false));
+          py::arg("policy").none(false))
+      .def_readwrite("is_plain", &recipe::Transform::is_plain)
+      .def(
+          "set_rectangles",
+          [](recipe::Transform& t, int32_t least, int32_t most) {
+            if (least > most) throw py::value_error("no number of rectangles");
+            t.least_rectangles = least;
+            t.most_rectangles = most;
+          },
+          py::arg("least"), py::arg("most"), "How many timm's RandomErasing erases.");
 }
 
 }  // namespace fastload::bindings

@@ -154,6 +154,7 @@ void bind_enums(py::module_& module) {
       .value("timm_resize_keep_ratio", recipe::Kind::timm_resize_keep_ratio)
       .value("timm_crop_or_pad", recipe::Kind::timm_crop_or_pad)
       .value("timm_augment", recipe::Kind::timm_augment)
+      .value("timm_erasing", recipe::Kind::timm_erasing)
       .value("group", recipe::Kind::group);
   py::enum_<image::Change>(module, "Change")
       .value("brightness", image::Change::brightness)

@@ -101,6 +101,7 @@ class Kind(_Enum):
     timm_resize_keep_ratio: ClassVar[Kind]
     timm_crop_or_pad: ClassVar[Kind]
     timm_augment: ClassVar[Kind]
+    timm_erasing: ClassVar[Kind]
     group: ClassVar[Kind]
 
 class Change(_Enum):
@@ -166,6 +167,7 @@ class Transform:
     p_inclusive: bool
     is_gray: bool
     is_noise: bool
+    is_plain: bool
     policy: Policy | None
     aug_mix: AugMix | None
     count: int
@@ -180,6 +182,7 @@ class Transform:
     stage: int
     def set_log_ratio_in_double(self, log_ratio: Sequence[float]) -> None: ...
     def set_augments(self, policy: AugmentPolicy) -> None: ...
+    def set_rectangles(self, least: int, most: int) -> None: ...
     recolour: Recolour
     blur: GaussianBlur
     padded: bool

@@ -245,11 +245,16 @@ Status Lane::erase(const Target& target, uint8_t* out) {
       continue;
     }
     if (!target.noise) return kNothing;
-    const size_t count = static_cast<size_t>(channels) * static_cast<size_t>(box.width) * static_cast<size_t>(box.height);
-    if (count == 0) continue;
+    const size_t pixels = erasure.is_plain ? 1 : static_cast<size_t>(box.width) * static_cast<size_t>(box.height);
+    if (pixels == 0) continue;
+    const size_t count = static_cast<size_t>(channels) * pixels;
     uint8_t* const noise = scratch_.reserve(count * target.element_bytes);
     target.noise(*erasure.noise, count, noise);
-    image::paste(sample, box, noise, erasure.flipped_horizontal, erasure.flipped_vertical);
+    if (erasure.is_plain) {
+      image::fill(sample, box, noise);
+    } else {
+      image::paste(sample, box, noise, erasure.flipped_horizontal, erasure.flipped_vertical);
+    }
     clock.end_step(erasure.stage);
   }
   return {};

@@ -229,6 +229,7 @@ Status apply(const Transform& t, const Recipe& recipe, random::Generator& genera
       apply(*t.policy, recipe, generator, plan);
       return {};
     case Kind::random_erasing: random_erasing(t, recipe, generator, plan); return {};
+    case Kind::timm_erasing: timm_erasing(t, recipe, generator, plan); return {};
     case Kind::random_apply:
     case Kind::random_order:
     case Kind::random_choice:

@@ -1,5 +1,6 @@
 #include "recipe/draw_erasing.h"
 
+#include <cmath>
 #include <memory>
 
 #include "recipe/draws.h"
@@ -52,6 +53,34 @@ void random_erasing(const Transform& t, const Recipe& recipe, random::Generator&
     erasure.box = {x, y, width, height};
     plan.erase(std::move(erasure));
     return;
+  }
+}
+
+void timm_erasing(const Transform& t, const Recipe& recipe, random::Generator& generator, PlanBuilder& plan) {
+  constexpr int kAttempts = 10;
+  random::Python python = generator.python();
+  if (python.random() > t.p) return;
+  const double area = static_cast<double>(int64_t{plan.height()} * plan.width());
+  int32_t count = t.least_rectangles;
+  if (count != t.most_rectangles) count += static_cast<int32_t>(python.below(static_cast<uint32_t>(t.most_rectangles - count) + 1));
+  for (int32_t rectangle = 0; rectangle < count; ++rectangle) {
+    for (int attempt = 0; attempt < kAttempts; ++attempt) {
+      const double target_area = python.uniform(t.scale[0], t.scale[1]) * area / count;
+      const double aspect = std::exp(python.uniform(t.log_ratio_in_double[0], t.log_ratio_in_double[1]));
+      const int32_t height = round_half_even(std::sqrt(target_area * aspect));
+      const int32_t width = round_half_even(std::sqrt(target_area / aspect));
+      if (!(width < plan.width() && height < plan.height())) continue;
+      const auto y = static_cast<int32_t>(python.below(static_cast<uint32_t>(plan.height() - height) + 1));
+      const auto x = static_cast<int32_t>(python.below(static_cast<uint32_t>(plan.width() - width) + 1));
+      Erasure erasure;
+      erasure.values = t.count;
+      erasure.box = {x, y, width, height};
+      erasure.is_plain = t.is_plain;
+      const int64_t pixels = t.is_plain ? 1 : int64_t{height} * width;
+      if (t.is_noise) erasure.noise = noise_of(recipe, generator, (t.is_gray ? 1 : 3) * pixels);
+      plan.erase(std::move(erasure));
+      break;
+    }
   }
 }
 

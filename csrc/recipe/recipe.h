@@ -59,6 +59,7 @@ enum class Kind : uint8_t {
   timm_resize_keep_ratio,  // `scale` with probability p, `ratio` with aspect_p
   timm_crop_or_pad,
   timm_augment,
+  timm_erasing,         // of the finished tensor
   group,                // the `count` transforms behind it, one after the other
 };
 
@@ -94,9 +95,11 @@ struct Transform {
   float least[4] = {0, 0, 0, 0};
   float most[4] = {0, 0, 0, 0};
   image::GaussianBlur blur;
-  bool is_gray = false;   // permute_channels, photometric_distort, random_erasing: the image has one channel
-  bool is_noise = false;  // random_erasing: with normal deviates
-  // random_apply, random_order, random_choice, group; random_erasing: which of the target's values; policy: the most steps
+  bool is_gray = false;   // permute_channels, photometric_distort, random_erasing, timm_erasing: the image has one channel
+  bool is_noise = false;  // random_erasing, timm_erasing: with normal deviates
+  bool is_plain = false;  // timm_erasing: with one deviate a channel
+  int32_t least_rectangles = 1, most_rectangles = 1;  // timm_erasing
+  // random_apply, random_order, random_choice, group; random_erasing, timm_erasing: which of the target's values; policy: the most steps
   int32_t count = 0;
   std::vector<double> weights;  // random_choice: of each group; cumulated where Python draws, and then none: all are alike
   double log_ratio_in_double[2] = {0, 0};  // of timm: math.log(ratio)
@@ -193,6 +196,7 @@ struct Erasure {
   uint8_t stage = 0;
   // torch's generator just before it drew box.width x box.height deviates for each channel, which are the values; null: the target's.
   std::shared_ptr<const random::Mt19937> noise;
+  bool is_plain = false;  // it drew one for each channel
   bool flipped_horizontal = false;  // since it was drawn
   bool flipped_vertical = false;
 };

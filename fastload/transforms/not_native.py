@@ -30,7 +30,6 @@ REASONS = {
     "timm.RandomPad": _OF_TIMM,
     "timm.TrimBorder": _OF_TIMM,
     "timm.AugMixAugment": _MIXES,
-    "timm.RandomErasing": "it changes a part of the tensor",
 }
 
 

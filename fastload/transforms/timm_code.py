@@ -72,6 +72,11 @@ CROPS = Known(
     ),
     ("724d3b9cdb270d3d",),
 )
+ERASING = Known(
+    "timm.data.random_erasing",
+    ("RandomErasing.__call__", "RandomErasing._erase", "_get_pixels"),
+    ("98a205af7f21b2f3",),
+)
 _choice = np.random.choice  # as it is when this is imported
 
 

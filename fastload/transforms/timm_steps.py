@@ -18,7 +18,8 @@ from fastload.transforms import argument_forms
 from fastload.transforms.colour_steps import require_pillow
 from fastload.transforms.geometry_steps import require_warps
 from fastload.transforms.known_classes import keep_originals, why_altered
-from fastload.transforms.timm_code import AUGMENT, CROPS, Known, is_of, looks_at, module_of
+from fastload.transforms.timm_code import AUGMENT, CROPS, ERASING, Known, is_of, looks_at, module_of
+from fastload.transforms.timm_erasing import timm_erasing
 
 RecipeBuilder = Any  # of transform_to_recipe.py, which imports this file
 
@@ -34,7 +35,7 @@ _FILTERS: dict[int, _core.Filter] = {
 
 def step_of_timm(kind: type) -> Step | None:
     """What takes a transform of this class of timm's; None: it is none that is known."""
-    for known, steps in ((CROPS, _CROPS), (AUGMENT, _POLICIES)):
+    for known, steps in ((CROPS, _CROPS), (AUGMENT, _POLICIES), (ERASING, _ERASINGS)):
         if is_of(kind, known, steps):
             _keep(known)
             return functools.partial(_take, known, steps[kind.__name__])
@@ -49,6 +50,10 @@ def _keep(known: Known) -> None:
 
 def _take(known: Known, step: Step, builder: RecipeBuilder, t: Any) -> None:
     looks = looks_at(known)
+    if known is ERASING and not builder.values:
+        raise NotNative("it erases in tensors, and this is an image")
+    if known is not ERASING and builder.values:
+        raise NotNative("after the conversion to a tensor it is computed differently")
     step(builder, t)
     builder.looks += looks
 
@@ -114,6 +119,10 @@ def _set_filters(made: _core.Transform, interpolation: Any) -> None:
         raise NotNative(f"interpolation={interpolation!r}")
     made.filters = [argument_forms.resize_filter(mode, is_v2=False) for mode in modes]
     made.draws_filter = draws
+
+
+def _erase(builder: RecipeBuilder, t: Any) -> None:
+    _append(builder, timm_erasing(t, builder.pixelwise, builder.erased, is_gray=builder.gray), builder.size)
 
 
 # Policies
@@ -296,6 +305,7 @@ _CROPS: dict[str, Step] = {
     "CenterCropOrPad": _center_crop_or_pad,
     "RandomCropOrPad": _random_crop_or_pad,
 }
+_ERASINGS: dict[str, Step] = {"RandomErasing": _erase}
 _POLICIES: dict[str, Step] = {
     "RandAugment": _rand_augment,
     "AutoAugment": _auto_augment,

@@ -94,8 +94,6 @@ class RecipeBuilder:
             self.looks += of_timm or []
             self._take_point_wise(transform)
         elif step_of is not None:
-            if self.values:
-                raise NotNative("after the conversion to a tensor it is computed differently")
             step_of(self, transform)
         elif kind in ERASINGS:
             if not self.values:
@@ -346,6 +344,7 @@ _MOST_STEPS = {
     _core.Kind.color_jitter: 4,
     _core.Kind.photometric_distort: 5,
     _core.Kind.random_erasing: 0,
+    _core.Kind.timm_erasing: 0,
     _core.Kind.random_apply: 0,
     _core.Kind.random_order: 0,
     _core.Kind.random_choice: 0,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import timm.data.auto_augment as auto_augment
+import timm.data.random_erasing as random_erasing
 import timm.data.transforms as of_timm
 import torchvision.transforms as v1
 
@@ -14,18 +16,24 @@ ARGUMENTS = {
     ),
     "RandomPad": ((8, 8),),
     "TrimBorder": (2,),
+    "RandAugment": (auto_augment.rand_augment_ops(),),
+    "AutoAugment": (auto_augment.auto_augment_policy(),),
+    "AugMixAugment": (auto_augment.augmix_ops(),),
+    "RandomErasing": (0.5, 0.02, 0.3, 0.3, None, "pixel", 1, None, 0, "cpu"),
 }
 
 
 def test_each_is_native_or_has_its_reason():
     kinds = {
         name: kind
-        for name, kind in vars(of_timm).items()
-        if isinstance(kind, type) and kind.__module__ == of_timm.__name__
+        for module in (of_timm, auto_augment, random_erasing)
+        for name, kind in vars(module).items()
+        if isinstance(kind, type) and kind.__module__ == module.__name__ and name != "AugmentOp"  # a part of the policies
     }
     left = {}
     for name, kind in kinds.items():
-        reading = read(v1.Compose([v1.Resize((16, 16)), kind(*ARGUMENTS.get(name, ()))]))
+        between = [v1.ToTensor()] if name == "RandomErasing" else []
+        reading = read(v1.Compose([v1.Resize((16, 16)), *between, kind(*ARGUMENTS.get(name, ()))]))
         if reading.tail:
             left[name] = reading.tail_reason
     assert left == {name: f"{name}: {REASONS.get(f'timm.{name}')}" for name in left}
