@@ -1,6 +1,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <optional>
@@ -75,6 +76,19 @@ py::array new_array(const engine::Lanes& lanes, const py::dtype& dtype, const st
   return {dtype, shape, {}, memory.release()->data(), owner};
 }
 
+py::array new_array(const engine::Lanes& lanes, const recipe::Plan& plan, const engine::Target& target) {
+  std::vector<py::ssize_t> shape = {plan.height, plan.width};
+  shape.insert(target.layout == image::Layout::chw ? shape.begin() : shape.end(), py::ssize_t{target.values.channels});
+  return new_array(lanes, dtype_of(target.values.element), shape);
+}
+
+// The smallest box that holds both.
+Box around(const Box& one, const Box& other) {
+  const int32_t x = std::min(one.x, other.x);
+  const int32_t y = std::min(one.y, other.y);
+  return {x, y, std::max(one.x + one.width, other.x + other.width) - x, std::max(one.y + one.height, other.y + other.height) - y};
+}
+
 // Pixels of a whole image, read by any thread.
 struct Whole {
   std::vector<uint8_t> bytes;
@@ -119,13 +133,31 @@ class LazyJpeg {
 
   // The finished pixels by a plan; None: they cannot be decoded.
   py::object values(engine::Lanes& lanes, const recipe::Plan& plan, const engine::Target& target) {
-    const auto channels = static_cast<py::ssize_t>(target.values.channels);
-    std::vector<py::ssize_t> shape = {plan.height, plan.width};
-    shape.insert(target.layout == image::Layout::chw ? shape.begin() : shape.end(), channels);
-    py::array out = new_array(lanes, dtype_of(target.values.element), shape);
+    py::array out = new_array(lanes, plan, target);
     void* const data = out.mutable_data();
     if (!make(lanes, plan, [&](engine::Lane* lane) { return lane->finish(target, data); })) return py::none();
     return out;
+  }
+
+  // The same by several plans, of pixels that are decoded once.
+  py::object values_of_each(engine::Lanes& lanes, const std::vector<const recipe::Plan*>& plans,
+                            const std::vector<std::shared_ptr<engine::Target>>& targets) {
+    recipe::Plan together = all();
+    together.window = plans.empty() ? together.window : plans.front()->window;
+    for (const recipe::Plan* const plan : plans) together.window = around(together.window, plan->window);
+    py::list made;
+    std::vector<void*> memory;
+    for (size_t i = 0; i < plans.size(); ++i) {
+      py::array out = new_array(lanes, *plans[i], *targets[i]);
+      memory.push_back(out.mutable_data());
+      made.append(std::move(out));
+    }
+    const bool is_made = make(lanes, together, [&](engine::Lane* lane) {
+      Status status;
+      for (size_t i = 0; i < plans.size() && status.ok(); ++i) status = lane->finish_another(*plans[i], *targets[i], memory[i]);
+      return status;
+    });
+    return is_made ? py::object(made) : py::none();
   }
 
   py::object rgbx(engine::Lanes& lanes, const recipe::Plan& plan, uint8_t fourth) {
@@ -229,6 +261,36 @@ void bind_lazy_jpeg(py::module_& module) {
             return jpeg.values(*reader, plan, *target);
           },
           kReader, py::arg("plan"), py::arg("target").none(false), "In the target's element and layout; None: damaged.")
+      .def(
+          "draw_each",
+          [](const LazyJpeg& jpeg, const std::vector<Step>& steps, const std::vector<std::shared_ptr<recipe::Recipe>>& recipes,
+             random::Streams& generators) -> std::optional<std::vector<std::unique_ptr<Plan>>> {
+            random::Streams own = generators;  // others may draw from them meanwhile
+            const auto before = noted(steps);
+            std::vector<std::unique_ptr<Plan>> plans(recipes.size());
+            const bool drawn = unlocked([&] {
+              for (size_t i = 0; i < recipes.size(); ++i) {
+                plans[i] = std::make_unique<Plan>();
+                if (!recipe::draw(*recipes[i], own, jpeg.width(), jpeg.height(), plans[i].get(), before).ok()) return false;
+              }
+              return true;
+            });
+            generators = own;
+            return drawn ? std::optional(std::move(plans)) : std::nullopt;
+          },
+          py::arg("steps"), py::arg("recipes"), py::arg("generators"), "draw() of one recipe after the other, each of the image itself.")
+      .def(
+          "values_of_each",
+          [](LazyJpeg& jpeg, const Reader& reader, const std::vector<const Plan*>& plans,
+             const std::vector<std::shared_ptr<engine::Target>>& targets) {
+            const auto is_none = [](const auto& one) { return one == nullptr; };
+            if (plans.size() != targets.size() || std::any_of(plans.begin(), plans.end(), is_none) ||
+                std::any_of(targets.begin(), targets.end(), is_none)) {
+              throw py::value_error("a target for each plan");
+            }
+            return jpeg.values_of_each(*reader, plans, targets);
+          },
+          kReader, py::arg("plans"), py::arg("targets"), "values() by each of the plans; None: damaged.")
       .def(
           "rgbx",
           [](LazyJpeg& jpeg, const Reader& reader, const Plan& plan, uint8_t fourth) {

@@ -19,6 +19,25 @@ Pixels view(const Pixels& pixels, const Box& box) {
   return {pixels.row(box.y) + 4 * static_cast<ptrdiff_t>(box.x), box.width, box.height, pixels.stride};
 }
 
+// Whether a step writes to the pixels that it is given.
+bool changes_in_place(const recipe::Step& step) {
+  switch (step.kind) {
+    case recipe::StepKind::flip_horizontal:
+    case recipe::StepKind::flip_vertical:
+    case recipe::StepKind::grayscale:
+    case recipe::StepKind::box_blur:
+    case recipe::StepKind::mix: return true;
+    case recipe::StepKind::recolour: return step.recolour.change != image::Change::sharpness;
+    case recipe::StepKind::crop:
+    case recipe::StepKind::transpose:
+    case recipe::StepKind::gaussian_blur:
+    case recipe::StepKind::resize:
+    case recipe::StepKind::pad:
+    case recipe::StepKind::warp: return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 Lane::Lane(image::Simd simd) : simd_(simd), resampler_(simd), mixer_(simd) {}
@@ -135,12 +154,25 @@ Status Lane::decode() {
   if (!status.ok()) return status;
   if (!whole_ && state_ == LaneState::drawn) status = decode_window();
   state_ = status.ok() ? LaneState::decoded : LaneState::planned;
+  left_ = whole_ ? 0 : plan_.window.x;
+  top_ = whole_ ? 0 : plan_.window.y;
   return status;
 }
 
-Pixels Lane::run_steps() {
+Pixels Lane::first_pixels(bool kept) {
+  const Box& window = plan_.window;
+  const Pixels found = view(pixels_, {window.x - left_, window.y - top_, window.width, window.height});
+  int first = 0;
+  while (first < plan_.count && plan_.steps[first].kind == recipe::StepKind::crop) ++first;
+  if (!kept || first == plan_.count || !changes_in_place(plan_.steps[first])) return found;
+  const Pixels own = turned_[1].image(window.width, window.height);
+  for (int32_t y = 0; y < own.height; ++y) std::memcpy(own.row(y), found.row(y), 4 * static_cast<size_t>(own.width));
+  return own;
+}
+
+Pixels Lane::run_steps(bool kept) {
   StepClock clock(&times_);
-  Pixels pixels = whole_ ? view(pixels_, plan_.window) : pixels_;
+  Pixels pixels = first_pixels(kept);
   int next = 0;
   for (int i = 0; i < plan_.count; ++i) {
     const recipe::Step& step = plan_.steps[i];
@@ -221,11 +253,28 @@ Status Lane::finish(const Target& target, void* out) {
   keep();
   const Pixels pixels = run_steps();
   jpeg_.close();
+  state_ = LaneState::empty;
+  return pack(pixels, target, out);
+}
+
+Status Lane::finish_another(const recipe::Plan& plan, const Target& target, void* out) {
+  const Status status = check(state_, LaneCall::finish);
+  if (!status.ok()) return status;
+  const Box& window = plan.window;
+  const bool is_within = window.x >= left_ && window.y >= top_ && window.x + window.width <= left_ + pixels_.width &&
+                         window.y + window.height <= top_ + pixels_.height;
+  if (plan.image_width != width_ || plan.image_height != height_ || !is_within) {
+    return {Code::transform, "a plan for other pixels than those that were decoded"};
+  }
+  plan_ = plan;
+  return pack(run_steps(true), target, out);
+}
+
+Status Lane::pack(const Pixels& pixels, const Target& target, void* out) {
   {
     const StageClock clock(&times_, Stage::pack);
     image::pack(pixels, target.values, target.layout, plan_.flip_horizontal, plan_.flip_vertical, out, simd_);
   }
-  state_ = LaneState::empty;
   return erase(target, static_cast<uint8_t*>(out));
 }
 

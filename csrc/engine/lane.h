@@ -65,6 +65,10 @@ class Lane {
   // The same as packed RGBX pixels, every fourth byte of them `fourth`.
   Status finish_rgbx(uint8_t fourth, uint8_t* out);
 
+  // In the place of finish(), as often as wanted: the decoded pixels by another plan for the same image, whose window lies within that
+  // of the plan that they were decoded for. They stay as they are.
+  Status finish_another(const recipe::Plan& plan, const Target& target, void* out);
+
   // Between two samples: gives back memory that only a very large one needs.
   void settle();
 
@@ -88,8 +92,11 @@ class Lane {
   Keep why_kept() const;
   // What the other decoder must know beside the file; false where the plan is not two passes.
   bool describe(Deferred* out);
+  // The window's, or a copy where they are to be kept and the first step would change them.
+  Pixels first_pixels(bool kept);
   // All but the trailing flips.
-  Pixels run_steps();
+  Pixels run_steps(bool kept = false);
+  Status pack(const Pixels& pixels, const Target& target, void* out);
   // In the finished sample.
   Status erase(const Target& target, uint8_t* out);
   Status open_bytes(const io::Source& source);
@@ -124,6 +131,7 @@ class Lane {
   int64_t max_pixels_ = 0;
   image::Compact cached_;  // all of it; no data: it was not in the cache
   Pixels pixels_;
+  int32_t left_ = 0, top_ = 0;  // where they lie in the image, once they are decoded
   recipe::Plan plan_;
 };
 

@@ -86,12 +86,14 @@ class Drawing:
         native: the generators, to be drawn from.
     """
 
-    def __init__(self, generator: torch.Generator, recipe: _core.Recipe) -> None:
+    def __init__(self, generator: torch.Generator, recipes: Sequence[_core.Recipe]) -> None:
         self._generator = generator
         self._before: np.ndarray = generator.get_state().numpy()
         self._after: np.ndarray | None = None
-        self._python = random.getstate() if recipe.draws_python else None
-        self._numpy: Any = np.random.get_state(legacy=False) if recipe.draws_numpy else None
+        self._python = random.getstate() if any(recipe.draws_python for recipe in recipes) else None
+        self._numpy: Any = None
+        if any(recipe.draws_numpy for recipe in recipes):
+            self._numpy = np.random.get_state(legacy=False)
         self._kept: _core.Streams | None = None
         torchs = _core.Mt19937.from_torch(self._before)
         self.native = _core.Streams(torchs, python=self._python, numpy=self._numpy)
@@ -126,18 +128,18 @@ def _are_alike(one: Any, other: Any) -> bool:
 
 
 @contextmanager
-def drawing(recipe: _core.Recipe) -> Iterator[Drawing]:
-    """To draw natively from the generators that the recipe's transforms have in this thread.
+def drawing(*recipes: _core.Recipe) -> Iterator[Drawing]:
+    """To draw natively from the generators that the transforms of these recipes have in this thread.
 
     torch's default one, which all threads share and one at a time may take away and put back; in one of torch's thread workers its
     own. Python's and numpy's are everybody's.
     """
     own = generator_of_thread_worker()
-    if own is not None and not (recipe.draws_python or recipe.draws_numpy):
-        yield Drawing(own, recipe)
+    if own is not None and not any(recipe.draws_python or recipe.draws_numpy for recipe in recipes):
+        yield Drawing(own, recipes)
         return
     with _one_at_a_time:
-        yield Drawing(torch.default_generator if own is None else own, recipe)
+        yield Drawing(torch.default_generator if own is None else own, recipes)
 
 
 def generator_of_thread_worker() -> torch.Generator | None:

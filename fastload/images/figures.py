@@ -60,9 +60,9 @@ def counted_with_me() -> Iterator[None]:
         config.pop(_CONFIG, None)
 
 
-def count(kind: int) -> None:
-    """One more."""
-    _shared[_mine + kind] += 1
+def count(kind: int, more: int = 1) -> None:
+    """One more, or so many."""
+    _shared[_mine + kind] += more
 
 
 def figures() -> dict[str, int]:

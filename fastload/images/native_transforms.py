@@ -128,6 +128,60 @@ def transformed(transform: Transform, image: PIL.Image.Image, call: Callable[[An
     return sample
 
 
+def transformed_by_each(transforms: Sequence[Transform], image: PIL.Image.Image) -> list[Any] | None:
+    """``[transform(image) for transform in transforms]`` in one pass, where the engine does all of each.
+
+    None: it does not, or not now, and nothing was drawn.
+    """
+    plan = plan_of(image)
+    if plan is None or plan.mode != "RGB" or "transparency" in image.info or why_modes_not_native():
+        return None
+    items = _here.items
+    items.begin()
+    found: dict[int, tuple[Reading, _core.Target]] = {}  # no code of a program runs between two of them
+    for transform in transforms:
+        if id(transform) not in found:
+            whole = _whole(transform)
+            if whole is None:
+                return None
+            reading, _ = found[id(transform)] = items.recipe(whole)
+            if not (reading.native and reading.is_tensor) or reading.tail:
+                return None
+    each = [found[id(transform)] for transform in transforms]
+    arrays = _values_of_each(plan, each)
+    if arrays is None:
+        return None
+    count(TENSORS, len(arrays))
+    return [finished_tensor(array, reading.pixelwise) for array, (reading, _) in zip(arrays, each, strict=True)]
+
+
+def _whole(transform: Transform) -> Transform | None:
+    """What the engine may read in its place, all of it; None: some of it runs as it is."""
+    known = _known(transform)
+    if known is None or known.native_from != 0:
+        return None
+    if known.native is None:
+        return transform
+    return None if known.native_to < len(known.steps) or reach(known.kind).what_changed() else known.native
+
+
+def _values_of_each(plan: Plan, each: list[tuple[Reading, _core.Target]]) -> list[Any] | None:
+    """None: the engine cannot make them, and nothing was drawn."""
+    recipes, forms = [reading.recipe for reading, _ in each], [form for _, form in each]
+    with drawing(*recipes) as drawn:
+        plans = plan.source.jpeg.draw_each(plan.steps, recipes, drawn.native)
+        if plans is None:
+            return None
+        drawn.keep(drawn.native)
+    arrays = None
+    try:
+        arrays = plan.source.used().values_of_each(reader(), plans, forms)
+    finally:
+        if arrays is None:
+            drawn.undo()
+    return arrays
+
+
 def _known(transform: Transform) -> _Steps | None:
     """How it is, as far as it is worth while to know."""
     steps = steps_of(transform)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from fastload.images.native_transforms import native
+from fastload.images.native_transforms import native, transformed_by_each
 from fastload.images.pillow_class import is_noticed, plan_of
 from fastload.images.plan import reader
 
@@ -35,9 +35,13 @@ class Views:
         self.transforms = [native(transform) for transform in transforms]
 
     def __call__(self, image: Any) -> list[Any]:
-        plan = plan_of(image) if len(self.transforms) > 1 and is_noticed(image) else None
-        if plan is not None:
-            plan.source.jpeg.keep_pixels(reader())
+        if len(self.transforms) > 1 and is_noticed(image):
+            views = transformed_by_each([transform.transform for transform in self.transforms], image)
+            if views is not None:
+                return views
+            plan = plan_of(image)
+            if plan is not None:
+                plan.source.jpeg.keep_pixels(reader())
         return [transform(image) for transform in self.transforms]
 
     def __repr__(self) -> str:

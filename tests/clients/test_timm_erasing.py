@@ -13,6 +13,7 @@ import torchvision.transforms as v1
 import torchvision.transforms.v2 as v2
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_timm_recipes import assert_as_stock, is_native, loaders
 from timm.data import create_transform
 from timm.data.random_erasing import RandomErasing
 from torchvision.datasets import ImageFolder
@@ -21,7 +22,6 @@ import fastload
 from cases import cases
 from fastload.transforms import read
 from images import write_folder
-from test_timm_recipes import assert_as_stock, is_native, loaders
 
 SIDE = 32
 MODES = ["const", "rand", "pixel"]
@@ -65,7 +65,11 @@ def test_the_whole_recipe(folder, mode, num_workers):
 
 def test_of_other_dtypes(folder):
     """Zeros in any; noise, which torch draws otherwise there, in float32 alone."""
-    for conversion in (v1.PILToTensor(), timm_transforms.ToTensor(torch.float16), timm_transforms.ToTensor(torch.float64)):
+    for conversion in (
+        v1.PILToTensor(),
+        timm_transforms.ToTensor(torch.float16),
+        timm_transforms.ToTensor(torch.float64),
+    ):
         dataset = ImageFolder(folder, chain(RandomErasing(0.8, device="cpu"), conversion=conversion))
         assert is_native(dataset)
         assert_as_stock(loaders(dataset))

@@ -28,7 +28,9 @@ def test_each_is_native_or_has_its_reason():
         name: kind
         for module in (of_timm, auto_augment, random_erasing)
         for name, kind in vars(module).items()
-        if isinstance(kind, type) and kind.__module__ == module.__name__ and name != "AugmentOp"  # a part of the policies
+        if isinstance(kind, type)
+        and kind.__module__ == module.__name__
+        and name != "AugmentOp"  # a part of the policies
     }
     left = {}
     for name, kind in kinds.items():
