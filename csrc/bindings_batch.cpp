@@ -27,8 +27,8 @@ constexpr int64_t kSignalCheckMs = 100;
 const char* const kStageNames[engine::kStages] = {"read",   "header",   "turn", "draw",
                                                   "decode", "resample", "pack", "fallback"};
 
-// `stages`: of the recipe.
-py::dict stage_seconds(const engine::StageTimes& times, const std::vector<std::string>& stages) {
+py::dict stage_seconds(const engine::StageTimes& times, const engine::Request& asked) {
+  const std::vector<std::string>& stages = asked.recipe->stages;
   py::dict seconds;
   for (int i = 0; i < engine::kStages; ++i) seconds[kStageNames[i]] = static_cast<double>(times.ns[i]) * 1e-9;
   for (size_t i = 1; i < std::min<size_t>(stages.size(), recipe::kMostStages); ++i) {
@@ -36,6 +36,7 @@ py::dict stage_seconds(const engine::StageTimes& times, const std::vector<std::s
     if (seconds.contains(name)) name += "()";  // a function that is called as a stage is
     seconds[name.c_str()] = static_cast<double>(times.of_steps[i]) * 1e-9;
   }
+  if (asked.mixer.draw) seconds[asked.mixer.stage.c_str()] = static_cast<double>(times.of_mixing) * 1e-9;
   return seconds;
 }
 
@@ -58,8 +59,8 @@ py::list failures(const engine::Results& results) {
 
 }  // namespace
 
-std::shared_ptr<Held> hold(py::object load, py::object out) {
-  return {new Held{std::move(load), std::move(out), Pointees()},
+std::shared_ptr<Held> hold(py::object load, py::object out, py::object mix) {
+  return {new Held{std::move(load), std::move(out), std::move(mix), Pointees()},
           [](const Held* held) { locked([held] { delete held; }); }};
 }
 
@@ -164,6 +165,13 @@ void bind_batch(py::module_& module) {
       .def_property_readonly(
           "kept", [](const PyBatch& b) { return kept_here(b.done().results); },
           "{reason: samples decoded here for it}, where something is left.")
+      .def_property_readonly(
+          "mixing",
+          [](const PyBatch& b) {
+            const engine::Mixing& mixing = b.done().results.mixing;
+            return py::make_tuple(mixing.which, mixing.lambda);
+          },
+          "What mix() drew: (which, lambda); read it when done.")
       .def_property_readonly("fallbacks", [](const PyBatch& b) { return b.done().results.fallbacks; })
       .def_property_readonly("cached", [](const PyBatch& b) { return b.done().results.cached; },
                              "Samples that the cache had.")
@@ -183,7 +191,7 @@ void bind_batch(py::module_& module) {
                              "Samples decoded by entry points, those of which some were kept, those whose were of no use.")
       .def_property_readonly("stage_seconds", [](const PyBatch& b) {
         const engine::Batch& batch = b.done();
-        return stage_seconds(batch.results.times, batch.asked.recipe->stages);
+        return stage_seconds(batch.results.times, batch.asked);
       });
 }
 

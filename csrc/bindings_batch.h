@@ -15,9 +15,10 @@ namespace fastload::bindings {
 struct Held {
   pybind11::object load;  // load(slot, why[, encoded]) -> uint8 [height, width, 3] or None; or None
   pybind11::object out;
+  pybind11::object mix;  // see submit(); or None
   Pointees pointees;
 };
-std::shared_ptr<Held> hold(pybind11::object load, pybind11::object out);
+std::shared_ptr<Held> hold(pybind11::object load, pybind11::object out, pybind11::object mix);
 
 // What is read of it is read with Python's lock and without letting go of it, and so are its samples reclaimed: so whoever has found
 // it done may read on.

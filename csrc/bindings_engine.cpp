@@ -4,6 +4,9 @@
 #include <array>
 #include <chrono>
 #include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -41,6 +44,38 @@ Status load_in_python(const engine::Batch& batch, size_t slot, Status why, engin
   });
 }
 
+// What `mix(torch's generator)` says: (which, lambda, (own, other), None, the generator behind it) or, in the place of the shares, None
+// and then the box (left, top, right, bottom).
+engine::Mixing mixing_of(const py::object& mix, const engine::Target& target, std::array<int32_t, 2> size,
+                         random::Streams* generators) {
+  using Shares = std::optional<std::array<double, 2>>;
+  using Corners = std::optional<std::array<int32_t, 4>>;
+  return locked([&] {
+    try {
+      const py::tuple drawn = mix(generators->torch);
+      engine::Mixing made;
+      made.which = drawn[0].cast<int32_t>();
+      made.lambda = drawn[1].cast<double>();
+      if (const auto shares = drawn[2].cast<Shares>()) {
+        if (target.values.element != image::Element::float32) throw std::runtime_error("only float32 is mixed by shares");
+        made.kind = engine::Mixing::Kind::mix_up;
+        made.own = static_cast<float>((*shares)[0]);
+        made.other = static_cast<float>((*shares)[1]);
+      } else if (const auto corners = drawn[3].cast<Corners>()) {
+        const auto [left, top, right, bottom] = *corners;
+        if (left < 0 || top < 0 || right < left || bottom < top || right > size[1] || bottom > size[0])
+          throw std::runtime_error("a box that is not inside the image");
+        made.kind = engine::Mixing::Kind::cut_mix;
+        made.box = {left, top, right - left, bottom - top};
+      }
+      generators->torch = drawn[4].cast<random::Mt19937>();
+      return made;
+    } catch (const py::error_already_set& error) {  // of Python's, so it must go while the lock is held
+      throw std::runtime_error(error.what());
+    }
+  });
+}
+
 // The memory of a batch: its rows are samples, so [samples, …] contiguous and of the target's element is all that matters here.
 uint8_t* checked_output(const py::array& out, const engine::Request& asked) {
   if (!(out.flags() & py::array::c_style) || !out.writeable() ||
@@ -57,10 +92,11 @@ std::unique_ptr<PyBatch> submit(const std::shared_ptr<engine::Engine>& engine, c
                                 uint32_t epoch, bool stop_at_failure, int64_t max_pixels, const py::object& load,
                                 engine::Defer defer, const std::shared_ptr<cache::Cache>& cache,
                                 const py::object& cache_names, uint32_t cache_variant,
-                                const std::shared_ptr<entries::Store>& entries) {
+                                const std::shared_ptr<entries::Store>& entries, const py::object& mix,
+                                const std::string& mix_stage) {
   if (!engine->running()) throw py::value_error("this engine was stopped, or belongs to the parent process");
   if (size[0] < 1 || size[1] < 1) throw py::value_error("size is (height, width), both positive");
-  const std::shared_ptr<Held> held = hold(load, out);
+  const std::shared_ptr<Held> held = hold(load, out, mix);
   engine::Request asked;
   asked.samples = read_sources(sources, indices, &held->pointees);
   asked.owned = held;
@@ -86,6 +122,14 @@ std::unique_ptr<PyBatch> submit(const std::shared_ptr<engine::Engine>& engine, c
     asked.out = checked_output(out.cast<py::array>(), asked);
   }
   asked.defer = defer;
+  if (!mix.is_none()) {
+    if (!order || defer != engine::Defer::nothing || target->layout != image::Layout::chw)
+      throw py::value_error("batches are mixed in order, here, and as [samples, channels, height, width]");
+    asked.mixer.stage = mix_stage;
+    asked.mixer.draw = [held = held.get(), target, size](random::Streams* generators) {
+      return mixing_of(held->mix, *target, size, generators);
+    };
+  }
   return std::make_unique<PyBatch>(engine, std::move(asked));
 }
 
@@ -112,7 +156,8 @@ void bind_engine(py::module_& module) {
            py::arg("target").none(false), py::arg("size"), py::arg("out"), py::arg("order"), py::arg("seed"),
            py::arg("epoch"), py::arg("stop_at_failure"), py::arg("max_pixels"), py::arg("load"),
            py::arg("leave") = engine::Defer::nothing, py::arg("cache") = py::none(),
-           py::arg("cache_names") = py::none(), py::arg("cache_variant") = 0, py::arg("entries") = py::none())
+           py::arg("cache_names") = py::none(), py::arg("cache_variant") = 0, py::arg("entries") = py::none(),
+           py::arg("mix") = py::none(), py::arg("mix_stage") = "")
       .def(
           "take_back",
           [](Engine& made, const PyBatch& batch, const std::vector<size_t>& slots) {

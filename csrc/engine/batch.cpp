@@ -9,7 +9,8 @@ Batch::Batch(Request request)
     : asked(std::move(request)),
       tasks(asked.samples.size()),
       output(asked.out, asked.memory, asked.samples.size() * asked.sample_bytes),
-      slabs(asked.memory) {
+      slabs(asked.memory),
+      unmixed_(asked.samples.size()) {
   const size_t count = asked.samples.size();
   results.outcomes.resize(count);
   if (asked.defer == Defer::nothing) return;
@@ -61,6 +62,11 @@ void Batch::end_plan() {
   if (asked.defer == Defer::nothing) return;
   const std::lock_guard<std::mutex> lock(mutex_);
   if (--unplanned_ == 0) changed_.notify_all();
+}
+
+bool Batch::is_to_be_mixed(const Status& status) {
+  if (!status.ok()) failed = true;
+  return --unmixed_ == 0 && !failed && results.mixing.kind != Mixing::Kind::nothing;
 }
 
 void Batch::end_sample(size_t slot, const Status& status, const StageTimes& times) {

@@ -67,6 +67,8 @@ class Batch {
   void end_sample(size_t slot, const Status& status, const StageTimes& times);
   // All samples that have not started are cancelled, and done. With the pool's lock.
   void cancel_unstarted();
+  // Before that, of a batch that is mixed: true of the last of all, if none has failed.
+  bool is_to_be_mixed(const Status& status);
   void count_fallback();
   void count_cached();
   void count_entries(bool entered, bool noted, bool refused);
@@ -81,6 +83,7 @@ class Batch {
   bool submitted_ = false;
   size_t unplanned_ = 0;
   size_t remaining_ = 0;
+  std::atomic<size_t> unmixed_;
   std::chrono::steady_clock::time_point finished_at_;
 };
 

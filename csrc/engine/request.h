@@ -14,6 +14,7 @@
 #include "engine/deferred.h"
 #include "engine/draw_order.h"
 #include "engine/memory.h"
+#include "engine/mixing.h"
 #include "engine/target.h"
 #include "entries/store.h"
 #include "io/source.h"
@@ -49,6 +50,8 @@ struct Request {
   uint32_t cache_variant = 0;
 
   std::shared_ptr<const entries::Store> entries;  // null: none
+
+  Mixer mixer;  // only with an order, where nothing is deferred, and of Layout::chw
 
   Defer defer = Defer::nothing;  // coefficients only where there is `memory`
 };

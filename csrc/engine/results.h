@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/deferred.h"
+#include "engine/mixing.h"
 #include "engine/stage_times.h"
 #include "random/streams.h"
 #include "types.h"
@@ -26,6 +27,7 @@ struct Results {
   std::vector<Deferred> deferred;   // a slot, where something may be deferred
   std::vector<Keep> kept;           // a slot: why it was not
   random::Streams generators_after = random::Mt19937();  // of the order, once the batch's last sample has drawn: where a resumed run goes on
+  Mixing mixing;                    // … and what is done to all of them
   StageTimes times;                 // of all samples together
   size_t slowest = 0;               // the slot whose sample took longest, but for waits for other samples' draws
   int64_t slowest_ns = 0;

@@ -13,10 +13,12 @@ constexpr int kStages = static_cast<int>(Stage::count);
 struct StageTimes {
   int64_t ns[kStages] = {};
   int64_t of_steps[recipe::kMostStages] = {};  // by the recipe's stages; of the first, which is Stage::resample, nothing
+  int64_t of_mixing = 0;                       // of the whole batch: no sample's own
 
   void add(const StageTimes& other) {
     for (int stage = 0; stage < kStages; ++stage) ns[stage] += other.ns[stage];
     for (int stage = 0; stage < recipe::kMostStages; ++stage) of_steps[stage] += other.of_steps[stage];
+    of_mixing += other.of_mixing;
   }
 
   // All but waiting for other samples' draws.

@@ -1,7 +1,10 @@
 #include "engine/stages.h"
 
+#include <chrono>
 #include <exception>
 #include <new>
+
+#include "image/mixed_samples.h"
 
 namespace fastload::engine {
 
@@ -91,8 +94,21 @@ class Run {
       status = without_throwing([&] { return lane_.draw(*asked_.recipe, order.generators()); });
     }
     if (!status.ok()) batch_.failed = true;
-    if (task_.slot + 1 == asked_.samples.size()) batch_.results.generators_after = order.generators();
+    if (task_.slot + 1 == asked_.samples.size()) {
+      if (status.ok() && asked_.mixer.draw) status = draw_mixing(&order.generators());
+      batch_.results.generators_after = order.generators();
+    }
     order.end_turn();
+    return status;
+  }
+
+  Status draw_mixing(random::Streams* generators) {
+    const StageClock clock(&lane_.times(), Stage::draw);
+    const Status status = without_throwing([&]() -> Status {
+      batch_.results.mixing = asked_.mixer.draw(generators);
+      return {};
+    });
+    if (!status.ok()) batch_.failed = true;
     return status;
   }
 
@@ -159,12 +175,33 @@ class Run {
   bool is_deferred_ = false;
 };
 
+// All samples are there.
+Status mix(Batch* batch) {
+  const Request& asked = batch->asked;
+  const Mixing& mixing = batch->results.mixing;
+  const image::FinishedBatch finished = {batch->output.data(), asked.samples.size(), asked.target->values.channels,
+                                         asked.out_height,     asked.out_width,      asked.target->element_bytes};
+  if (finished.data == nullptr) return {Code::too_large, "no memory for the batch"};
+  Buffer last;
+  if (mixing.kind == Mixing::Kind::mix_up) {
+    image::mix_up(finished, mixing.own, mixing.other, &last);
+  } else {
+    image::cut_mix(finished, mixing.box, &last);
+  }
+  return {};
+}
+
 }  // namespace
 
 void run_stages(const Surroundings& surroundings, const Task& task, Lane* lane) {
   lane->times() = StageTimes{};
   Run run(surroundings, task, lane);
-  const Status status = task.is_reclaimed ? run.make_reclaimed() : run.make();
+  Status status = task.is_reclaimed ? run.make_reclaimed() : run.make();
+  if (task.batch->asked.mixer.draw && task.batch->is_to_be_mixed(status)) {
+    const auto began = std::chrono::steady_clock::now();
+    status = without_throwing([&] { return mix(task.batch.get()); });
+    lane->times().of_mixing += std::chrono::nanoseconds(std::chrono::steady_clock::now() - began).count();
+  }
   const entries::SampleEntries& entries = lane->sample_entries();
   if (!task.is_reclaimed) task.batch->count_entries(entries.is_used(), entries.is_made(), entries.is_refused());
   lane->settle();

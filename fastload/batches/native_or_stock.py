@@ -14,7 +14,7 @@ from torch.utils.data.dataloader import default_collate
 from torchvision import tv_tensors
 
 from fastload import _core
-from fastload.batches.known_collates import collates_natively
+from fastload.batches.known_collates import Collate, collates_natively
 from fastload.batches.loader_settings import LoaderSettings
 from fastload.batches.worker_seeds import only_seeds
 from fastload.datasets import Located, locate
@@ -53,6 +53,7 @@ class Mode:
         further: reasons beside ``reason``.
         looks: what code of the program was read from.
         notes: what else is to be said.
+        collate: what the engine does in the place of the collate_fn; None: it is called.
     """
 
     way: Way
@@ -64,6 +65,7 @@ class Mode:
     further: tuple[str, ...] = ()
     looks: tuple[Look, ...] = ()
     notes: tuple[str, ...] = ()
+    collate: Collate | None = None
 
     def holds(self) -> bool:
         """Whether the data set, its transforms and what they call are still as they were. Tens of microseconds."""
@@ -121,23 +123,40 @@ def choose(settings: LoaderSettings, *, frozen: bool = False) -> Mode:
             raise NotNative(f"no transform is native ({useless.tail_reason or 'there is none'})")
     except NotNative as error:
         return Mode(Way.stock, reason=str(error))
-    looks: list[Look] = []
-    reason, *further = [*_whys(settings, located.file_datasets, reading, len(readings), looks)] or [""]
+    collate = collates_natively(settings, reading, located.file_datasets)
+    looks: list[Look] = [*collate.looks] if collate is not None else []
+    reason, *further = [*_whys(settings, located.file_datasets, reading, len(readings), looks, collate)] or [""]
     notes: tuple[str, ...] = ()
+    if not reason and collate is not None and collate.mixing is not None:
+        notes = (f"collate_fn: it is default_collate and {collate.mixing.name}, which whole batches get natively",)
     if not reason and settings.num_workers > 0 and settings.worker_init_fn is not None:
-        notes = ("worker_init_fn: it only seeds generators, and is not run; native draws are seeded as it says",)
+        notes += ("worker_init_fn: it only seeds generators, and is not run; native draws are seeded as it says",)
     if reason and settings.has_thread_workers:
         return Mode(Way.stock, reason=f"{reason}, and torch's workers are threads")
     rests_on = (
         (d.transform, d.target_transform, readings[id(d.transform)]) for d in (x.dataset for x in located.file_datasets)
     )
     return Mode(
-        Way.native, bool(reason), reason, located, reading, tuple(rests_on), tuple(further), tuple(looks), notes
+        Way.native,
+        bool(reason),
+        reason,
+        located,
+        reading,
+        tuple(rests_on),
+        tuple(further),
+        tuple(looks),
+        notes,
+        collate,
     )
 
 
 def _whys(
-    settings: LoaderSettings, file_datasets: list[FileDataset], reading: Reading, recipes: int, looks: list[Look]
+    settings: LoaderSettings,
+    file_datasets: list[FileDataset],
+    reading: Reading,
+    recipes: int,
+    looks: list[Look],
+    collate: Collate | None,
 ) -> Iterator[str]:
     """Why batches cannot come from threads; nothing if they can. User code runs only where torch would run it."""
     if recipes > 1:
@@ -160,7 +179,7 @@ def _whys(
         yield "only some of the data sets have targets"
     if settings.num_workers > 0 and gives_tv_tensors() and reading.pixelwise.kind is tv_tensors.Image:
         yield "torchvision's return type is set, which workers may have or not"
-    collates = collates_natively(settings.collate_fn, reading, file_datasets)
+    collates = settings.in_batches and collate is not None
     yield from whys_of_options(settings, collates=collates, recipe=reading.recipe)
 
 

@@ -18,7 +18,6 @@ from torchvision import tv_tensors
 
 from fastload import _core
 from fastload.batches.forked_iterators import OfOneProcess
-from fastload.batches.known_collates import is_fast_collate
 from fastload.batches.loader_settings import LoaderSettings
 from fastload.batches.native_or_stock import Mode, Way, choose
 from fastload.batches.pending_batch import PendingBatch
@@ -83,9 +82,6 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
                 raise AssertionError("prefetch_factor must be greater than 0 for MultiProcessingDataLoaderIter")
             loader.check_worker_number_rationality()
         self._on_error = settings.on_error
-        self._gives_tuples = (
-            is_fast_collate(settings.collate_fn) and not self._pin_memory
-        )  # else torch makes lists of them
         self._length = len(settings.dataset)
         self._seed = settings.seed if settings.rng == "index" else self._base_seed
         self._wanted_dtype = settings.dtype
@@ -123,6 +119,14 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
         }
         self._dtype = self._wanted_dtype or mode.reading.pixelwise.table.dtype
         self._target = mode.reading.pixelwise.target("hwc" if self._channels_last else "chw", self._dtype)
+        collate = mode.collate
+        self._gives_tuples = (
+            collate is not None and collate.gives_tuples and not self._pin_memory
+        )  # of which torch makes lists
+        self._mixing = collate.mixing if collate is not None else None
+        self._mix: dict[str, Any] = {}
+        if self._mixing is not None:
+            self._mix = {"mix": self._mixing.of_size(self._size), "mix_stage": self._mixing.name}
 
     def _reset(self, loader: Any, first_iter: bool = False) -> None:
         with self._one_at_a_time:
@@ -191,6 +195,7 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
             leave=leave,
             entries=None if self._entries is None else self._entries.native,
             **({} if self._cache is None else self._cache.asked_for(samples)),
+            **self._mix,
         )
         return PendingBatch(samples, images, batch, leave)
 
@@ -326,6 +331,8 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
         # With workers the consumer's modes, such as a default device, have no say.
         with torch._C.DisableTorchFunction() if self._num_workers else nullcontext():
             collated = default_collate(tuple(targets))  # as torch has it after transposing: text stays a tuple
+            if self._mixing is not None:
+                collated = self._mixing.targets(job.batch.mixing, collated)
         if self._pin_memory:
             collated = torch.utils.data._utils.pin_memory.pin_memory(collated)
         collated = self._moved(collated)

@@ -1,5 +1,6 @@
 """torchvision transforms as they are written -> what the engine does natively, and what is left to Python."""
 
+from fastload.transforms.batch_mixing import Collating, Mixing, read_collate
 from fastload.transforms.code_world import OPERATORS, Look, Method, NotCertain, World, function_of, still_holds
 from fastload.transforms.function_copies import as_it_is_now
 from fastload.transforms.pixel_values import Pixelwise
@@ -12,8 +13,10 @@ from fastload.transforms.torch_modes import gives_tv_tensors, why_modes_not_nati
 
 __all__ = [
     "OPERATORS",
+    "Collating",
     "Look",
     "Method",
+    "Mixing",
     "NotCertain",
     "Pixelwise",
     "Reach",
@@ -28,6 +31,7 @@ __all__ = [
     "own_of",
     "reach",
     "read",
+    "read_collate",
     "run",
     "stands_for",
     "still_holds",

@@ -77,6 +77,10 @@ class World:
         """What a call gives."""
         raise NotCertain("a call")
 
+    def unpacked(self, value: Any) -> list[Any]:
+        """What a value holds, where the code takes it apart: ``one, other = value``, ``function(*value)``."""
+        raise NotCertain("a value that is taken apart")
+
     def operate(self, sign: str, left: Any, right: Any) -> Any:
         """What an operator gives. Of integers and texts alone, but for "is"."""
         if any(isinstance(one, Method) or one is TEXT for one in (left, right)):

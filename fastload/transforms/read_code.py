@@ -14,7 +14,8 @@ import sys
 from types import CodeType, FunctionType
 from typing import Any
 
-from fastload.transforms.code_world import TEXT, Method, NotCertain, Super, World, entries
+from fastload.transforms.code_world import Method, NotCertain, Super, World, entries
+from fastload.transforms.putting_together import Putting
 from fastload.transforms.static_attributes import missing
 
 _MOST_STEPS = 20_000
@@ -105,13 +106,13 @@ def _catches(code: CodeType) -> bool:
     return not has_no_table and names.count("PUSH_EXC_INFO") != names.count("WITH_EXCEPT_START")
 
 
-class _Walk:
+class _Walk(Putting):
     """Through the instructions of one call."""
 
     def __init__(self, function: FunctionType, code: CodeType, world: World, depth: int) -> None:
-        self.function, self.code, self.world, self.depth = function, code, world, depth
+        super().__init__(world)
+        self.function, self.code, self.depth = function, code, depth
         self.places, self.listed = _instructions(code)
-        self.stack: list[Any] = []
         self.names: dict[str, Any] = {}
         self.keywords: tuple[str, ...] = ()
 
@@ -281,6 +282,14 @@ class _Walk:
         self.keywords = self.stack.pop()
         self._called(one.arg or 0, slots=1)
 
+    def _call_function_ex(self, one: dis.Instruction) -> None:
+        """Of ``function(*values)`` alone."""
+        if self.stack.pop() is not _NULL if sys.version_info >= (3, 14) else bool((one.arg or 0) & 1):
+            raise NotCertain("a call with **")
+        given = self.world.unpacked(self.stack.pop())
+        self.stack += given
+        self._called(len(given), slots=1 if sys.version_info < (3, 11) else 2)
+
     def _called(self, count: int, slots: int) -> None:
         stack = self.stack
         args = stack[len(stack) - count :]
@@ -346,37 +355,6 @@ class _Walk:
         right, left = self.stack.pop(), self.stack.pop()
         found = self.world.operate("in", left, right)
         self.stack.append(self.world.operate("==", found, not one.arg))
-
-    def _taken(self, count: int) -> list[Any]:
-        taken = self.stack[len(self.stack) - count :]
-        del self.stack[len(self.stack) - count :]
-        return taken
-
-    def _build_tuple(self, one: dis.Instruction) -> None:
-        self.stack.append(tuple(self._taken(one.arg or 0)))
-
-    def _build_list(self, one: dis.Instruction) -> None:
-        made = self._taken(one.arg or 0)
-        self.world.lists.append(made)
-        self.stack.append(made)
-
-    def _build_string(self, one: dis.Instruction) -> None:
-        self._taken(one.arg or 0)
-        self.stack.append(TEXT)
-
-    def _format_value(self, one: dis.Instruction) -> None:
-        self._taken(2 if (one.arg or 0) & 4 else 1)
-        self.stack.append(TEXT)
-
-    def _format_with_spec(self, one: dis.Instruction) -> None:
-        self._taken(2)
-        self.stack.append(TEXT)
-
-    def _convert_value(self, one: dis.Instruction) -> None:
-        self.stack[-1] = TEXT
-
-    def _format_simple(self, one: dis.Instruction) -> None:
-        self.stack[-1] = TEXT
 
     def _get_iter(self, one: dis.Instruction) -> None:
         if type(self.stack[-1]) is not range:

@@ -131,7 +131,7 @@ def arrays(root: Path) -> Path:
 
 
 def collated(items):
-    return torch.utils.data.default_collate(items)
+    return list(torch.utils.data.default_collate(items))
 
 
 def bent(root, step):

@@ -128,6 +128,5 @@ def test_losses_equal_stocks(root, validation_root, natively, name, mixing, num_
         ours = train(fastload.DataLoader, *common)
     assert_same_losses(ours[0], stock[0], STEPS)
     assert_same_losses(ours[1], stock[1], EPOCHS * 3)
-    threads = not mixing
-    assert_native(ours[2], "native" if threads else "native in workers", STEPS // EPOCHS * BATCH)
+    assert_native(ours[2], "native", STEPS // EPOCHS * BATCH)
     assert_native(ours[3], images=CLASSES * 4)
