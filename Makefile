@@ -146,9 +146,9 @@ asan tsan: $(VENV)/.requirements ## the core alone under those sanitizers
 	cmake --build build/$@ -j $(JOBS) > build/$@.log || { cat build/$@.log; exit 1; }; \
 	ctest --test-dir build/$@ --output-on-failure
 
-# Only compiled: the scalar paths must stand alone.
-check-arm: ## the core compiles for 64-bit Arm
-	@bash packaging/check_arm.sh
+# The scalar paths must stand alone, and give the same bytes.
+check-arm: $(VENV)/.requirements ## the core for 64-bit Arm, in an emulator: its C++ tests, and the same bytes as here
+	@PATH="$(abspath $(BIN)):$$PATH" bash packaging/check_arm.sh $(BIN)/python
 
 # The documentation as a site, build/site, in an environment of its own: it reads the sources and needs neither torch nor the core.
 docs: .venv-docs/.installed ## the documentation as a site, build/site

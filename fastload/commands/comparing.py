@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -21,10 +23,11 @@ def told_errors(folder: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, RuntimeError, SyntaxError) as error:
-        of_file = (
-            f"\n`fastload verify {folder}` lists all files that are bad." if isinstance(error, FastloadError) else ""
-        )
-        raise click.ClickException(f"{type(error).__name__}: {error}{of_file}") from None
+        said = str(error) or type(error).__name__
+        if isinstance(error, FastloadError) and error.path is not None:
+            said = f"{error.path} is no image that can be read: {error.reason}"
+            said += f"\n`fastload verify {shlex.quote(folder)}` lists all files that are bad."
+        raise click.ClickException(said) from None
 
 
 def compared(both: SideBySide, runs: int, shows_progress: bool) -> Comparison:
@@ -41,13 +44,14 @@ def show(found: Comparison, seconds: float) -> None:
     """What was compared, whether it is equal, and the chart."""
     from fastload.diagnosis import comparison_bars
 
-    click.echo(f"{found.images:,} images ({found.what}), batch {found.batch_size}, {found.workers} workers or threads")
+    workers = "1 worker or thread" if found.workers == 1 else f"{found.workers} workers or threads"
+    click.echo(f"{found.images:,} images ({found.what}), batch {found.batch_size}, {workers}")
     click.echo(found.explain.splitlines()[0])
     if found.first_difference is not None:
         click.secho(f"batch {found.first_difference} differs; nothing was timed", fg="red")
         return
     click.echo(f"all {found.batches} batches are equal, bit for bit\n")
-    for line in comparison_bars(found, _block()):
+    for line in comparison_bars(found, _block(), shutil.get_terminal_size((120, 24)).columns):
         click.echo(line)
     click.echo(f"\nfastload is {found.times_as_fast:.2f} times as fast; measured in {seconds:.0f} s")
 

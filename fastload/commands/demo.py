@@ -75,7 +75,8 @@ def _versions() -> str:
     from fastload.version import __version__
 
     others = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "torchvision", "pillow"))
-    return f"fastload {__version__}, {others}, {_workers()} cores"
+    cores = _workers()
+    return f"fastload {__version__}, {others}, {cores} core{'s' if cores != 1 else ''}"
 
 
 def _temporary_folder(stack: contextlib.ExitStack) -> str:

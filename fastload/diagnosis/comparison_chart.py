@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from fastload.diagnosis.side_by_side import Comparison
 
-_COLUMNS = 40
+_NAME, _COLUMNS, _FEWEST = 9, 40, 10  # letters: of a loader's name, of the longest bar, of the shortest that it may be
 _BAR, _LEFT, _ROW, _TOP = 380, 90, 46, 92  # pixels: the longest bar, what is left of it, a row, what is above the first
 
 _PICTURE = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img"
@@ -28,14 +28,24 @@ _PICTURE = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {heig
 """
 
 
-def comparison_bars(found: Comparison, block: str = "█") -> Iterator[str]:
-    """A line a loader: its bar, the images a second that it reached, and the slowest and fastest run."""
+def comparison_bars(found: Comparison, block: str = "█", width: int = 120) -> Iterator[str]:
+    """A line a loader: its bar, the images a second that it reached, and the slowest and fastest run, below where it is narrow."""
+    medians = {name: f" {median:>9,.0f} images/s" for name, median in found.medians.items()}
+    spreads = {
+        name: f"({min(rates):,.0f} to {max(rates):,.0f} in {len(rates)} runs)" for name, rates in found.rates.items()
+    }
+    room = width - _NAME - max(map(len, medians.values()))
+    beside = room - 2 - max(map(len, spreads.values())) >= _FEWEST
+    if beside:
+        room -= 2 + max(map(len, spreads.values()))
+    longest = min(_COLUMNS, max(_FEWEST, room))
     top = max(found.medians.values())
-    for name, median in found.medians.items():
-        bar = block * max(1, round(_COLUMNS * median / top))
-        rates = found.rates[name]
-        low, high = min(rates), max(rates)
-        yield f"{name:<9}{bar:<{_COLUMNS}} {median:>9,.0f} images/s  ({low:,.0f} to {high:,.0f} in {len(rates)} runs)"
+    for name, median in medians.items():
+        bar = block * max(1, round(longest * found.medians[name] / top))
+        line = f"{name:<{_NAME}}{bar:<{longest}}{median}"
+        yield f"{line}  {spreads[name]}" if beside else line
+        if not beside:
+            yield f"{'':<{_NAME}}{spreads[name]}"
 
 
 def comparison_picture(found: Comparison, versions: str) -> str:

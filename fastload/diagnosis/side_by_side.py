@@ -64,7 +64,7 @@ def data_sets(folder: str, recipe: str, most: int, least: int = 1) -> tuple[Data
     ours: Any
     if has_classes:
         plain = ours = ImageFolder(folder, transform)
-        what = f"{len(plain.classes)} classes"
+        what = _count(len(plain.classes), "class", "classes")
     elif flat:
         plain, ours = PlainImages(flat, transform), fastload.ImageFiles(flat, transform=transform)
         what = "one folder of images"
@@ -75,9 +75,13 @@ def data_sets(folder: str, recipe: str, most: int, least: int = 1) -> tuple[Data
         plain, ours = Subset(plain, chosen), Subset(ours, chosen)
     elif len(plain) < least:
         times = math.ceil(least / len(plain))
-        what += f", {len(plain):,} images taken {times} times"
+        what += f", {_count(len(plain), 'image', 'images')} taken {times} times"
         plain, ours = ConcatDataset([plain] * times), ConcatDataset([ours] * times)
     return plain, ours, what
+
+
+def _count(number: int, one: str, several: str) -> str:
+    return f"{number:,} {one if number == 1 else several}"
 
 
 def _is_image(name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shlex
 import sys
 import time
 from xml.etree import ElementTree
@@ -104,7 +105,8 @@ def test_a_bad_file_is_named(content, flat, short, tmp_path):
     (folder / "broken.jpg").write_bytes(content)
     ended = ran("--data", tmp_path)
     assert ended.exit_code == 1
-    assert "broken.jpg" in ended.output and f"fastload verify {tmp_path}" in ended.output
+    assert f"Error: {folder / 'broken.jpg'} is no image that can be read: " in ended.output
+    assert f"`fastload verify {shlex.quote(str(tmp_path))}`" in ended.output
     assert "Traceback" not in ended.output and "times as fast" not in ended.output
 
 
@@ -169,6 +171,16 @@ def test_the_chart():
     text = [one.text for one in root.iter(f"{SVG}text")]
     assert text[0].startswith("fastload is 4.00 times as fast") and text[-1] == "torch 2 & others"
     assert all(float(one.get("x")) < float(root.get("width")) for one in root.iter(f"{SVG}text"))
+
+
+@pytest.mark.parametrize("width", [120, 92, 80, 60, 50, 40])
+def test_the_chart_fits_the_terminal(width):
+    torchs, ours = (line for line in comparison_bars(found(), "#", width) if "#" in line)
+    assert ours.count("#") == pytest.approx(4 * torchs.count("#"), abs=2) and ours.count("#") >= 10
+    lines = list(comparison_bars(found(), "#", width))
+    assert max(map(len, lines)) <= width
+    assert len(lines) == (2 if width > 60 else 4)
+    assert "100 images/s" in torchs and any("(380 to 500 in 3 runs)" in line for line in lines)
 
 
 @pytest.mark.parametrize(("encoding", "block"), [("utf-8", "█"), ("ascii", "#"), ("latin-1", "#"), ("cp437", "█")])
