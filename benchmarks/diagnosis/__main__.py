@@ -1,6 +1,6 @@
 """``python -m benchmarks.diagnosis``: sets each bottleneck up, profiles a job that meets it, and prints the confusion matrix.
 
-Needs root and control groups of version 1 for the throttled scenarios, fusepy and libfuse2 for the distant ones; what cannot
+Needs root and control groups for the throttled scenarios, fusepy and libfuse2 for the distant ones; what cannot
 be set up is said and left out. With ``--out DIR --seconds 420`` it runs for so long and goes on where it was when it is started
 again. Exit status 1 if a verdict is wrong, 2 if rows are still to be run.
 """

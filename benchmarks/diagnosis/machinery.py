@@ -1,4 +1,4 @@
-"""What a scenario does to the machine: control groups (version 1) that throttle, a file system that answers late, cold files."""
+"""What a scenario does to the machine: control groups that throttle, a file system that answers late, cold files."""
 
 from __future__ import annotations
 
@@ -18,17 +18,68 @@ class Unavailable(Exception):
 
 
 @contextlib.contextmanager
-def group(controller: str, **settings: str) -> Iterator[list[Path]]:
-    """A control group, and in a list the file that takes its processes; ``settings``: file name with ``.`` as ``__`` -> content."""
-    place = GROUPS / controller / f"fastload-{os.getpid()}"
+def limited(
+    folder: Path, *, cores: float = 0.0, memory: int = 0, bytes_per_s: int = 0, reads_per_s: int = 0
+) -> Iterator[list[Path]]:
+    """Control groups with these limits (0: none), the reads' of the disk that ``folder`` lies on: the files that take a process."""
+    if (GROUPS / "cgroup.controllers").exists():
+        settings = _of_version_2(folder, cores, memory, bytes_per_s, reads_per_s)
+    else:
+        settings = _of_version_1(folder, cores, memory, bytes_per_s, reads_per_s)
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(_group(parent, files)) for parent, files in settings.items() if files]
+
+
+def _of_version_1(
+    folder: Path, cores: float, memory: int, bytes_per_s: int, reads_per_s: int
+) -> dict[Path, dict[str, str]]:
+    cpu = {"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": str(int(cores * 100_000))}
+    disk = {
+        f"blkio.throttle.read_{name}_device": f"{_device_of(folder)} {limit}"
+        for name, limit in (("bps", bytes_per_s), ("iops", reads_per_s))
+        if limit
+    }
+    return {
+        GROUPS / "cpu": cpu if cores else {},
+        GROUPS / "memory": {"memory.limit_in_bytes": str(memory)} if memory else {},
+        GROUPS / "blkio": disk,
+    }
+
+
+def _of_version_2(
+    folder: Path, cores: float, memory: int, bytes_per_s: int, reads_per_s: int
+) -> dict[Path, dict[str, str]]:
+    files = {}
+    if cores:
+        files["cpu.max"] = f"{int(cores * 100_000)} 100000"
+    if memory:
+        files |= {"memory.max": str(memory), "memory.swap.max": "0"}
+    if limits := [f"{name}={limit}" for name, limit in (("rbps", bytes_per_s), ("riops", reads_per_s)) if limit]:
+        files["io.max"] = " ".join([_device_of(folder), *limits])
+    for controller in {name.partition(".")[0] for name in files}:
+        try:
+            (GROUPS / "cgroup.subtree_control").write_text(f"+{controller}")
+        except OSError as error:
+            raise Unavailable(f"no control groups for {controller}: {error}") from error
+    return {GROUPS: files}
+
+
+@contextlib.contextmanager
+def _group(parent: Path, files: dict[str, str]) -> Iterator[Path]:
+    """A group below ``parent``, with these contents of its files; the file that takes its processes."""
+    place = parent / f"fastload-{os.getpid()}"
     try:
         place.mkdir()
     except OSError as error:
-        raise Unavailable(f"no control group for {controller}: {error}") from error
+        raise Unavailable(f"no control group below {parent}: {error}") from error
     try:
-        for name, value in settings.items():
-            (place / name.replace("__", ".")).write_text(value)
-        yield [place / "cgroup.procs"]
+        for name, value in files.items():
+            try:
+                (place / name).write_text(value)
+            except OSError as error:
+                if name != "memory.swap.max":  # a kernel without swap
+                    raise Unavailable(f"{name} of a control group: {error}") from error
+        yield place / "cgroup.procs"
     finally:
         late = time.monotonic() + 10
         while time.monotonic() < late:
@@ -38,32 +89,10 @@ def group(controller: str, **settings: str) -> Iterator[list[Path]]:
             time.sleep(0.1)
 
 
-def device_of(folder: Path) -> str:
+def _device_of(folder: Path) -> str:
     """major:minor of the disk that a folder lies on."""
     number = folder.stat().st_dev
     return f"{os.major(number)}:{os.minor(number)}"
-
-
-def disk(folder: Path, *, bytes_per_s: int = 0, reads_per_s: int = 0) -> contextlib.AbstractContextManager[list[Path]]:
-    """A group whose reads are throttled."""
-    settings = {}
-    if bytes_per_s:
-        settings["blkio__throttle__read_bps_device"] = f"{device_of(folder)} {bytes_per_s}"
-    if reads_per_s:
-        settings["blkio__throttle__read_iops_device"] = f"{device_of(folder)} {reads_per_s}"
-    return group("blkio", **settings)
-
-
-def quota(cores: float) -> contextlib.AbstractContextManager[list[Path]]:
-    """A group that gets so much CPU time."""
-    return group("cpu", cpu__cfs_period_us="100000", cpu__cfs_quota_us=str(int(cores * 100_000)))
-
-
-@contextlib.contextmanager
-def memory(folder: Path, size: int, bytes_per_s: int) -> Iterator[list[Path]]:
-    """A group with so much memory, on a disk of that speed."""
-    with group("memory", memory__limit_in_bytes=str(size)) as first, disk(folder, bytes_per_s=bytes_per_s) as second:
-        yield [*first, *second]
 
 
 def cool(folder: Path) -> None:

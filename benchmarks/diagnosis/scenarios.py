@@ -36,20 +36,20 @@ class Scenario:
 
 @contextlib.contextmanager
 def _cold(folder: Path, **limits: int) -> Iterator[tuple[list[Path], Path]]:
-    with machinery.disk(folder, **limits) as groups:
+    with machinery.limited(folder, **limits) as groups:
         machinery.cool(folder)
         yield groups, folder
 
 
 @contextlib.contextmanager
 def _quota(folder: Path) -> Iterator[tuple[list[Path], Path]]:
-    with machinery.quota(0.3) as groups:
+    with machinery.limited(folder, cores=0.3) as groups:
         yield groups, folder
 
 
 @contextlib.contextmanager
 def _memory(folder: Path) -> Iterator[tuple[list[Path], Path]]:
-    with machinery.memory(folder, 700 * MIB, 60 * MIB) as groups:
+    with machinery.limited(folder, memory=700 * MIB, bytes_per_s=60 * MIB) as groups:
         machinery.cool(folder)
         yield groups, folder
 

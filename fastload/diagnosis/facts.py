@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -163,9 +164,10 @@ class Machine:
     cores: float = 1.0
 
     def grew(self, *names: str) -> float:
-        """By how much a counter grew from the first sample to the last; 0 where nobody knows."""
+        """By how much a counter grew from sample to sample; 0 where nobody knows. One that falls is another's: a process that ended
+        is in no control group any more."""
         values = [value for value in (_at(sample, names) for sample in self.samples) if value is not None]
-        return float(values[-1] - values[0]) if len(values) > 1 else 0.0
+        return float(sum(max(0, after - before) for before, after in itertools.pairwise(values)))
 
     def most(self, *names: str) -> float:
         """The largest value of a figure; 0 where nobody knows."""

@@ -203,6 +203,8 @@ class _Waiting:
 
     def _holder(self, step: Step, fetch: Fetch | None) -> tuple[float, str, str | None] | None:
         """The sample that takes most of the time in which the step's batch is made, if there is one."""
+        if step.slowest is not None and self._loader.crowded:
+            return None  # whoever had no core took long
         if step.slowest is not None:  # native threads share a batch
             slowest, others = step.slowest, step.images - 1
             wall, queued = max(slowest[0], step.made / max(1, self._loader.workers)), 0.0

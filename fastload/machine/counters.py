@@ -79,6 +79,8 @@ def group_counters(process: int) -> dict[str, float]:
                 with contextlib.suppress(OSError, ValueError):
                     text = (group / file).read_text().strip()
                     found[name] = 0.0 if text == "max" else float(text)
+        if "max" in (events := numbers_in(group / "memory.events")):  # version 2: so often the limit was met
+            found["memory_failures"] = events["max"]
         if "memory_used" in found:
             break
     return found

@@ -382,3 +382,9 @@ def test_what_a_stream_does_while_the_consumer_waits_is_no_waiting():
     mine.experiments["sweep"] = {"unit": "workers", "rates": [[1, 21.0], [2, 400.0], [4, 800.0]]}
     best = predictions_of(facts, mine, shares_of(facts, mine))[0]
     assert best.images_per_second == pytest.approx(4 / 0.07, rel=0.03)  # whatever loads
+
+
+def test_counters_of_a_group_that_a_process_has_left_take_nothing_back():
+    group = [{"group": {"periods": count, "throttled": count - 10}} for count in (10, 20, 30, 0)]
+    machine = dataclasses.replace(run().machine, samples=[{"at": float(at), **each} for at, each in enumerate(group)])
+    assert (machine.grew("group", "periods"), machine.grew("group", "throttled")) == (20, 20)
