@@ -29,9 +29,10 @@ def scenario_files(data: Path | None) -> Iterator[Path]:
 
 
 def write_files(root: Path) -> None:
-    """photos, one_large (a huge photo among them), small, large and many_large, each a folder below ``root``."""
+    """photos, more_photos, one_large (a huge photo among them), small, large and many_large, each a folder below ``root``."""
     random = np.random.default_rng(0)
     _photos(root / "photos", random, 208)
+    _photos(root / "more_photos", random, 416)
     if not (root / "one_large").exists():
         _photos(root / "one_large", random, 208)
         huge = Image.effect_noise((9000, 7000), 20).convert("RGB")

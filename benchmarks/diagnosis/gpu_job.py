@@ -1,8 +1,9 @@
 """A training on a GPU: ``gpu_job.py NAME FOLDER SECONDS``. An ordinary loop, with torch.profiler and NVML beside it.
 
 JOB_SHARES in the environment names a file for what these two say of it, from asking for the first batch to the end of the last
-step: ``compute``, ``copy`` and ``idle`` as torch.profiler has them, ``kernels`` as NVML has them, in percent. The model has been
-warmed up by then, on a batch that was there. JOB_OPTIONS changes options of the loader, as JSON; JOB_LOADER=ours: it is fastload's.
+step, in percent: ``compute`` (kernels), ``copy`` (copies beside no kernel), ``waiting`` (neither, while the loop asked for a batch)
+and ``launch`` (neither, else) as torch.profiler has them, ``nvml`` (a kernel ran). The model has been warmed up by then, on a batch
+that was there. JOB_OPTIONS changes options of the loader, as JSON; JOB_LOADER=ours: it is fastload's.
 """
 
 from __future__ import annotations
@@ -102,20 +103,19 @@ def covered(spans: Iterable[tuple[int, int]]) -> int:
     return total
 
 
-def by_profiler(profiler: Any, seconds: float) -> dict[str, float]:
-    """Kernels, copies from the host that no kernel lies beside, and neither, in percent of these seconds."""
+def by_profiler(profiler: Any, seconds: float, asking: list[tuple[int, int]]) -> dict[str, float]:
+    """Shares of these seconds; ``asking``: spans in nanoseconds of the clock, in which the loop asked for a batch."""
     events = profiler.profiler.kineto_results.events()
     on_device = [each for each in events if each.device_type() == torch.autograd.DeviceType.CUDA]
     on_device = [each for each in on_device if not (each.is_user_annotation() or each.is_hidden_event())]
     spans = [("Memcpy HtoD" in each.name(), each.start_ns(), each.end_ns()) for each in on_device]
     kernels = covered((begin, end) for is_copy, begin, end in spans if not is_copy)
-    everything = covered((begin, end) for _, begin, end in spans)
-    whole = seconds * 1e9
-    return {
-        "compute": 100 * kernels / whole,
-        "copy": 100 * (everything - kernels) / whole,
-        "idle": 100 * (1 - everything / whole),
-    }
+    busy = [(begin, end) for _, begin, end in spans]
+    everything, whole = covered(busy), seconds * 1e9
+    waiting = covered([*busy, *asking]) - everything  # in which the device did nothing
+    parts = {"compute": kernels, "copy": everything - kernels, "waiting": waiting}
+    parts["launch"] = whole - everything - waiting
+    return {name: 100 * part / whole for name, part in parts.items()}
 
 
 def main() -> None:
@@ -143,23 +143,25 @@ def main() -> None:
     loader = loader_of(name, folder)
     pinned = bool(loader.pin_memory)
     torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]).__enter__().__exit__(None, None, None)
-    steps = 0
+    steps, asking = 0, []
     with KernelsByNvml() as nvml, torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:
         began = time.perf_counter()
+        batches = None
         while time.perf_counter() < began + seconds:
-            for images, targets in loader:
-                step(images, targets)
-                steps += 1
-                if time.perf_counter() >= began + seconds:
-                    break
+            asked = time.time_ns()
+            batches = batches or iter(loader)
+            batch = next(batches, None)
+            asking.append((asked, time.time_ns()))
+            if batch is None:
+                batches = None
+                continue
+            step(*batch)
+            steps += 1
         torch.cuda.synchronize()
         took = time.perf_counter() - began
-    told = {
-        **by_profiler(profiler, took),
-        "kernels": nvml.percent,
-        "seconds": took,
-        "images_per_second": steps * size / took,
-    }
+    del batches
+    shares = by_profiler(profiler, took, asking)
+    told = {**shares, "nvml": nvml.percent, "seconds": took, "images_per_second": steps * size / took}
     if "JOB_SHARES" in os.environ:
         Path(os.environ["JOB_SHARES"]).write_text(json.dumps(told))
 

@@ -103,23 +103,17 @@ def _run(
 def _compare(name: str, report: dict[str, Any], beside: dict[str, Any]) -> float:
     """Prints the shares, and gives the largest difference."""
     shares = report["shares"]
-    mine = {"compute": shares["compute"], "copy": shares["copy"]}
-    mine["idle"] = 100 - mine["compute"] - mine["copy"] - shares["other_ranks"]
+    mine = {share: shares[share] for share in ("compute", "copy", "launch")}
+    mine["waiting"] = 100 - sum(mine.values()) - shares["other_ranks"]
     print(f"{name}: {report['verdict']['kind']}: {report['verdict']['sentence']}")
     print(f"  {beside['images_per_second']:.0f} images/s in {beside['seconds']:.1f} s")
-    print(f"  {'':10}{'profile':>10}{'torch.profiler':>16}{'points':>8}")
+    print(f"  {'':10}{'profile':>10}{'torch.profiler':>16}{'points':>8}{'NVML':>8}{'points':>8}")
     for share, percent in mine.items():
-        print(f"  {share:10}{percent:10.1f}{beside[share]:16.1f}{percent - beside[share]:+8.1f}")
+        print(f"  {share:10}{percent:10.1f}{beside[share]:16.1f}{percent - beside[share]:+8.1f}", end="")
+        has_nvml = share == "compute" and beside["nvml"] is not None
+        print(f"{beside['nvml']:8.1f}{percent - beside['nvml']:+8.1f}" if has_nvml else "")
     differences = [abs(percent - beside[share]) for share, percent in mine.items()]
-    if beside["kernels"] is not None:
-        samples = [sample["gpus"][0]["percent"] for sample in report["machine"]["samples"] if sample["gpus"]]
-        ours = sum(samples) / len(samples) if samples else float("nan")
-        busy = mine["compute"]
-        print(
-            f"  NVML: kernels {beside['kernels']:.1f} %, {busy - beside['kernels']:+.1f} (in the report: {ours:.1f} %)"
-        )
-        differences.append(abs(busy - beside["kernels"]))
-    return max(differences)
+    return max([*differences, abs(mine["compute"] - (beside["nvml"] or mine["compute"]))])
 
 
 def _apply(name: str, report: dict[str, Any], data: Path, seconds: float, out: Path) -> None:

@@ -28,6 +28,10 @@ _FAILED = 3  # exit status of a trial
 _ITEMS, _STORAGE, _SWEEP = 0.15, 0.15, 0.6
 
 
+# Given its seconds, and whom to tell what was found so far; gives all that was found.
+_Work = Callable[[float, Callable[[dict[str, Any]], None]], Any]
+
+
 def experiment(folder: str, loader: Any, number: int, process: int, seconds: float) -> None:
     """Writes a line for each experiment; one that fails says why, and the others go on.
 
@@ -40,10 +44,10 @@ def experiment(folder: str, loader: Any, number: int, process: int, seconds: flo
     warnings.simplefilter("ignore")  # of more workers than cores, and the like
     torch.set_num_threads(1)  # as in a worker
     files = files_of(loader.dataset, _FILES)
-    works: dict[str, tuple[float, Callable[[float], Any]]] = {
-        "items": (_ITEMS, lambda limit: items_alone(loader, limit)),
-        "storage": (_STORAGE, lambda limit: probe(files, limit)),
-        "sweep": (_SWEEP, lambda limit: sweep(loader, limit)),
+    works: dict[str, tuple[float, _Work]] = {
+        "storage": (_STORAGE, lambda limit, tell: probe(files, limit)),
+        "items": (_ITEMS, lambda limit, tell: items_alone(loader, limit)),  # after which their files are in memory
+        "sweep": (_SWEEP, lambda limit, tell: sweep(loader, limit, tell)),
     }
     for name, (share, work) in works.items():
         line = {"loader": number, "parent": process, "name": name}
@@ -52,9 +56,7 @@ def experiment(folder: str, loader: Any, number: int, process: int, seconds: flo
                 break
 
 
-def _forked_trial(
-    folder: str, line: dict[str, Any], work: Callable[[float], Any], limit: float, tell_errors: bool
-) -> bool:
+def _forked_trial(folder: str, line: dict[str, Any], work: _Work, limit: float, tell_errors: bool) -> bool:
     """In a process of its own: threads that an item starts do not meet the fork of another experiment's workers. False: it failed,
     and nothing was told."""
     trial = os.fork()
@@ -69,19 +71,22 @@ def _forked_trial(
     return _wait_for(trial, _TIMES_OVER * limit + _GRACE_S) != _FAILED
 
 
-def _try(lines: Lines, line: dict[str, Any], work: Callable[[float], Any], limit: float, tell_errors: bool) -> bool:
-    """Whether there is a line of it."""
+def _try(lines: Lines, line: dict[str, Any], work: _Work, limit: float, tell_errors: bool) -> bool:
+    """Whether there is a line of it. The last one counts."""
     began = time.perf_counter()
+
+    def tell(found: dict[str, Any]) -> None:
+        lines.add({"kind": "experiment", **line, "found": {**found, "seconds": time.perf_counter() - began}})
+        lines.flush()
+
     try:
-        found = work(limit)
+        found = work(limit, tell)
     except Exception as error:  # of somebody's data set
         if not tell_errors:
             return False
         found = {"error": f"{type(error).__name__}: {error}"[:300]}
     if found:
-        found["seconds"] = time.perf_counter() - began
-        lines.add({"kind": "experiment", **line, "found": found})
-        lines.flush()
+        tell(found)
     return True
 
 

@@ -42,6 +42,7 @@ class Machine:
         self._tree: dict[int, Any] = {}
         self._states: dict[int, list[int]] = {}
         self._turn = 0
+        self._cores = allowed_cores(root)
         self.missing: list[str] = []
         self._gpus: list[Any] = []
         try:
@@ -66,10 +67,12 @@ class Machine:
         """All counters; those that only grow as they stand."""
         psutil = self._psutil
         cpu_seconds, runnable = self._refresh()
+        with contextlib.suppress(OSError, AttributeError):  # of a process that has ended nobody knows
+            self._cores = len(os.sched_getaffinity(self._root))
         line: dict[str, Any] = {
             "kind": "machine",
             "at": time.perf_counter(),
-            "usable_cores": allowed_cores(self._root),
+            "usable_cores": self._cores,
             "cores_percent": psutil.cpu_percent(percpu=True),
             "steal_seconds": getattr(psutil.cpu_times(), "steal", 0.0),
             "load": os.getloadavg()[0],

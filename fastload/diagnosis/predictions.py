@@ -11,6 +11,7 @@ from fastload.diagnosis.scalability import rate_at
 from fastload.diagnosis.shares import Shares
 
 _SATURATED = 1.15  # more workers than cores give no more than that
+_MOSTLY = 0.5  # of what is waited for: the loader alone did not wait for it
 _WORTH = 1.03  # of the images a second that there are now
 
 
@@ -53,8 +54,10 @@ def _workers(model: Model) -> list[Prediction]:
     for n, rate in rates.items():
         if n == now:
             continue
-        step = model.fed_at(model.from_storage(rate, n), 0 if of_threads else n)
+        step = model.fed_at(model.beside_training(model.from_storage(rate, n), n), 0 if of_threads else n)
         line = f"DataLoader(..., num_workers={n}{f', threads={n}' if of_threads else ''})"
+        if model.loader.what.get("items_by") == "__iter__" and n > 1:
+            line += "  # if the data set shares its samples among workers"
         found.append(model.of(f"{'threads' if of_threads else 'num_workers'}={n}", step, line, rests_on[n]))
     return found
 
@@ -80,7 +83,7 @@ def _native(model: Model) -> list[Prediction]:
         return []
     n, rate = max(sweep["native"], key=lambda pair: pair[1])
     line = f"from fastload import DataLoader  # and num_workers={int(n)}"
-    step = model.fed_at(model.from_storage(rate, int(n)))
+    step = model.fed_at(model.beside_training(model.from_storage(rate, int(n)), int(n)))
     return [model.of("native_threads", step, line, "native threads alone, measured")]
 
 
@@ -89,13 +92,21 @@ def _storage(model: Model) -> list[Prediction]:
     batch = batch_seconds(model.loader)
     if model.stored < 0.05 or batch is None:
         return []
-    left = batch * (1 - model.stored)
     line = "cp -r DATA /dev/shm/  # or a local disk, or more memory for the page cache"
-    found = [model.of("faster_storage", _made_in(model, left), line, "the share of a batch that waits for storage")]
+    workers = model.loader.workers
+    alone = model.rates.get(workers)
+    if alone is not None and model.unseen >= _MOSTLY * model.stored * batch:
+        of_threads = model.loader.is_native
+        fast = model.fed_at(model.beside_training(alone, workers), 0 if of_threads else workers)
+        rests_on = "the loader alone, with files in memory, measured"
+    else:
+        fast = _made_in(model, batch * (1 - model.stored))
+        rests_on = "the share of a batch that waits for storage"
+    found = [model.of("faster_storage", fast, line, rests_on)]
     probe = model.loader.experiments.get("storage") or {}
     if probe.get("many_bytes_per_s") and probe.get("file_bytes"):
         packed = model.images * probe["file_bytes"] / probe["many_bytes_per_s"]
-        step = max(packed, _made_in(model, left))
+        step = max(packed, fast)
         line = "fastload convert DATA SHARDS --to webdataset"
         found.append(model.of("shards", step, line, "reads of many files at once"))
     return found
@@ -169,6 +180,9 @@ def _copies(model: Model) -> list[Prediction]:
             model.of("pin_memory", model.step - pageable, line, "seconds of copies, at most: none is so fast"),
         ]
     step = model.step - pageable + copied / speeds["pinned_bytes_per_s"]
+    if "pinning_bytes_per_s" in speeds:  # by one thread beside the training, or in it where there are no workers
+        pinning = copied / speeds["pinning_bytes_per_s"]
+        step = max(step, pinning) if model.loader.what.get("num_workers") else step + pinning
     pinned, slow = (speeds[f"{kind}_bytes_per_s"] / 1e9 for kind in ("pinned", "pageable"))
     rests_on = f"copies reach {pinned:.1f} GB/s from pinned memory and {slow:.1f} from pageable memory"
     return [*found, model.of("pin_memory", step, line, rests_on)]

@@ -12,6 +12,8 @@ from fastload.diagnosis.shares import COPY, EPOCH_START, MAIN_THREAD, QUEUE, Sha
 
 _NOTHING = 0.05  # of a batch: too little to reckon with
 _TIMES = 8.0  # an ordinary sample's seconds
+_LONG_S = 3.0  # a shorter run says nothing of cores
+_MORE = 1.15  # more workers than cores give no more than that, where they work
 
 
 @dataclass
@@ -49,6 +51,9 @@ class Model:
         parts = costs_of(loader).shares()
         self.stored = parts.get(STORAGE, 0.0)
         self.queued = parts.get(CORES, 0.0) if loader.crowded else 0.0
+        self.consumer = _consumers_cores(facts, loader) * self.step
+        self.rates = {int(n): rate for n, rate in (loader.experiments.get("sweep") or {}).get("rates", [])}
+        self.unseen = self._unseen_storage()
         self._slow = _longer_than_others(loader)
 
     def now(self) -> float:
@@ -72,12 +77,29 @@ class Model:
         ahead = int(self.loader.what.get("prefetch_factor") or 2) * max(1, workers)
         return (self._start(workers) + loop_seconds(making, working, max(1, workers), ahead)) / self.batches
 
-    def from_storage(self, rate: float, workers: int) -> float:
-        """Images a second of so many workers or threads from where files are now, if it is ``rate`` once they are in memory."""
-        batch = batch_seconds(self.loader)
-        if batch is None or self.stored < _NOTHING:
+    def beside_training(self, rate: float, workers: int) -> float:
+        """Images a second of so many workers or threads, if it is ``rate`` with nobody beside them: where they fill the cores, what
+        the training works on these goes off."""
+        every = self.rates.get(self.cores, 0.0)
+        sleep = self.rates.get(2 * self.cores, 0.0) > _MORE * every  # then more of them would be more
+        if workers < self.cores or sleep or not every:
             return rate
-        rate = workers / (workers / max(rate, 1e-9) + self.stored * batch / self.images)
+        return self.images / (self.images / max(rate, 1e-9) + self.consumer / self.cores)
+
+    def _unseen_storage(self) -> float:
+        """Seconds of a batch that its maker waits for storage, and did not where the loader was measured alone."""
+        batch, now = batch_seconds(self.loader), max(1, self.loader.workers)
+        known = [n for n in self.rates if n <= now]
+        if batch is None or self.stored < _NOTHING:
+            return 0.0
+        alone = max(known) * self.images / max(self.rates[max(known)], 1e-9) if known else 0.0
+        return min(self.stored * batch, max(0.0, batch - alone))
+
+    def from_storage(self, rate: float, workers: int) -> float:
+        """Images a second of so many workers or threads from where files are now, if it is ``rate`` where the loader is alone."""
+        if self.unseen <= 0:
+            return rate
+        rate = workers / (workers / max(rate, 1e-9) + self.unseen / self.images)
         probe = self.loader.experiments.get("storage") or {}
         if probe.get("many_bytes_per_s") and probe.get("file_bytes"):
             rate = min(rate, probe["many_bytes_per_s"] / probe["file_bytes"])
@@ -92,6 +114,18 @@ class Model:
             return 0.0
         grown = workers / now if workers and now else 1.0
         return self.start * self.batches + starting * (grown - 1.0)
+
+
+def _consumers_cores(facts: Facts, loader: LoaderFacts) -> float:
+    """Cores that the run keeps busy beside those who make batches: the training's own, and what pins them."""
+    machine = facts.machine.during(*loader.span)
+    worked = sum(fetch.cpu + fetch.others_cpu for fetch in loader.fetches if fetch.worker >= 0)
+    if loader.is_native:
+        worked = sum(sum(stats["stages"].values()) for stats in loader.stats.values())
+    seconds = loader.span[1] - loader.span[0]
+    if machine.seconds < _LONG_S or seconds < _LONG_S or not loader.workers:
+        return 0.0
+    return max(0.0, machine.grew("tree_cpu_seconds") / machine.seconds - worked / seconds)
 
 
 def _longer_than_others(loader: LoaderFacts) -> list[float]:

@@ -11,6 +11,7 @@ from fastload.diagnosis.report_text import text_of, which_loader
 
 _COLOURS = {
     "compute": "#2e7d32",
+    "launch": "#9ccc65",
     "copy": "#00838f",
     "storage": "#c62828",
     "decode": "#ef6c00",

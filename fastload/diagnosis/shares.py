@@ -22,8 +22,9 @@ from fastload.diagnosis.fetch_costs import (
     waits_for_storage,
 )
 
-COMPUTE, COPY, QUEUE, MAIN_THREAD, EPOCH_START, RANKS = (
+COMPUTE, LAUNCH, COPY, QUEUE, MAIN_THREAD, EPOCH_START, RANKS = (
     "compute",
+    "launch",
     "copy",
     "queue",
     "main_thread",
@@ -32,6 +33,7 @@ COMPUTE, COPY, QUEUE, MAIN_THREAD, EPOCH_START, RANKS = (
 )
 KINDS = (
     COMPUTE,
+    LAUNCH,
     COPY,
     STORAGE,
     DECODING,
@@ -47,11 +49,15 @@ KINDS = (
     REST,
 )
 """All shares that there are, in the order of reports."""
+_NO_WAITING = (COMPUTE, LAUNCH, COPY, RANKS)
 
 # One item holds a batch if it takes half of the batch's time, and so many times an ordinary one's.
 _HOLDS = 0.5
 _TIMES = 8.0
 _RESAMPLES = 200
+_FEWEST_LOOKS = 8
+# Points of a hundredth by which NVML, and what is seen of it, may be off.
+_UNSURE = 0.03
 _CLOCKS_S = 1e-3  # by which two processes may see one moment apart
 
 
@@ -91,7 +97,7 @@ class Shares:
     @property
     def waited(self) -> float:
         """The share of all that is neither computing nor copying, nor another rank's."""
-        return max(0.0, 1.0 - self[COMPUTE] - self[COPY] - self[RANKS]) if self.total > 0 else 0.0
+        return max(0.0, 1.0 - sum(self[kind] for kind in _NO_WAITING)) if self.total > 0 else 0.0
 
     @property
     def first(self) -> float:
@@ -125,6 +131,7 @@ def shares_of(facts: Facts, loader: LoaderFacts) -> Shares:
     for seconds in loader.ends:
         rows.append({**dict.fromkeys(KINDS, 0.0), EPOCH_START: seconds})
         epochs.append(-1)
+    _take_apart(rows, facts, loader)
     shares = Shares({kind: sum(row[kind] for row in rows) for kind in KINDS})
     opening = epochs[0] if epochs else None
     shares.first_start = (loader.ends[-1] if loader.ends else 0.0) + sum(
@@ -140,6 +147,19 @@ def shares_of(facts: Facts, loader: LoaderFacts) -> Shares:
         total = sum(sum(row.values()) for row in mine) or 1.0
         shares.by_epoch[epoch] = {kind: sum(row[kind] for row in mine) / total for kind in KINDS}
     return shares
+
+
+def _take_apart(rows: list[dict[str, float]], facts: Facts, loader: LoaderFacts) -> None:
+    """Of the stream's work, what no kernel ran in: the script launches too slowly, waits for the device, or does something else."""
+    samples = [sample["gpus"] for sample in facts.machine.during(*loader.span).samples if sample.get("gpus")]
+    total, work = (sum(sum(row[kind] for kind in kinds) for row in rows) for kinds in (KINDS, (COMPUTE,)))
+    if not loader.device or loader.ranks > 1 or len(samples) < _FEWEST_LOOKS or work <= 0:
+        return
+    busiest = max(statistics.mean(gpu["percent"] for gpu in one) / 100 for one in zip(*samples, strict=False))
+    if work / total - busiest > _UNSURE:
+        for row in rows:
+            row[LAUNCH] = row[COMPUTE] * (1 - busiest * total / work)
+            row[COMPUTE] -= row[LAUNCH]
 
 
 def _seconds(held: tuple[float, str, str | None]) -> float:
@@ -173,7 +193,7 @@ class _Waiting:
         holder = self._add(row, step, number)
         if step.waited < step.wait:  # the rest of it lay beside computing on the device
             for kind in KINDS:
-                row[kind] *= 1.0 if kind in (COMPUTE, COPY, RANKS) else step.waited / step.wait
+                row[kind] *= 1.0 if kind in _NO_WAITING else step.waited / step.wait
         return holder
 
     def _add(self, row: dict[str, float], step: Step, number: int) -> tuple[float, str, str | None] | None:

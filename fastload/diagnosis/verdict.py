@@ -24,6 +24,7 @@ from fastload.diagnosis.shares import (
     COMPUTE,
     COPY,
     EPOCH_START,
+    LAUNCH,
     MAIN_THREAD,
     QUEUE,
     RANKS,
@@ -170,10 +171,16 @@ def _fine(loader: LoaderFacts, shares: Shares) -> Verdict | None:
             f"The loader is fine: the job waits for it {waits}. It is busy for {busy:.0%} of the "
             "time: a faster model would begin to wait.",
         )
+    idle = (
+        f", in {shares[LAUNCH]:.0%} no kernel runs on the GPU: launches, synchronising, Python"
+        if shares[LAUNCH]
+        else ""
+    )
+    own = shares[COMPUTE] + shares[LAUNCH]
     return Verdict(
         "compute",
         "the training step",
-        f"The loader is fine: {shares[COMPUTE]:.0%} of the time is the training step's own; it waits {waits}.",
+        f"The loader is fine: {own:.0%} of the time is the training step's own{idle}; it waits {waits}.",
     )
 
 

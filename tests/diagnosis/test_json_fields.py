@@ -70,7 +70,7 @@ EXPERIMENTS = {
         "stages": {"read": 1.0},
         "sizes": {"encoded": 1.0, "decoded": 2.0, "room": 3.0},
     },
-    "copies": {"pinned_bytes_per_s": 1.0, "pageable_bytes_per_s": 1.0},
+    "copies": dict.fromkeys((f"{kind}_bytes_per_s" for kind in ("pinned", "pageable", "pinning")), 1.0),
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import types
 
@@ -87,3 +89,14 @@ def test_without_a_gpu_nothing_is_missing(machine):
     assert not [one for one in facts.unreadable if "GPU" in one.what]
     found = {check.name: check.found for check in examination.examine(facts).checks}
     assert found["cuda"] == "there is no GPU of NVIDIA's, or no driver"
+
+
+def test_a_process_that_has_ended_takes_nobodys_cores_with_it():
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("needs an affinity")
+    one = {min(os.sched_getaffinity(0))}
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        os.sched_setaffinity(process.pid, one)
+        watched = machine_sampler.Machine(process.pid)
+        assert watched.line()["usable_cores"] == 1
+    assert watched.line()["usable_cores"] == 1

@@ -388,3 +388,19 @@ def test_counters_of_a_group_that_a_process_has_left_take_nothing_back():
     group = [{"group": {"periods": count, "throttled": count - 10}} for count in (10, 20, 30, 0)]
     machine = dataclasses.replace(run().machine, samples=[{"at": float(at), **each} for at, each in enumerate(group)])
     assert (machine.grew("group", "periods"), machine.grew("group", "throttled")) == (20, 20)
+
+
+def test_what_no_kernel_ran_in_is_the_steps_own_and_no_computing():
+    device = {"wait": 0.0, "work": 0.1, "copy": 0.02, "pageable": 0.0, "copied": 1e6}
+    gpu = {"percent": 35.0, "memory_percent": 1.0, "memory_used": 2**30}
+    facts = run(
+        steps=100, wait=0.001, work=0.1, wall=0.04, device=device, machine={"gpus": [gpu, {**gpu, "percent": 0.0}]}
+    )
+    report = report_of(facts)
+    shares = report["shares"]
+    assert shares["compute"] == pytest.approx(35, abs=0.1) and shares["copy"] == pytest.approx(20, abs=0.5)
+    assert shares["launch"] == pytest.approx(45, abs=1) and sum(shares.values()) == pytest.approx(100)
+    gpu["percent"] = 79.0
+    assert shares_of(facts, facts.loaders[0])["launch"] == 0.0  # NVML is no better than that
+    device["copy"], gpu["percent"] = 0.0, 30.0
+    assert "no kernel runs on the GPU" in verdict_of(facts).sentence and verdict_of(facts).kind == "compute"

@@ -84,6 +84,10 @@ def test_copies_are_said_with_what_they_reach():
     assert remedies["pin_memory"].step_seconds == pytest.approx(0.04 + 1e8 / 25e9, rel=0.01)
     assert remedies["copies_beside"].step_seconds == pytest.approx(0.04, rel=0.01)
     assert remedies["copies_beside"].line == 'fastload.DataLoader(..., device="cuda")'
+    facts.loaders[0].experiments["copies"]["pinning_bytes_per_s"] = 1e9  # what pins is what bounds it
+    assert "pin_memory" not in found(facts)
+    facts.loaders[0].experiments["copies"]["pinning_bytes_per_s"] = 2e9
+    assert found(facts)["pin_memory"].step_seconds == pytest.approx(0.05)
     facts.loaders[0].what["pin_memory"] = True
     assert "pin_memory" not in found(facts)
 
