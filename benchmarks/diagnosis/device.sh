@@ -21,7 +21,8 @@ echo "== the core is there after $(($(date +%s) - began)) s: $($python -c 'impor
 first=0
 if [[ " $* " == *" gpu "* ]]; then
   first=4
-  timeout "$(left)" taskset -c 0-7 $python -m benchmarks.diagnosis.on_gpu --photos "$photos" --out "$out/gpu" > "$out/gpu.log" 2>&1 &
+  timeout "$(left)" taskset -c 0-7 $python -m benchmarks.diagnosis.on_gpu --photos "$photos" --out "$out/gpu" \
+    --experiments "${EXPERIMENTS:-20}" --seconds 10 > "$out/gpu.log" 2>&1 &
 fi
 if [[ " $* " == *" tune "* ]]; then
   timeout "$(left)" taskset -c $((2 * first)),$((2 * first + 1)) $python -m benchmarks.diagnosis.tuning --data "$photos" \
@@ -34,9 +35,8 @@ for ((lane = 0; lane < lanes; lane++)); do
   (
     cores=$((2 * (first + lane)))
     run() { taskset -c $cores,$((cores + 1)) $python -m "$@" --part "$lane/$lanes" --data "build/scenarios-$lane" \
-      --out "$out/scenarios" --seconds "$(left)"; }
-    run benchmarks.diagnosis > "$out/matrix-$lane.log" 2>&1
-    [ "$(left)" -gt 30 ] && run benchmarks.diagnosis.applied > "$out/applied-$lane.log" 2>&1
+      --out "$out/scenarios" --experiments "${EXPERIMENTS:-20}" --seconds "$(left)"; }
+    run benchmarks.diagnosis.applied > "$out/lane-$lane.log" 2>&1  # profiles what is not profiled yet
   ) &
 done
 wait

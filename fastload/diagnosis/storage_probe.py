@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 import random
 import statistics
@@ -11,7 +13,7 @@ from typing import Any
 
 from fastload.diagnosis.machine_facts import Reads
 from fastload.diagnosis.page_cache import resident_share
-from fastload.diagnosis.timed_reads import LARGE, MOST, Piece, at_once, drop_all, one_by_one, pieces_of, read
+from fastload.diagnosis.timed_reads import LARGE, MOST, Piece, at_once, drop_all, in_time, one_by_one, pieces_of, read
 
 _AT_ONCE, _DOCTORS_AT_ONCE = 8, 16
 _SMALL = 4096
@@ -33,13 +35,17 @@ def probe(paths: Sequence[str], seconds: float) -> dict[str, Any] | None:
     if len(files) < _FEWEST:
         return None
     draw.shuffle(files)
-    cached = _cached_share(sorted({path for path, _, _ in files})[:_LOOKED_AT])
-    quarter = max(1, len(files) // 4)
-    small, whole, many = files[:quarter], files[quarter : 2 * quarter], files[2 * quarter :]
-    drop_all(files)
-    requests, _ = one_by_one(small, seconds / 3, _SMALL)
-    times, size_read = one_by_one(whole, seconds / 3)
-    _, together, count = at_once(many, seconds / 3, _AT_ONCE)
+    part = seconds / 5  # where opening a file takes long, asking and dropping do, too
+    cached = _cached_share([path for path, _, _ in files[:_LOOKED_AT]], part)
+    dropped = []
+    for piece in in_time(files, part, 2 * _FEWEST):
+        drop_all([piece])
+        dropped.append(piece)
+    quarter = max(1, len(dropped) // 4)
+    small, whole, many = dropped[:quarter], dropped[quarter : 2 * quarter], dropped[2 * quarter :]
+    requests, _ = one_by_one(small, part, _SMALL)
+    times, size_read = one_by_one(whole, part)
+    _, together, count = at_once(many, part, _AT_ONCE)
     size = size_read / len(times)
     # Means: a throttle lets requests through in bursts, most of them at once.
     request, one = statistics.mean(requests), statistics.mean(times)
@@ -97,9 +103,11 @@ def _are_dropped(paths: list[str]) -> bool | None:
     return None if share is None else share < 0.1
 
 
-def _cached_share(paths: list[str]) -> float | None:
-    """By mincore(2), file by file."""
-    shares = [share for share in map(resident_share, paths) if share is not None]
+def _cached_share(paths: list[str], seconds: float = math.inf) -> float | None:
+    """By mincore(2), file by file, of as many as there is time for."""
+    until = time.perf_counter() + seconds
+    looked = itertools.takewhile(lambda _: time.perf_counter() < until, paths)
+    shares = [share for share in map(resident_share, looked) if share is not None]
     return statistics.mean(shares) if shares else None
 
 

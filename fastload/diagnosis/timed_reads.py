@@ -29,6 +29,15 @@ def pieces_of(files: Sequence[str], draw: random.Random) -> Iterator[Piece]:
             yield path, 0, size
 
 
+def in_time(pieces: Sequence[Piece], seconds: float, fewest: int) -> Iterator[Piece]:
+    """Each, until the time is over; so many at least."""
+    until = time.perf_counter() + seconds
+    for place, piece in enumerate(pieces):
+        if place >= fewest and time.perf_counter() > until:
+            return
+        yield piece
+
+
 def drop_all(pieces: Sequence[Piece]) -> None:
     """Their files from the page cache, and no others."""
     for path in {path for path, _, _ in pieces}:
