@@ -150,8 +150,9 @@ def main() -> None:
         while time.perf_counter() < began + seconds:
             asked = time.time_ns()
             batches = batches or iter(loader)
-            batch = next(batches, None)
+            given = next(batches, None)
             asking.append((asked, time.time_ns()))
+            batch = given  # the one before is gone now: that is no asking
             if batch is None:
                 batches = None
                 continue

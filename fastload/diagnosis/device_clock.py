@@ -1,7 +1,8 @@
 """What the GPU does in a step: computing, copying a batch to it, waiting for one. Events on the consumer's stream; nothing waits.
 
 Between the event of asking for a batch and that of having it, a stream that still has work to do shows nothing, and one that has
-none shows how long it waited.
+none shows how long it waited. So it is from having a batch to the first copy of it: what the script does in between, and the end of
+the batch before, of whose memory the system is told then.
 """
 
 from __future__ import annotations
@@ -89,6 +90,7 @@ class DeviceClock:
                 return
             self._open.popleft()
             copies = [(copy.before.elapsed_time(copy.after) * 1e-3, copy) for copy in step.copies]
+            idle = step.given.elapsed_time(step.copies[0].before) * 1e-3 if step.copies else 0.0
             self._lines.add(
                 {
                     "kind": "device",
@@ -96,6 +98,7 @@ class DeviceClock:
                     "at": step.at,
                     "wait": step.asked.elapsed_time(step.given) * 1e-3,
                     "work": step.given.elapsed_time(step.following) * 1e-3,
+                    "idle": max(0.0, idle),
                     "copy": sum(seconds for seconds, _ in copies),
                     "pageable": sum(seconds for seconds, copy in copies if not copy.pinned),
                     "copied": sum(copy.size for _, copy in copies),

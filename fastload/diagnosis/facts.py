@@ -20,8 +20,9 @@ class Step:
         work: from then until it asked for the next one; None for a last one that nobody asked after.
         sync: of ``work``, in the backward pass and in collectives, where there are other ranks.
         made: that native threads worked at the batch, all together; 0: others made it.
-        device: on CUDA, what the consumer's stream did from this batch to the next: ``wait``, ``work``, ``copy``, ``pageable``
-            seconds and ``copied`` bytes. None elsewhere, and of the last few steps, which it had not done in the end.
+        device: on CUDA, what the consumer's stream did from this batch to the next: ``wait`` and ``work`` seconds, of the latter
+            ``idle`` before the first copy, ``copy`` and ``pageable``; ``copied`` bytes. None elsewhere, and of the last few steps,
+            which it had not done in the end.
         slowest: of these seconds, those of the sample that took longest, its index and its path.
     """
 

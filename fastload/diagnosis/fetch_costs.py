@@ -70,13 +70,31 @@ def costs_of(loader: LoaderFacts, fetches: Iterable[Fetch] | None = None, from_s
         return costs
     if from_storage is None:
         from_storage = waits_for_storage(loader)
-    item = f"{(loader.what.get('dataset') or ['the data set'])[-1]}.{loader.what.get('items_by', '__getitem__')}"
+    item = _item_of(loader)
     detailed = [fetch for fetch in (loader.fetches if fetches is None else fetches) if fetch.stages is not None]
     for fetch in detailed:
         _add(costs, fetch, from_storage, item, in_worker=loader.workers > 0)
     if detailed and loader.sent:
         costs.add(SHARED_MEMORY, loader.sent * len(detailed) / len(loader.fetches))
     return costs
+
+
+def cpu_without(loader: LoaderFacts, function: str) -> float:
+    """CPU seconds that a batch takes its maker, without this function of :attr:`Costs.functions`."""
+    detailed = [fetch for fetch in loader.fetches if fetch.stages is not None]
+    names = {TRANSFORM + function, COLLATE + function}
+    if function == _item_of(loader):
+        names |= {ITEM, POOL}
+    left = sum(
+        max(0.0, fetch.cpu - sum(cpu for name, (_, cpu, _) in (fetch.stages or {}).items() if name in names))
+        for fetch in detailed
+    )
+    return (left / len(detailed) if detailed else 0.0) + loader.sent / max(1, len(loader.fetches))
+
+
+def _item_of(loader: LoaderFacts) -> str:
+    """What gives samples, as a function."""
+    return f"{(loader.what.get('dataset') or ['the data set'])[-1]}.{loader.what.get('items_by', '__getitem__')}"
 
 
 def _add(costs: Costs, fetch: Fetch, from_storage: bool, item: str, *, in_worker: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastload.diagnosis.facts import Facts, LoaderFacts
-from fastload.diagnosis.fetch_costs import PYTHON, batch_seconds, costs_of
+from fastload.diagnosis.fetch_costs import PYTHON, batch_seconds, costs_of, cpu_without
 from fastload.diagnosis.memory_predictions import memory_predictions
 from fastload.diagnosis.prefetch_predictions import prefetch_predictions
 from fastload.diagnosis.remedy_model import Model, Prediction
@@ -54,7 +54,7 @@ def _workers(model: Model) -> list[Prediction]:
     for n, rate in rates.items():
         if n == now:
             continue
-        step = model.fed_at(model.beside_training(model.from_storage(rate, n), n), 0 if of_threads else n)
+        step = model.fed_at(model.from_storage(rate, n), 0 if of_threads else n)
         line = f"DataLoader(..., num_workers={n}{f', threads={n}' if of_threads else ''})"
         if model.loader.what.get("items_by") == "__iter__" and n > 1:
             line += "  # if the data set shares its samples among workers"
@@ -83,7 +83,7 @@ def _native(model: Model) -> list[Prediction]:
         return []
     n, rate = max(sweep["native"], key=lambda pair: pair[1])
     line = f"from fastload import DataLoader  # and num_workers={int(n)}"
-    step = model.fed_at(model.beside_training(model.from_storage(rate, int(n)), int(n)))
+    step = model.fed_at(model.from_storage(rate, int(n)))
     return [model.of("native_threads", step, line, "native threads alone, measured")]
 
 
@@ -97,7 +97,7 @@ def _storage(model: Model) -> list[Prediction]:
     alone = model.rates.get(workers)
     if alone is not None and model.unseen >= _MOSTLY * model.stored * batch:
         of_threads = model.loader.is_native
-        fast = model.fed_at(model.beside_training(alone, workers), 0 if of_threads else workers)
+        fast = model.fed_at(alone, 0 if of_threads else workers)
         rests_on = "the loader alone, with files in memory, measured"
     else:
         fast = _made_in(model, batch * (1 - model.stored))
@@ -119,7 +119,9 @@ def _python(model: Model) -> list[Prediction]:
     if costs.seconds.get(PYTHON, 0.0) <= 0 or batch is None or not costs.functions:
         return []
     name = max(costs.functions, key=lambda each: costs.functions[each])
-    left = batch * max(0.0, 1 - costs.functions[name] / costs.total - model.queued)
+    share = costs.functions[name] / costs.total
+    # Seconds in which others had the cores are nobody's cost.
+    left = cpu_without(model.loader, name) if model.loader.crowded else batch * max(0.0, 1 - share)
     line = f"# make {name} cheaper, or do it once beforehand"
     return [model.of("without_function", _made_in(model, left), line, f"the share of {name} in a batch")]
 
@@ -180,6 +182,10 @@ def _copies(model: Model) -> list[Prediction]:
             model.of("pin_memory", model.step - pageable, line, "seconds of copies, at most: none is so fast"),
         ]
     step = model.step - pageable + copied / speeds["pinned_bytes_per_s"]
+    if (
+        model.loader.workers and (batch := batch_seconds(model.loader)) is not None
+    ):  # which keep up with the step that there is
+        step = max(step, model.start + batch / model.loader.workers)
     if "pinning_bytes_per_s" in speeds:  # by one thread beside the training, or in it where there are no workers
         pinning = copied / speeds["pinning_bytes_per_s"]
         step = max(step, pinning) if model.loader.what.get("num_workers") else step + pinning

@@ -109,7 +109,7 @@ def _add(loader: LoaderFacts, line: dict[str, Any]) -> None:
         steps = loader.steps  # the newest ones first: a stream is not far behind
         mine = next((step for step in reversed(steps) if step.at == line["at"]), None)
         if mine is not None:
-            mine.device = {name: line[name] for name in ("wait", "work", "copy", "pageable", "copied")}
+            mine.device = {name: line[name] for name in ("wait", "work", "idle", "copy", "pageable", "copied")}
 
 
 def _machine(folder: str | Path, since: float) -> Machine:

@@ -6,14 +6,12 @@ import statistics
 from dataclasses import dataclass
 
 from fastload.diagnosis.facts import Facts, LoaderFacts
-from fastload.diagnosis.fetch_costs import CORES, STORAGE, batch_seconds, costs_of
+from fastload.diagnosis.fetch_costs import STORAGE, batch_seconds, costs_of
 from fastload.diagnosis.queue_simulation import loop_seconds
 from fastload.diagnosis.shares import COPY, EPOCH_START, MAIN_THREAD, QUEUE, Shares
 
 _NOTHING = 0.05  # of a batch: too little to reckon with
 _TIMES = 8.0  # an ordinary sample's seconds
-_LONG_S = 3.0  # a shorter run says nothing of cores
-_MORE = 1.15  # more workers than cores give no more than that, where they work
 
 
 @dataclass
@@ -48,10 +46,7 @@ class Model:
         self.loader = loader
         self.shares = shares
         self.facts = facts
-        parts = costs_of(loader).shares()
-        self.stored = parts.get(STORAGE, 0.0)
-        self.queued = parts.get(CORES, 0.0) if loader.crowded else 0.0
-        self.consumer = _consumers_cores(facts, loader) * self.step
+        self.stored = costs_of(loader).shares().get(STORAGE, 0.0)
         self.rates = {int(n): rate for n, rate in (loader.experiments.get("sweep") or {}).get("rates", [])}
         self.unseen = self._unseen_storage()
         self._slow = _longer_than_others(loader)
@@ -76,15 +71,6 @@ class Model:
         working = [self.work + self.main] * self.batches
         ahead = int(self.loader.what.get("prefetch_factor") or 2) * max(1, workers)
         return (self._start(workers) + loop_seconds(making, working, max(1, workers), ahead)) / self.batches
-
-    def beside_training(self, rate: float, workers: int) -> float:
-        """Images a second of so many workers or threads, if it is ``rate`` with nobody beside them: where they fill the cores, what
-        the training works on these goes off."""
-        every = self.rates.get(self.cores, 0.0)
-        sleep = self.rates.get(2 * self.cores, 0.0) > _MORE * every  # then more of them would be more
-        if workers < self.cores or sleep or not every:
-            return rate
-        return self.images / (self.images / max(rate, 1e-9) + self.consumer / self.cores)
 
     def _unseen_storage(self) -> float:
         """Seconds of a batch that its maker waits for storage, and did not where the loader was measured alone."""
@@ -114,18 +100,6 @@ class Model:
             return 0.0
         grown = workers / now if workers and now else 1.0
         return self.start * self.batches + starting * (grown - 1.0)
-
-
-def _consumers_cores(facts: Facts, loader: LoaderFacts) -> float:
-    """Cores that the run keeps busy beside those who make batches: the training's own, and what pins them."""
-    machine = facts.machine.during(*loader.span)
-    worked = sum(fetch.cpu + fetch.others_cpu for fetch in loader.fetches if fetch.worker >= 0)
-    if loader.is_native:
-        worked = sum(sum(stats["stages"].values()) for stats in loader.stats.values())
-    seconds = loader.span[1] - loader.span[0]
-    if machine.seconds < _LONG_S or seconds < _LONG_S or not loader.workers:
-        return 0.0
-    return max(0.0, machine.grew("tree_cpu_seconds") / machine.seconds - worked / seconds)
 
 
 def _longer_than_others(loader: LoaderFacts) -> list[float]:

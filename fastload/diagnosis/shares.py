@@ -119,7 +119,8 @@ def shares_of(facts: Facts, loader: LoaderFacts) -> Shares:
         work = step.worked
         row[RANKS] = min(work, others[index]) if others else 0.0
         row[COPY] = min(work - row[RANKS], work * copies)
-        row[COMPUTE] = work - row[RANKS] - row[COPY]
+        row[LAUNCH] = min(work - row[RANKS] - row[COPY], step.device["idle"] if step.device is not None else 0.0)
+        row[COMPUTE] = work - row[RANKS] - row[COPY] - row[LAUNCH]
         holder = waiting.add(row, step, index - first[step.epoch])
         if holder is not None:
             held.append(holder)
@@ -150,7 +151,7 @@ def shares_of(facts: Facts, loader: LoaderFacts) -> Shares:
 
 
 def _take_apart(rows: list[dict[str, float]], facts: Facts, loader: LoaderFacts) -> None:
-    """Of the stream's work, what no kernel ran in: the script launches too slowly, waits for the device, or does something else."""
+    """Of the stream's other work, what no kernel ran in by far: the script launches too slowly, or waits for the device."""
     samples = [sample["gpus"] for sample in facts.machine.during(*loader.span).samples if sample.get("gpus")]
     total, work = (sum(sum(row[kind] for kind in kinds) for row in rows) for kinds in (KINDS, (COMPUTE,)))
     if not loader.device or loader.ranks > 1 or len(samples) < _FEWEST_LOOKS or work <= 0:
@@ -158,8 +159,9 @@ def _take_apart(rows: list[dict[str, float]], facts: Facts, loader: LoaderFacts)
     busiest = max(statistics.mean(gpu["percent"] for gpu in one) / 100 for one in zip(*samples, strict=False))
     if work / total - busiest > _UNSURE:
         for row in rows:
-            row[LAUNCH] = row[COMPUTE] * (1 - busiest * total / work)
-            row[COMPUTE] -= row[LAUNCH]
+            idle = row[COMPUTE] * (1 - busiest * total / work)
+            row[LAUNCH] += idle
+            row[COMPUTE] -= idle
 
 
 def _seconds(held: tuple[float, str, str | None]) -> float:

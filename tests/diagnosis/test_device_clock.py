@@ -76,6 +76,7 @@ def test_copies_count_where_computing_waits_for_them(tmp_path, stream):
         stream.at += 1.0
         return torch.ones(4).as_subclass(OnDevice)
 
+    stream.at += 0.5
     copying = device_clock._Copying(moved, clock._copied)
     copying(torch.ones(4))
     stream.name = "another"
@@ -87,12 +88,21 @@ def test_copies_count_where_computing_waits_for_them(tmp_path, stream):
     clock.asked(0, 1.0)
     written.flush()
     (told,) = lines(tmp_path)
-    assert (told["copy"], told["pageable"], told["copied"], told["work"]) == (2.0, 2.0, 32, 4.0)
+    assert (told["copy"], told["pageable"], told["copied"], told["idle"], told["work"]) == (2.0, 2.0, 32, 0.5, 4.5)
 
 
 def test_steps_have_what_the_stream_did_in_them(tmp_path):
     step = {"kind": "step", "loader": 0, "epoch": 0, "cpu": 0, "sampler": 0, "images": 4, "bytes": 8, "sync": 0.0}
-    device = {"kind": "device", "loader": 0, "wait": 0.1, "work": 0.9, "copy": 0.2, "pageable": 0.0, "copied": 8}
+    device = {
+        "kind": "device",
+        "loader": 0,
+        "wait": 0.1,
+        "work": 0.9,
+        "idle": 0.0,
+        "copy": 0.2,
+        "pageable": 0.0,
+        "copied": 8,
+    }
     rows = [
         {**step, "at": 1.0, "wait": 0.8},
         {**step, "at": 2.0, "wait": 0.8},

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
 from children import environment, run
 from fastload.commands import main
-from fastload.diagnosis import examination, gather
+from fastload.diagnosis import examination, gather, storage_probe, timed_reads
 from fastload.diagnosis.page_cache import drop, resident_share
 from fastload.diagnosis.read_machine import read_memory, read_nodes, throttled_share
 from fastload.diagnosis.read_storage import list_files, mounted, read_data_set
@@ -171,3 +174,18 @@ def test_libraries_that_do_not_import_are_the_finding(tmp_path):
     (finding,) = json.loads(ran.stdout)["findings"]
     assert ran.returncode == 1
     assert "torchvision::nms" in finding["why"] and "torchvision==" in finding["mend"]
+
+
+def test_storage_that_answers_late_is_probed_within_its_time(tmp_path, monkeypatch):
+    paths = [str(tmp_path / str(number)) for number in range(400)]
+    for path in paths:
+        Path(path).write_bytes(bytes(5000))
+    now = itertools.count()
+    opened = []
+    monkeypatch.setattr(storage_probe, "resident_share", lambda path: opened.append(path) or 1.0)
+    monkeypatch.setattr(storage_probe, "drop_all", lambda pieces: opened.extend(path for path, _, _ in pieces))
+    clock = SimpleNamespace(perf_counter=lambda: 0.1 * next(now))  # each look at the clock takes a while
+    monkeypatch.setattr(storage_probe, "time", clock)
+    monkeypatch.setattr(timed_reads, "time", clock)
+    found = storage_probe.probe(paths, 10.0)
+    assert 8 <= len(opened) < 100 and found["files"] >= 4 and found["file_bytes"] == 5000

@@ -84,7 +84,7 @@ def profiled():
                 name: found if name == "copies" else {**found, "seconds": 1.0} for name, found in EXPERIMENTS.items()
             },
         },
-        device=dict.fromkeys(("wait", "work", "copy", "pageable", "copied"), 0.01),
+        device=dict.fromkeys(("wait", "work", "idle", "copy", "pageable", "copied"), 0.01),
     )
     fetches = facts.loaders[0].fetches
     del fetches[len(fetches) // 2 :]  # workers stand idle in the second half

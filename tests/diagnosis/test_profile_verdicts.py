@@ -26,11 +26,19 @@ MEMORY = {"memory_total": 2**34, "memory_available": 2**33}
 
 RUNS = {
     "pageable_copies": (
-        run(wait=0.001, work=0.05, device={"wait": 0.0, "work": 0.05, "copy": 0.02, "pageable": 0.02, "copied": 1e8}),
+        run(
+            wait=0.001,
+            work=0.05,
+            device={"wait": 0.0, "work": 0.05, "idle": 0.0, "copy": 0.02, "pageable": 0.02, "copied": 1e8},
+        ),
         "copies",
     ),
     "pinned_copies": (
-        run(wait=0.001, work=0.05, device={"wait": 0.0, "work": 0.05, "copy": 0.02, "pageable": 0.0, "copied": 1e9}),
+        run(
+            wait=0.001,
+            work=0.05,
+            device={"wait": 0.0, "work": 0.05, "idle": 0.0, "copy": 0.02, "pageable": 0.0, "copied": 1e9},
+        ),
         "copies",
     ),
     "compute: on a device": (
@@ -38,7 +46,7 @@ RUNS = {
             wait=0.09,
             work=0.01,
             wall=0.04,
-            device=dict.fromkeys(("wait", "copy", "pageable", "copied"), 0.0) | {"work": 0.1},
+            device=dict.fromkeys(("wait", "idle", "copy", "pageable", "copied"), 0.0) | {"work": 0.1},
         ),
         None,
     ),
@@ -370,7 +378,7 @@ def test_native_augmentations_are_a_part_of_their_own():
 
 def test_what_a_stream_does_while_the_consumer_waits_is_no_waiting():
     """A loop that only launches: it waits 90 ms for each batch, for 60 of which the device still computes."""
-    device = {"wait": 0.03, "work": 0.07, "copy": 0.01, "pageable": 0.0, "copied": 1e6}
+    device = {"wait": 0.03, "work": 0.07, "idle": 0.0, "copy": 0.01, "pageable": 0.0, "copied": 1e6}
     facts = run(wait=0.09, work=0.01, stages=DECODING, device=device)
     report = report_of(facts)
     shares = report["shares"]
@@ -391,7 +399,7 @@ def test_counters_of_a_group_that_a_process_has_left_take_nothing_back():
 
 
 def test_what_no_kernel_ran_in_is_the_steps_own_and_no_computing():
-    device = {"wait": 0.0, "work": 0.1, "copy": 0.02, "pageable": 0.0, "copied": 1e6}
+    device = {"wait": 0.0, "work": 0.1, "idle": 0.0, "copy": 0.02, "pageable": 0.0, "copied": 1e6}
     gpu = {"percent": 35.0, "memory_percent": 1.0, "memory_used": 2**30}
     facts = run(
         steps=100, wait=0.001, work=0.1, wall=0.04, device=device, machine={"gpus": [gpu, {**gpu, "percent": 0.0}]}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from made_up import run as made_up
 
@@ -76,8 +78,8 @@ def test_more_cores_help_where_the_cores_are_full():
 
 
 def test_copies_are_said_with_what_they_reach():
-    device = {"wait": 0.0, "work": 0.06, "copy": 0.02, "pageable": 0.02, "copied": 1e8}
-    facts = made_up(wait=0.01, work=0.05, what={"pin_memory": False}, device=device)
+    device = {"wait": 0.0, "work": 0.06, "idle": 0.0, "copy": 0.02, "pageable": 0.02, "copied": 1e8}
+    facts = made_up(wait=0.01, work=0.05, wall=0.04, what={"pin_memory": False}, device=device)
     facts.loaders[0].experiments["copies"] = {"pinned_bytes_per_s": 25e9, "pageable_bytes_per_s": 5e9}
     remedies = found(facts)
     assert "25.0 GB/s from pinned memory and 5.0" in remedies["pin_memory"].rests_on
@@ -88,6 +90,8 @@ def test_copies_are_said_with_what_they_reach():
     assert "pin_memory" not in found(facts)
     facts.loaders[0].experiments["copies"]["pinning_bytes_per_s"] = 2e9
     assert found(facts)["pin_memory"].step_seconds == pytest.approx(0.05)
+    facts.loaders[0].fetches = [replace(fetch, wall=0.11) for fetch in facts.loaders[0].fetches]
+    assert found(facts)["pin_memory"].step_seconds == pytest.approx(0.055, abs=0.001)  # two workers are no faster
     facts.loaders[0].what["pin_memory"] = True
     assert "pin_memory" not in found(facts)
 
@@ -119,3 +123,22 @@ def test_a_step_beside_working_workers_is_compared_with_one_beside_idle_ones():
     assert "T_comp is 100.0 ms while the workers stand idle and 150.0 ms while they work" in text_of(report)
     mine.fetches = []
     assert neighbour_of(mine) is None
+
+
+def test_a_function_that_is_gone_leaves_what_the_others_work_where_cores_are_crowded():
+    stages = {"transform:Slow": [0.9, 0.1, 4], "collate:pad": [0.3, 0.02, 1], "item": [0.5, 0.01, 4]}
+    facts = made_up(wait=0.9, work=0.001, steps=100, wall=1.8, stages=stages, fetch={"cpu": 0.14, "queued": 1.5})
+    facts.loaders[0].crowded = True
+    step = found(facts)["without_function"].step_seconds
+    assert step == pytest.approx(0.04 / 2, rel=0.15)  # two cores, and what is left of the batch's own work
+
+
+def test_storage_that_the_loader_alone_did_not_wait_for_is_added_and_other_storage_is_not():
+    stages = {"item": [0.5, 0.02, 4]}
+    loader = {"storage_share": 0.9, "experiments": {"sweep": {"unit": "workers", "rates": [[1, 100.0], [2, 200.0]]}}}
+    facts = made_up(wait=0.24, work=0.01, steps=100, wall=0.5, stages=stages, loader=loader)  # two workers: 16 a second
+    assert found(facts)["faster_storage"].images_per_second == pytest.approx(200, rel=0.1)
+    assert "num_workers=1" not in found(facts)
+    facts.loaders[0].experiments["sweep"]["rates"] = [[1, 8.0], [2, 16.0], [4, 32.0]]  # files that no cache keeps
+    assert found(facts)["num_workers=4"].images_per_second == pytest.approx(32, rel=0.1)
+    assert found(facts)["faster_storage"].rests_on == "the share of a batch that waits for storage"
