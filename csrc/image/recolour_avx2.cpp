@@ -75,21 +75,19 @@ void saturate(uint8_t* rgbx, int32_t count, float factor) {
   });
 }
 
-// Of four pixels: H of HSV in double, as Pillow computes it. `sixths` is where the order of their channels begins.
-__m128i hue_of_four(__m128 plus, __m128 minus, __m128i sixths) {
-  const __m256d sum = _mm256_add_pd(_mm256_cvtepi32_pd(sixths), _mm256_cvtps_pd(plus));
-  const __m128 turn = _mm256_cvtpd_ps(_mm256_sub_pd(sum, _mm256_cvtps_pd(minus)));
-  const __m256d one = _mm256_set1_pd(1);
-  const __m256d part = _mm256_add_pd(_mm256_div_pd(_mm256_cvtps_pd(turn), _mm256_set1_pd(6)), one);
-  const __m256d over = _mm256_and_pd(_mm256_cmp_pd(part, one, _CMP_GE_OQ), one);
-  const __m128 within = _mm256_cvtpd_ps(_mm256_sub_pd(part, over));
-  return _mm256_cvttpd_epi32(_mm256_mul_pd(_mm256_cvtps_pd(within), _mm256_set1_pd(255)));
-}
-
 __m256i chosen(__m256i otherwise, __m256i choice, __m256i where) { return _mm256_blendv_epi8(otherwise, choice, where); }
 
 __m256i rounded(__m256 value) { return _mm256_cvttps_epi32(_mm256_add_ps(value, _mm256_set1_ps(0.5f))); }
 
+// Between 0 and 1.
+__m256 bounded(__m256 value) { return _mm256_min_ps(_mm256_max_ps(value, _mm256_setzero_ps()), _mm256_set1_ps(1)); }
+
+__m256 distance(__m256 one, float other) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), _mm256_sub_ps(one, _mm256_set1_ps(other))); }
+
+// Note [hue in float32]
+// Pillow computes H in double in between, and each colour from the sixth of the circle that it lies in. In float32 alone, and with each
+// channel's share of the saturation as a function of its distance from the channel's own hue, every colour at every shift gives the
+// same bytes: tests/core/test_recolour.py has the H of each colour, and the way back from each H, S and V.
 __m256i with_hue_shifted(__m256i pixels, __m256i shift) {
   const Eight eight = apart(pixels);
   const __m256i most = _mm256_max_epi32(_mm256_max_epi32(eight.red, eight.green), eight.blue);
@@ -99,32 +97,31 @@ __m256i with_hue_shifted(__m256i pixels, __m256i shift) {
   const __m256 range = _mm256_cvtepi32_ps(range_int);
   const __m256 value = _mm256_cvtepi32_ps(most);
 
+  // Where the hue lies between two sixths: one of the two other channels is the least, and the distance of the other one decides.
   const __m256i red_first = _mm256_cmpeq_epi32(eight.red, most);
   const __m256i green_first = _mm256_cmpeq_epi32(eight.green, most);
   const __m256i plus = chosen(chosen(eight.green, eight.red, green_first), eight.blue, red_first);
   const __m256i minus = chosen(chosen(eight.red, eight.blue, green_first), eight.green, red_first);
   const __m256i sixths = _mm256_andnot_si256(red_first, chosen(_mm256_set1_epi32(4), _mm256_set1_epi32(2), green_first));
-  const __m256 up = _mm256_div_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(most, plus)), range);
-  const __m256 down = _mm256_div_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(most, minus)), range);
-  const __m128i low = hue_of_four(_mm256_castps256_ps128(up), _mm256_castps256_ps128(down), _mm256_castsi256_si128(sixths));
-  const __m128i high = hue_of_four(_mm256_extractf128_ps(up, 1), _mm256_extractf128_ps(down, 1), _mm256_extracti128_si256(sixths, 1));
-  const __m256i hue = _mm256_and_si256(_mm256_add_epi32(_mm256_set_m128i(high, low), shift), _mm256_set1_epi32(255));
+  const __m256i minus_is_least = _mm256_cmpeq_epi32(minus, least);
+  const __m256i between = _mm256_sub_epi32(most, _mm256_max_epi32(plus, minus));
+  const __m256 part = _mm256_div_ps(_mm256_cvtepi32_ps(between), range);
+  const __m256i start = _mm256_add_epi32(sixths, chosen(_mm256_set1_epi32(1), _mm256_set1_epi32(-1), minus_is_least));
+  const __m256 sign = _mm256_andnot_ps(_mm256_castsi256_ps(minus_is_least), _mm256_set1_ps(-0.0f));
+  const __m256 turn = _mm256_div_ps(_mm256_add_ps(_mm256_cvtepi32_ps(start), _mm256_xor_ps(part, sign)), _mm256_set1_ps(6));
+  const __m256 one = _mm256_set1_ps(1);
+  const __m256 circle = _mm256_add_ps(turn, _mm256_and_ps(_mm256_cmp_ps(turn, _mm256_setzero_ps(), _CMP_LT_OQ), one));
+  const __m256i before = _mm256_cvttps_epi32(_mm256_mul_ps(circle, _mm256_set1_ps(255)));
+  const __m256i hue = _mm256_and_si256(_mm256_add_epi32(before, shift), _mm256_set1_epi32(255));
   const __m256i saturation =
       _mm256_and_si256(_mm256_cvttps_epi32(_mm256_mul_ps(_mm256_div_ps(range, value), _mm256_set1_ps(255))), coloured);
 
-  const __m256i sixth = _mm256_i32gather_epi32(kHues.sixth, hue, 4);
-  const __m256 within = _mm256_i32gather_ps(kHues.within, hue, 4);
-  const __m256 one = _mm256_set1_ps(1);
-  const __m256 pale = _mm256_div_ps(_mm256_cvtepi32_ps(saturation), _mm256_set1_ps(255));
-  const __m256i p = rounded(_mm256_mul_ps(value, _mm256_sub_ps(one, pale)));
-  const __m256i q = rounded(_mm256_mul_ps(value, _mm256_sub_ps(one, _mm256_mul_ps(pale, within))));
-  const __m256i t = rounded(_mm256_mul_ps(value, _mm256_sub_ps(one, _mm256_mul_ps(pale, _mm256_sub_ps(one, within)))));
-  __m256i is[6];
-  for (int i = 0; i < 6; ++i) is[i] = _mm256_cmpeq_epi32(sixth, _mm256_set1_epi32(i));
-  const auto either = [&is](int one_sixth, int other) { return _mm256_or_si256(is[one_sixth], is[other]); };
-  return together({chosen(chosen(chosen(p, most, either(0, 5)), q, is[1]), t, is[4]),
-                   chosen(chosen(chosen(p, most, either(1, 2)), t, is[0]), q, is[3]),
-                   chosen(chosen(chosen(p, most, either(3, 4)), t, is[2]), q, is[5])});
+  const __m256 after = _mm256_div_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(hue), _mm256_set1_ps(6)), _mm256_set1_ps(255));
+  const __m256 pale = _mm256_mul_ps(_mm256_cvtepi32_ps(saturation), _mm256_set1_ps(1.0f / 255));
+  const __m256 two = _mm256_set1_ps(2);
+  const auto less = [&](__m256 share) { return rounded(_mm256_mul_ps(value, _mm256_sub_ps(one, _mm256_mul_ps(pale, bounded(share))))); };
+  return together({less(_mm256_sub_ps(two, distance(after, 3))), less(_mm256_sub_ps(distance(after, 2), one)),
+                   less(_mm256_sub_ps(distance(after, 4), one))});
 }
 
 void shift_hue(uint8_t* rgbx, int32_t count, int32_t shift) {

@@ -90,6 +90,19 @@ def test_gray_images_are_pillows_of_mode_l():
 
 
 @pytest.mark.parametrize("simd", VARIANTS[:2])
+def test_every_shift_of_the_hue(simd):
+    """Of a colour of each value and each saturation that there is: with these the way back from HSV is each that there is."""
+    most, least = np.meshgrid(np.arange(256), np.arange(256))
+    colours = np.stack([most, np.minimum(most, least), np.minimum(most, least)], axis=-1).astype(np.uint8)
+    hue, saturation, value = PIL.Image.fromarray(colours).convert("HSV").split()
+    assert hue.getextrema() == (0, 0)
+    for level in range(256):
+        shifted = PIL.Image.merge("HSV", (hue.point([level] * 256), saturation, value)).convert("RGB")
+        made = _core.recolour(colours, recolour("hue", level=level), simd=simd)
+        assert np.array_equal(made, np.asarray(shifted)), level
+
+
+@pytest.mark.parametrize("simd", VARIANTS[:2])
 @pytest.mark.parametrize("level", [0, 19])
 def test_the_hue_of_every_colour(simd, level):
     step = 1 if level == 0 else 3
