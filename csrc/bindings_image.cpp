@@ -179,12 +179,12 @@ void bind_image(py::module_& module) {
       py::arg("image"), py::arg("window"), py::arg("simd") = "scalar", "How many channels were kept, and a window of it.");
   module.def(
       "grayscale",
-      [](const Bytes& array) {
+      [](const Bytes& array, const std::string& simd) {
         const Image image(array);
-        image::to_grayscale(image.pixels());
+        image::to_grayscale(image.pixels(), simd_named(simd));
         return image.rgb();
       },
-      py::arg("image"));
+      py::arg("image"), py::arg("simd") = "scalar");
   module.def("recolour", &recolour, py::arg("image"), py::arg("recolour"), py::arg("region") = py::none(), py::arg("simd") = "scalar",
              "The region of the image with its colours changed.");
   module.def("warp", &warp, py::arg("image"), py::arg("by"), py::arg("filter"), py::arg("out_width"), py::arg("out_height"),

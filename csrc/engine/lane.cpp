@@ -187,7 +187,7 @@ Pixels Lane::run_steps(bool kept) {
         pixels = out;
         break;
       }
-      case recipe::StepKind::grayscale: image::to_grayscale(pixels); break;
+      case recipe::StepKind::grayscale: image::to_grayscale(pixels, simd_); break;
       case recipe::StepKind::recolour: {
         const Box want = {step.want.x - step.need.x, step.want.y - step.need.y, step.want.width, step.want.height};
         if (step.recolour.change != image::Change::sharpness) {
@@ -318,14 +318,7 @@ Status Lane::finish_rgbx(uint8_t fourth, uint8_t* out) {
   const StageClock clock(&times_, Stage::pack);
   if (plan_.flip_horizontal) image::flip_horizontal(pixels);
   if (plan_.flip_vertical) image::flip_vertical(pixels);
-  const size_t row_bytes = 4 * static_cast<size_t>(pixels.width);
-  for (int32_t y = 0; y < pixels.height; ++y, out += row_bytes) {
-    const uint8_t* const row = pixels.row(y);
-    for (size_t i = 0; i < row_bytes; i += 4) {
-      std::memcpy(out + i, row + i, 4);
-      out[i + 3] = fourth;
-    }
-  }
+  image::with_fourth(pixels, fourth, out);
   state_ = LaneState::empty;
   return {};
 }

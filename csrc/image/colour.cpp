@@ -1,5 +1,7 @@
 #include "image/colour.h"
 
+#include "image/recolour_rows.h"
+
 namespace fastload::image {
 
 namespace {
@@ -14,14 +16,9 @@ uint8_t clip(int value) { return static_cast<uint8_t>(value < 0 ? 0 : value > 25
 
 }  // namespace
 
-void to_grayscale(const Pixels& pixels) {
-  for (int32_t y = 0; y < pixels.height; ++y) {
-    uint8_t* pixel = pixels.row(y);
-    for (int32_t x = 0; x < pixels.width; ++x, pixel += 4) {
-      const auto gray = static_cast<uint8_t>((19595 * pixel[0] + 38470 * pixel[1] + 7471 * pixel[2] + 0x8000) >> 16);
-      pixel[0] = pixel[1] = pixel[2] = gray;
-    }
-  }
+void to_grayscale(const Pixels& pixels, Simd simd) {
+  const RecolourRows& rows = recolour_rows(simd);
+  for (int32_t y = 0; y < pixels.height; ++y) rows.to_gray(pixels.row(y), pixels.width);
 }
 
 void cmyk_to_rgbx(const Pixels& pixels) {

@@ -45,6 +45,14 @@ void drop_fourth_bytes(const Pixels& source, bool hflip, bool vflip, uint8_t* ou
   }
 }
 
+// The first byte of each pixel, as it is.
+void first_bytes(const Pixels& source, bool vflip, uint8_t* out) {
+  for (int32_t y = 0; y < source.height; ++y, out += source.width) {
+    const uint8_t* const from = source.row(vflip ? source.height - 1 - y : y);
+    for (ptrdiff_t x = 0; x < source.width; ++x) out[x] = from[4 * x];
+  }
+}
+
 RowPacker row_packer(const ValueMap& map, Layout layout, Simd simd) {
 #if defined(__x86_64__)
   if (layout == Layout::chw && map.use_arithmetic && simd == Simd::avx512) return pack_row_avx512;
@@ -118,12 +126,31 @@ void pack(const Pixels& source, const ValueMap& map, Layout layout, bool hflip, 
   if (map.as_is && layout == Layout::hwc && map.channels == 3) {
     return drop_fourth_bytes(source, hflip, vflip, static_cast<uint8_t*>(out));
   }
+  if (map.as_is && map.channels == 1 && !hflip) return first_bytes(source, vflip, static_cast<uint8_t*>(out));
   switch (map.element) {
     case Element::uint8: return pack_by_table(source, map, layout, hflip, vflip, static_cast<uint8_t*>(out));
     case Element::float16:
     case Element::bfloat16: return pack_by_table(source, map, layout, hflip, vflip, static_cast<uint16_t*>(out));
     case Element::float32: return pack_by_table(source, map, layout, hflip, vflip, static_cast<uint32_t*>(out));
     case Element::float64: return pack_by_table(source, map, layout, hflip, vflip, static_cast<uint64_t*>(out));
+  }
+}
+
+void with_fourth(const Pixels& source, uint8_t fourth, uint8_t* out) {
+  constexpr uint8_t kColours[4] = {255, 255, 255, 0};
+  const uint8_t last[4] = {0, 0, 0, fourth};
+  uint32_t kept, added;
+  std::memcpy(&kept, kColours, sizeof kept);
+  std::memcpy(&added, last, sizeof added);
+  for (int32_t y = 0; y < source.height; ++y) {
+    const uint8_t* const row = source.row(y);
+    for (ptrdiff_t i = 0; i < 4 * static_cast<ptrdiff_t>(source.width); i += 4) {
+      uint32_t pixel;
+      std::memcpy(&pixel, row + i, sizeof pixel);
+      pixel = (pixel & kept) | added;
+      std::memcpy(out + i, &pixel, sizeof pixel);
+    }
+    out += 4 * static_cast<ptrdiff_t>(source.width);
   }
 }
 

@@ -42,4 +42,7 @@ void find_arithmetic(ValueMap* map, const float* mean, const float* std, bool no
 // `out` is one sample: channels * height * width elements.
 void pack(const Pixels& source, const ValueMap& map, Layout layout, bool hflip, bool vflip, void* out, Simd simd);
 
+// All four bytes of each pixel, row after row, the last of them `fourth`.
+void with_fourth(const Pixels& source, uint8_t fourth, uint8_t* out);
+
 }  // namespace fastload::image

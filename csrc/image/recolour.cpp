@@ -28,13 +28,6 @@ struct Histogram {
   }
 };
 
-const RecolourRows& rows_of([[maybe_unused]] Simd simd) {
-#if defined(__x86_64__)
-  if (simd != Simd::scalar) return kRecolourAvx2;
-#endif
-  return kRecolourScalar;
-}
-
 // The darkest value becomes 0 and the lightest 255, in double.
 void stretch(const int64_t counts[256], uint8_t values[256]) {
   int low = 0;
@@ -117,7 +110,7 @@ bool depends_on_all(Change change) {
 }
 
 void recolour(const Recolour& recolour, const Pixels& pixels, const Box& want, Simd simd) {
-  const RecolourRows& rows = rows_of(simd);
+  const RecolourRows& rows = recolour_rows(simd);
   const float factor = recolour.factor;
   switch (recolour.change) {
     case Change::brightness:
@@ -166,7 +159,7 @@ void sharpen(float factor, const Pixels& source, const Box& want, int32_t width,
     const int32_t end = want.x + want.width == width ? want.width - 1 : want.width;
     if (first >= end) continue;
     const ptrdiff_t at = 4 * static_cast<ptrdiff_t>(first);
-    rows_of(simd).sharpen(row - source.stride + at, row + at, row + source.stride + at, to + at, end - first, factor);
+    recolour_rows(simd).sharpen(row - source.stride + at, row + at, row + source.stride + at, to + at, end - first, factor);
   }
 }
 

@@ -51,6 +51,13 @@ __m256i gray_of_eight(const Eight& eight) {
   return _mm256_srli_epi32(sum, 16);
 }
 
+void to_gray(uint8_t* rgbx, int32_t count) {
+  each_eight(rgbx, count, [](__m256i pixels) {
+    const __m256i gray = gray_of_eight(apart(pixels));
+    return together({gray, gray, gray});
+  });
+}
+
 __m256i blended_eight(__m256i from, __m256i to, __m256 factor) {
   const __m256 way = _mm256_cvtepi32_ps(_mm256_sub_epi32(to, from));
   const __m256 value = _mm256_add_ps(_mm256_cvtepi32_ps(from), _mm256_mul_ps(factor, way));
@@ -168,7 +175,7 @@ void sharpen(const uint8_t* above, const uint8_t* row, const uint8_t* below, uin
 
 }  // namespace
 
-const RecolourRows kRecolourAvx2 = {blend, saturate, shift_hue, sum_of_gray, sharpen};
+const RecolourRows kRecolourAvx2 = {to_gray, blend, saturate, shift_hue, sum_of_gray, sharpen};
 
 }  // namespace fastload::image
 

@@ -4,10 +4,14 @@
 
 #include <cstdint>
 
+#include "image/resample.h"
+
 namespace fastload::image {
 
 // No more than `count` pixels are written; kPixelSlack bytes behind the row may be read.
 struct RecolourRows {
+  // All channels: the pixel's gray.
+  void (*to_gray)(uint8_t* rgbx, int32_t count);
   // Each channel: from `from` on towards itself, by Pillow's blend.
   void (*blend)(uint8_t* rgbx, int32_t count, uint8_t from, float factor);
   // … from the pixel's gray.
@@ -41,5 +45,12 @@ extern const RecolourRows kRecolourScalar;
 #if defined(__x86_64__)
 extern const RecolourRows kRecolourAvx2;
 #endif
+
+inline const RecolourRows& recolour_rows([[maybe_unused]] Simd simd) {
+#if defined(__x86_64__)
+  if (simd != Simd::scalar) return kRecolourAvx2;
+#endif
+  return kRecolourScalar;
+}
 
 }  // namespace fastload::image

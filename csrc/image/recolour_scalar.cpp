@@ -20,6 +20,10 @@ HueTable make_hues() {
   return table;
 }
 
+void to_gray(uint8_t* rgbx, int32_t count) {
+  for (int32_t i = 0; i < count; ++i, rgbx += 4) rgbx[0] = rgbx[1] = rgbx[2] = gray_of(rgbx);
+}
+
 void blend(uint8_t* rgbx, int32_t count, uint8_t from, float factor) {
   for (int32_t i = 0; i < count; ++i, rgbx += 4) {
     for (int c = 0; c < 3; ++c) rgbx[c] = blended(from, rgbx[c], factor);
@@ -86,6 +90,6 @@ void sharpen(const uint8_t* above, const uint8_t* row, const uint8_t* below, uin
 }  // namespace
 
 const HueTable kHues = make_hues();
-const RecolourRows kRecolourScalar = {blend, saturate, shift_hue, sum_of_gray, sharpen};
+const RecolourRows kRecolourScalar = {to_gray, blend, saturate, shift_hue, sum_of_gray, sharpen};
 
 }  // namespace fastload::image

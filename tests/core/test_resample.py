@@ -97,10 +97,12 @@ def test_large_reductions(simd):
         assert np.array_equal(ours, pillow(image, 3, 4, name))
 
 
-def test_grayscale_is_pillows():
-    image = noise(np.random.default_rng(4), 97, 101)
-    gray = np.asarray(PIL.Image.fromarray(image).convert("L"))
-    assert np.array_equal(_core.grayscale(image), np.repeat(gray[:, :, None], 3, axis=2))
+@pytest.mark.parametrize("simd", _core.simd_variants())
+def test_grayscale_is_pillows(simd):
+    for width in (1, 7, 8, 101):
+        image = noise(np.random.default_rng(4), 97, width)
+        gray = np.asarray(PIL.Image.fromarray(image).convert("L"))
+        assert np.array_equal(_core.grayscale(image, simd), np.repeat(gray[:, :, None], 3, axis=2))
 
 
 def test_cmyk_is_pillows():
