@@ -292,31 +292,40 @@ def test_ranks_give_the_folders_batches(formats, name, count):
 
 
 RANK = """
-    import sys, torch
+    import pickle, sys, torch
     import torch.distributed as dist
-    from test_every_format import BATCH, TRAIN, DataLoader, batches
-    from fastload.datasets import open_source
-    source, rank, out = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    from test_every_format import DataLoader, batches
+    rank, count, out = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{out}/meet", rank=rank, world_size=2)
+    dist.init_process_group("gloo", init_method=f"file://{out}/meet", rank=rank, world_size=count)
     model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(16, 1))
-    made = batches(DataLoader, open_source(source, TRAIN), ranks=(2, rank), num_workers=2)
-    for images, _ in made:  # unequal steps would never end
-        model(images).sum().backward()
+    made = {}
+    with open(f"{out}/sets", "rb") as file:
+        sets = pickle.load(file)
+    for name, dataset in sets.items():
+        made[name] = batches(DataLoader, dataset, ranks=(count, rank), num_workers=2)
+        for images, _ in made[name]:  # unequal steps would never end
+            model(images).sum().backward()
     torch.save(made, f"{out}/{rank}.pt")
     dist.barrier()
     dist.destroy_process_group()
 """
 
 
-def test_two_ranks_that_train(formats, tmp_path):
+@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_ranks_that_train(formats, tmp_path, count):
+    """Over one format after the other."""
     ignored = [("ignore", "Warning")]
-    scripts = [children.Script(RANK, formats.places("tfrecord"), rank, tmp_path, warnings=ignored) for rank in (0, 1)]
+    (tmp_path / "sets").write_bytes(pickle.dumps({name: formats.open(name, TRAIN) for name in HERE}))
+    scripts = [children.Script(RANK, rank, count, tmp_path, warnings=ignored) for rank in range(count)]
     for rank, script in enumerate(scripts):
         with script:
             _, errors = script.communicate()
             assert script.wait() == 0, errors[-3000:]
-        assert_equal(torch.load(tmp_path / f"{rank}.pt"), formats.stock(TRAIN, 2, (2, rank)))
+        made = torch.load(tmp_path / f"{rank}.pt")
+        assert list(made) == HERE
+        for ours in made.values():
+            assert_equal(ours, formats.stock(TRAIN, 2, (count, rank)))
 
 
 @every_format
