@@ -50,8 +50,21 @@ def test_checksums(variant):
     assert _core.crc32c(b"123456789", 0, variant) == 0xE3069283 == crc32c(b"123456789")
     assert int.from_bytes(masked((5).to_bytes(8, "little")), "little") == 0x3E04B2EA
     other = pytest.importorskip("crc32c")
-    data = random.Random(0).randbytes(4099)
-    for start, size in [(0, 0), (1, 1), (3, 7), (0, 8), (5, 9), (7, 4092), (0, 4099)]:
+    data = random.Random(0).randbytes(60_000)
+    for start, size in [
+        (0, 0),
+        (1, 1),
+        (3, 7),
+        (0, 8),
+        (5, 9),
+        (7, 4092),
+        (0, 4099),
+        (1, 767),
+        (2, 768),
+        (3, 1543),
+        (5, 12_288),
+        (9, 59_991),
+    ]:
         piece = data[start : start + size]
         assert _core.crc32c(piece, 0, variant) == other.crc32c(piece)
         assert _core.crc32c(piece[size // 3 :], _core.crc32c(piece[: size // 3]), variant) == other.crc32c(piece)
