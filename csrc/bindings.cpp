@@ -2,6 +2,7 @@
 #include "bindings.h"
 
 #include "bindings_arrival.h"
+#include "bindings_http.h"
 #include "bindings_shards.h"
 
 PYBIND11_MODULE(_core, module) {
@@ -22,6 +23,7 @@ PYBIND11_MODULE(_core, module) {
   bind_jpeg(module);
   bind_arrival(module);
   bind_http(module);
+  bind_http_loop(module);
   bind_memory(module);
   bind_cache(module);
   bind_entries(module);

@@ -7,12 +7,12 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "bindings.h"
+#include "bindings_http.h"
 #include "bindings_lock.h"
-#include "engine/bytes.h"
-#include "io/http_exchange.h"
 
 namespace fastload::bindings {
 
@@ -20,49 +20,29 @@ namespace py = pybind11;
 
 namespace {
 
-using Pool = std::shared_ptr<engine::BytePool>;
-
-// Of all bodies of this process; with Python's lock. A parent's is left as it was when this process was forked: a thread may have been
-// at work on it that is not here.
-const Pool& pool() {
-  static const Pool* made = nullptr;
-  static pid_t owner = 0;
-  if (owner != getpid()) {
-    made = new Pool(std::make_shared<engine::BytePool>());
-    owner = getpid();
-  }
-  return *made;
-}
-
-// Its memory is used again when it is gone.
-class HttpBody {
- public:
-  explicit HttpBody(Pool from) : pool_(std::move(from)) {}
-
-  uint8_t* allocate(int64_t size) {
-    size_ = size;
-    memory_ = engine::PooledBytes(pool_, static_cast<size_t>(size > 0 ? size : 1));
-    return data();
-  }
-  uint8_t* data() const { return memory_.data(); }
-  int64_t size() const { return size_; }
-
- private:
-  Pool pool_;
-  engine::PooledBytes memory_;
-  int64_t size_ = 0;
-};
-
-py::str latin(std::string_view text) {
-  return py::reinterpret_steal<py::str>(
-      PyUnicode_DecodeLatin1(text.data(), static_cast<py::ssize_t>(text.size()), nullptr));
-}
-
 std::string_view stripped(std::string_view text) {
   constexpr std::string_view kSpace = " \t\r\n\f\v";
   const size_t first = text.find_first_not_of(kSpace);
   return first == std::string_view::npos ? text.substr(0, 0)
                                          : text.substr(first, text.find_last_not_of(kSpace) + 1 - first);
+}
+
+}  // namespace
+
+// With Python's lock. A parent's is left as it was when this process was forked: a thread may have been at work on it that is not here.
+const BodyPool& body_pool() {
+  static const BodyPool* made = nullptr;
+  static pid_t owner = 0;
+  if (owner != getpid()) {
+    made = new BodyPool(std::make_shared<engine::BytePool>());
+    owner = getpid();
+  }
+  return *made;
+}
+
+py::str latin(std::string_view text) {
+  return py::reinterpret_steal<py::str>(
+      PyUnicode_DecodeLatin1(text.data(), static_cast<py::ssize_t>(text.size()), nullptr));
 }
 
 py::tuple head_of(std::string_view head) {
@@ -82,34 +62,38 @@ py::tuple head_of(std::string_view head) {
   return py::make_tuple(first, headers);
 }
 
-py::object raise(int error) {
-  errno = error;
-  PyErr_SetFromErrno(PyExc_OSError);
-  throw py::error_already_set();
-}
-
-py::tuple exchange(int fd, const py::bytes& request, bool is_whole) {
-  const auto text = static_cast<std::string_view>(request);
-  auto body = std::make_unique<HttpBody>(pool());
-  const io::HttpAnswer answer = unlocked(
-      [&] { return io::http_exchange(fd, text, is_whole, [&](int64_t size) { return body->allocate(size); }); });
+std::string why_not(const io::HttpAnswer& answer) {
   using End = io::HttpAnswer::End;
-  std::string why;
   switch (answer.end) {
     case End::done: break;
-    case End::broken: raise(answer.error); break;
-    case End::not_silent: why = "the connection was closed, or said what it was not asked"; break;
-    case End::closed: why = "the connection was closed before an answer"; break;
-    case End::cut_head: why = "the answer was cut in its head"; break;
-    case End::long_head: why = "the answer's head is too long"; break;
+    case End::broken: return "the connection broke: " + std::generic_category().message(answer.error);
+    case End::not_silent: return "the connection was closed, or said what it was not asked";
+    case End::closed: return "the connection was closed before an answer";
+    case End::cut_head: return "the answer was cut in its head";
+    case End::long_head: return "the answer's head is too long";
     case End::cut_body:
-      why = "the connection was closed after " + std::to_string(answer.received) + " of " +
-            std::to_string(answer.size) + " bytes";
-      break;
+      return "the connection was closed after " + std::to_string(answer.received) + " of " +
+             std::to_string(answer.size) + " bytes";
+  }
+  return {};
+}
+
+namespace {
+
+py::tuple exchange(int fd, const py::bytes& request, bool is_whole) {
+  std::string text(static_cast<std::string_view>(request));
+  auto body = std::make_unique<HttpBody>(body_pool());
+  const io::HttpAnswer answer = unlocked([&] {
+    return io::http_exchange(fd, std::move(text), is_whole, [&](int64_t size) { return body->allocate(size); });
+  });
+  if (answer.end == io::HttpAnswer::End::broken) {
+    errno = answer.error;
+    PyErr_SetFromErrno(PyExc_OSError);
+    throw py::error_already_set();
   }
   py::object read = py::none();
   if (answer.has_body) read = py::cast(std::move(body));
-  return py::make_tuple(why, head_of(answer.head), py::bytes(answer.rest), read);
+  return py::make_tuple(why_not(answer), head_of(answer.head), py::bytes(answer.rest), read);
 }
 
 }  // namespace

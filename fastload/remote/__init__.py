@@ -10,7 +10,7 @@ from fastload.remote.cache_on_disk import disk_cache
 from fastload.remote.kept_listing import listing
 from fastload.remote.remote_files import RemoteFile, open_remote, remote_stat, windows
 from fastload.remote.remote_sources import RemoteObject, RemoteRange
-from fastload.remote.stores import Listed
+from fastload.remote.store import Listed
 from fastload.remote.transfers_here import describe_remote, transfers, transfers_so_far
 
 __all__ = [

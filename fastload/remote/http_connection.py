@@ -25,7 +25,7 @@ from fastload import _core
 from fastload.remote.trouble import Trouble
 
 _CONNECT_SECONDS = 10.0
-_SILENT_SECONDS = 30.0  # an answer that stops for so long is given up
+SILENT_SECONDS = 30.0  # an answer that stops for so long is given up
 _MOST_HEAD = 1 << 16
 _HEAD_PIECE = 1 << 13  # with the begin of the body, which is copied
 _MOST_BODY = 1 << 31
@@ -43,12 +43,14 @@ class Answer:
     Attributes:
         headers: by name in small letters.
         body: what was wanted of it.
+        has_body: whether it was read.
     """
 
     status: int
     reason: str
     headers: dict[str, str]
     body: Any = b""
+    has_body: bool = True
 
 
 class Connection:
@@ -65,7 +67,11 @@ class Connection:
         scheme, host, port = origin
         proxy = None if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get(scheme)
         to = urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else None
-        self._through = to if to is not None and scheme == "http" else None
+        self._through = to is not None and scheme == "http"
+        self._login = _login(to) if self._through else ""
+        self._shown = f"[{host}]" if ":" in host else host
+        if port != (443 if scheme == "https" else 80):
+            self._shown += f":{port}"
         try:
             address = (to.hostname or "", to.port or 80) if to is not None else (host, port)
             self.socket: Any = socket.create_connection(address, _CONNECT_SECONDS)
@@ -75,7 +81,7 @@ class Connection:
             if scheme == "https":
                 self.socket = _trust().wrap_socket(self.socket, server_hostname=host)
             self.socket.settimeout(None)
-            patience = struct.pack("ll", int(_SILENT_SECONDS), 0)
+            patience = struct.pack("ll", int(SILENT_SECONDS), 0)
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
         except ssl.SSLCertVerificationError as error:
@@ -113,17 +119,7 @@ class Connection:
     def get(self, target: str, headers: Mapping[str, str], first: int, length: int) -> Answer:
         """The answer to a request for bytes ``[first, first + length)``, -1: all from there on. An answer that is the whole object
         is cut; the body of one that is an error is not read."""
-        scheme, host, port = self.origin
-        shown = f"[{host}]" if ":" in host else host
-        if port != (443 if scheme == "https" else 80):
-            shown += f":{port}"
-        where = f"http://{shown}{target}" if self._through else target
-        lines = [f"GET {where} HTTP/1.1", f"Host: {shown}", "Accept-Encoding: identity"]
-        if first > 0 or length >= 0:
-            lines.append(f"Range: bytes={first}-{first + length - 1 if length >= 0 else ''}")
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        login = _login(self._through) if self._through else ""
-        request = ("\r\n".join(lines) + f"\r\n{login}\r\n").encode("latin-1")
+        request = self.request(target, headers, first, length)
         try:
             answer, is_read = self._natively(request, first, length) if self.is_plain() else (None, False)
             if answer is None:
@@ -136,7 +132,7 @@ class Connection:
             else:
                 self._pass_over(answer)
         except (BlockingIOError, ssl.SSLWantReadError, TimeoutError) as error:
-            raise Trouble(f"silent for {_SILENT_SECONDS:.0f} s") from error
+            raise silent() from error
         except OSError as error:
             raise Trouble(f"the connection broke: {error.strerror or error}") from error
         self.uses += 1
@@ -144,17 +140,30 @@ class Connection:
             self._is_over = True
         return answer
 
+    def request(self, target: str, headers: Mapping[str, str], first: int, length: int) -> bytes:
+        """What is sent for these bytes."""
+        where = f"http://{self._shown}{target}" if self._through else target
+        lines = [f"GET {where} HTTP/1.1\r\nHost: {self._shown}\r\nAccept-Encoding: identity"]
+        if first > 0 or length >= 0:
+            lines.append(f"Range: bytes={first}-{first + length - 1 if length >= 0 else ''}")
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        return ("\r\n".join(lines) + f"\r\n{self._login}\r\n").encode("latin-1")
+
+    def has_no_tls(self) -> bool:
+        """Whether the native core can read what comes."""
+        return type(self.socket) is socket.socket
+
     def is_plain(self) -> bool:
         """Whether the native core may ask, which looks by itself whether it is usable: not where Python's TLS is between, nor on
         the main thread, whose signals it does not see."""
-        return type(self.socket) is socket.socket and threading.get_ident() != _MAIN
+        return self.has_no_tls() and threading.get_ident() != _MAIN
 
     def _natively(self, request: bytes, first: int, length: int) -> tuple[Answer, bool]:
         """The answer, and whether its body was read as well."""
         why, head, self._rest, body = _core.http_exchange(self.socket.fileno(), request, first == 0 and length < 0)
         if why:
             raise Trouble(why)
-        answer = _answer_of(*head)
+        answer = answer_of(*head)
         if body is not None:
             answer.body = body if not 0 <= length < len(body) else memoryview(body)[:length]
             return answer, True
@@ -173,7 +182,7 @@ class Connection:
             data = data + got if data else got
             if len(data) > _MOST_HEAD:
                 raise Trouble("the answer's head is too long")
-        answer = _answer_of(*_core.http_head(data[:end]))
+        answer = answer_of(*_core.http_head(data[:end]))
         self._rest = data[end + 4 :]
         return self._head() if 100 <= answer.status < 200 else answer
 
@@ -297,6 +306,12 @@ class Connections:
                 return connection
             connection.close()
 
+    def free(self, origin: Origin) -> Connection | None:
+        """One that is open, for the native core, which looks by itself whether it is usable; None: there is none."""
+        with self._lock:
+            free = self._free.get(origin)
+            return free.pop() if free else None
+
     def give_back(self, connection: Connection) -> None:
         if connection.is_over:
             connection.close()
@@ -305,7 +320,11 @@ class Connections:
             self._free.setdefault(connection.origin, []).append(connection)
 
 
-def _answer_of(first: str, headers: dict[str, str]) -> Answer:
+def silent() -> Trouble:
+    return Trouble(f"silent for {SILENT_SECONDS:.0f} s")
+
+
+def answer_of(first: str, headers: dict[str, str]) -> Answer:
     version, _, status = first.partition(" ")
     number, _, reason = status.partition(" ")
     if not version.startswith("HTTP/1.") or not number.isdigit():

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from fastload.remote.stores import Listed
+from fastload.remote.store import Listed
 from fastload.remote.transfers_here import transfers
 
 _FORM = "fastload listing 2"

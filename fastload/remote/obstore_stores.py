@@ -10,7 +10,7 @@ from typing import Any
 
 from fastload.remote.addresses import Bucket
 from fastload.remote.cloud_credentials import METADATA, expect_credentials, no_credentials
-from fastload.remote.stores import Attempt, Got, Listed, Store
+from fastload.remote.store import Attempt, Got, Listed, Store
 from fastload.remote.trouble import Trouble, changed
 from fastload.reports import needs
 

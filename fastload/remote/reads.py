@@ -8,7 +8,7 @@ from typing import Any
 
 from fastload._core import Arrival
 from fastload.remote.addresses import redacted
-from fastload.remote.stores import Attempt
+from fastload.remote.store import Attempt
 from fastload.remote.trouble import Trouble
 
 ALL = -1  # of an object's bytes

@@ -39,8 +39,8 @@ class RemoteObject(SampleSource):
 
     def engine_form(self) -> Any:
         cache = disk_cache()
-        found = None if cache is None else self._in(cache)
-        return found if found is not None else self._asked().arrival()
+        found: Any = None if cache is None else self._in(cache)
+        return (found if found is not None else self._asked().arrival(), *self.place)
 
     def read(self) -> bytes:
         """Waits for it."""
@@ -89,6 +89,10 @@ class RemoteObject(SampleSource):
         """Of what may be another object tomorrow there is none."""
         return repr((self.url, self.version, self.first, self.length)) if self.version else None
 
+    @property
+    def place(self) -> tuple[str, str]:
+        return redacted(self.url), self.version
+
     def _key(self) -> tuple[Any, ...]:
         return self.url, self.size, self.version, self.first, self.length, self.name
 
@@ -116,6 +120,10 @@ class RemoteRange(RemoteObject):
         self.first = offset
         self.length = length
         self.name = name
+
+    @property
+    def place(self) -> tuple[str, str]:
+        return f"{redacted(self.url)}#{self.first}+{self.length}", self.version
 
     def __reduce__(self) -> Any:
         return RemoteRange, (self.url, self.first, self.length, self.name, self.size, self.version)

@@ -46,6 +46,10 @@ class Credentials:
             known = self._known = time.monotonic() + _KEYS_SECONDS, self._now()
         return known[1]
 
+    def are_known(self) -> bool:
+        """Whether nobody has to be asked for them now."""
+        return time.monotonic() < self._known[0]
+
     def _now(self) -> Keys | None:
         if os.environ.get("AWS_SKIP_SIGNATURE", "").lower() in ("1", "true"):
             return None

@@ -10,7 +10,6 @@ import atexit
 import errno
 import heapq
 import itertools
-import queue
 import threading
 import time
 import weakref
@@ -21,7 +20,9 @@ from typing import Any
 from fastload._core import Arrival
 from fastload.remote.pace import Pace
 from fastload.remote.reads import ALL, Read, Request, back_off, keep_promise, said
-from fastload.remote.stores import Attempt, Got, Listed, Store, Stores
+from fastload.remote.senders import Senders, Sent
+from fastload.remote.store import Attempt, Got, Listed, Store
+from fastload.remote.stores import Stores
 from fastload.remote.trouble import Trouble, changed
 
 _MOST_GAP = 1 << 15  # between two reads that go as one
@@ -43,9 +44,9 @@ class Transfers:
         self._asked: deque[Read] = deque()
         self._of_object: dict[str, list[Read]] = {}  # the ranges among them
         self._again: deque[Request] = deque()
-        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._threads: list[threading.Thread] = []
-        self._idle = 0
+        self._senders = Senders(self._stores, self._next_one, self._came, self._failed)
+        self._under_way = 0
+        self._timing: threading.Thread | None = None
         self._running: set[Request] = set()
         self._hedges = 0  # of those
         self._timer = threading.Condition(self._lock)
@@ -78,8 +79,8 @@ class Transfers:
             self._asked.append(read)
             if length >= 0:
                 self._of_object.setdefault(url, []).append(read)
-            self._need_thread()
-        self._wake.put(None)
+            self._need_timer()
+        self._senders.wake()
         return read
 
     def forget(self, read: Read) -> None:
@@ -120,34 +121,24 @@ class Transfers:
                 return
         keep_promise(read, arrival)
 
-    # The threads.
+    # What is sent.
 
-    def _need_thread(self) -> None:
-        """With the lock."""
-        if not self._threads:
-            self._start(self._look_after)
-        if self._idle < len(self._asked) + len(self._again) and len(self._threads) <= self._pace.at_once:
-            self._idle += 1
-            self._start(self._work)
-
-    def _start(self, work: Any) -> None:
-        thread = threading.Thread(target=work, name="fastload-remote", daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _work(self) -> None:
-        while True:
-            self._wake.get()
-            with self._lock:
-                if self._is_over:
-                    return
-                self._idle -= 1
-                request = self._next()
-            if request is not None:
-                self._send(request)
-            del request  # nothing is held while waiting
-            with self._lock:
-                self._idle += 1
+    def _next_one(self) -> Sent | None:
+        """For the senders."""
+        with self._lock:
+            if self._is_over or self._under_way >= self._pace.at_once:
+                return None
+            request = self._next()
+            if request is None:
+                return None
+            attempt = Attempt()
+            request.attempts.append(attempt)
+            request.sent += 1
+            self._under_way += 1
+            self._figures["requests"] += 1
+            began = time.monotonic()
+            self._look_at(began + self._pace.hedge_after(request.bytes()), request)
+            return Sent(request, attempt, began)
 
     def _next(self) -> Request | None:
         """With the lock."""
@@ -194,27 +185,6 @@ class Transfers:
             if not near:
                 del self._of_object[read.url]
 
-    def _send(self, request: Request) -> None:
-        attempt = Attempt()
-        with self._lock:
-            if request.is_over:
-                return
-            request.attempts.append(attempt)
-            request.sent += 1
-            self._figures["requests"] += 1
-            began = time.monotonic()
-            self._look_at(began + self._pace.hedge_after(request.bytes()), request)
-        try:
-            store = self._stores.of(request.url)
-            got = store.get(request.url, request.first, request.length, request.version, attempt)
-            self._check(request, got)
-        except Trouble as trouble:
-            self._failed(request, attempt, trouble)
-        except Exception as error:  # what nobody has thought of: it has no URL in it
-            self._failed(request, attempt, Trouble(f"{type(error).__name__}: {error}", passes=False))
-        else:
-            self._came(request, attempt, got, time.monotonic() - began)
-
     def _check(self, request: Request, got: Got) -> None:
         expected, version = request.size, request.version
         is_same = bool(version) and got.version == version
@@ -225,11 +195,17 @@ class Transfers:
         if request.length < 0 and expected >= 0 and len(got.data) != expected:
             raise Trouble(f"{len(got.data)} of {expected} bytes came")
 
-    def _came(self, request: Request, attempt: Attempt, got: Got, seconds: float) -> None:
+    def _came(self, sent: Sent, got: Got) -> None:
+        request = sent.request
+        try:
+            self._check(request, got)
+        except Trouble as trouble:
+            self._failed(sent, trouble)
+            return
         with self._lock:
-            request.attempts.remove(attempt)
+            self._ended(sent)
             self._figures["bytes"] += len(got.data)
-            self._pace.note(len(got.data), seconds)
+            self._pace.note(len(got.data), time.monotonic() - sent.began)
             others = self._end(request)
             if others is None:
                 return
@@ -253,9 +229,15 @@ class Transfers:
             with self._lock:
                 self._figures["waits"] += waits
 
-    def _failed(self, request: Request, attempt: Attempt, trouble: Trouble) -> None:
+    def _ended(self, sent: Sent) -> None:
+        """With the lock."""
+        sent.request.attempts.remove(sent.attempt)
+        self._under_way -= 1
+
+    def _failed(self, sent: Sent, trouble: Trouble) -> None:
+        request = sent.request
         with self._lock:
-            request.attempts.remove(attempt)
+            self._ended(sent)
             if request.is_over:
                 return
             request.failures += 1
@@ -292,6 +274,12 @@ class Transfers:
                 keep_promise(read, arrival)
 
     # The timer.
+
+    def _need_timer(self) -> None:
+        """With the lock."""
+        if self._timing is None:
+            self._timing = threading.Thread(target=self._look_after, name="fastload-remote-timer", daemon=True)
+            self._timing.start()
 
     def _look_at(self, at: float, request: Request, *, again: bool = False) -> None:
         """With the lock: at that time the request is looked at, or sent again."""
@@ -338,8 +326,7 @@ class Transfers:
 
     def _repeat(self, request: Request) -> None:
         self._again.append(request)
-        self._need_thread()
-        self._wake.put(None)
+        self._senders.wake()
 
     def end(self) -> None:
         """Nothing comes any more: who waits gets an error."""
@@ -358,8 +345,6 @@ class Transfers:
                 read.error = errno.ECANCELED, "the interpreter ends"
                 for arrival in read.promised:
                     keep_promise(read, arrival)
-        for _ in self._threads:
-            self._wake.put(None)
         until = time.monotonic() + _END_SECONDS
-        for thread in self._threads:
+        for thread in self._senders.end() + ([] if self._timing is None else [self._timing]):
             thread.join(max(0.0, until - time.monotonic()))

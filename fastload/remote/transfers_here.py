@@ -9,7 +9,7 @@ import threading
 
 from fastload.remote.addresses import Bucket
 from fastload.remote.cache_on_disk import FOLDER, disk_cache
-from fastload.remote.stores import Store
+from fastload.remote.store import Store
 from fastload.remote.transfer_threads import Transfers
 
 

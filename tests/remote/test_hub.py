@@ -160,7 +160,7 @@ def test_what_the_hub_refuses(hub, monkeypatch):
 def test_a_file_that_is_replaced_is_an_error_and_no_other_image(hub, monkeypatch, is_large):
     """Of the same size; the hub is asked again once what it said before is old."""
     server, _, _ = hub
-    monkeypatch.setattr("fastload.remote.stores._REDIRECT_SECONDS", -1.0)
+    monkeypatch.setattr("fastload.remote.http_store._REDIRECT_SECONDS", -1.0)
     if is_large:
         dataset = WebDataset(f"{DATA}data/000000.tar", TRANSFORM)
         name, first = "data/000000.tar", dataset[0]

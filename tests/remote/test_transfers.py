@@ -21,7 +21,7 @@ from fastload.remote import http_connection, redacted
 from fastload.remote.addresses import Bucket, HubPath
 from fastload.remote.obstore_stores import ObjectStore
 from fastload.remote.s3_requests import Keys, S3Endpoint
-from fastload.remote.stores import Attempt
+from fastload.remote.store import Attempt
 from fastload.remote.transfer_threads import Transfers
 from fastload.remote.trouble import Trouble
 

@@ -1,0 +1,67 @@
+"""Objects of S3, and of what speaks as S3 does."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterator
+
+from fastload.remote.addresses import Bucket
+from fastload.remote.http_connection import Answer, Connections
+from fastload.remote.http_store import HttpStore
+from fastload.remote.s3_requests import Credentials, S3Endpoint, query_of
+from fastload.remote.store import Attempt, Got, Listed, Prepared
+from fastload.remote.trouble import Trouble, of_status
+
+
+class S3Store(HttpStore):
+    """A bucket of S3, or of what speaks as S3 does."""
+
+    def __init__(self, connections: Connections, bucket: str, credentials: Credentials) -> None:
+        super().__init__(connections)
+        self._prefix = f"s3://{bucket}/"
+        self._endpoint = S3Endpoint(bucket)
+        self._credentials = credentials
+
+    def prepared(self, url: str, first: int, length: int, version: str) -> Prepared | None:
+        where = self._endpoint.origin()
+        if where[0] != "http" or not self._credentials.are_known():
+            return None
+        target = self._endpoint.target_of(url[len(self._prefix) :])
+        signed = self._endpoint.signed(target, self._credentials.keys())
+        return self._prepared(where, target, signed, first, length, version)
+
+    def get(self, url: str, first: int, length: int, version: str, attempt: Attempt) -> Got:
+        key = url[len(self._prefix) :]
+        answer = self._signed(lambda: self._endpoint.target_of(key), first, length, version, attempt)
+        return self._got(answer, first, length)
+
+    def _signed(self, target: Callable[[], str], first: int, length: int, version: str, attempt: Attempt) -> Answer:
+        for _ in range(2):
+            at = target()
+            headers = self._endpoint.signed(at, self._credentials.keys())
+            answer = self._asked(self._endpoint.origin(), at, headers, first, length, version, attempt)
+            region = answer.headers.get("x-amz-bucket-region")
+            if answer.status not in (301, 307, 400) or not region or region == self._endpoint.region:
+                return answer
+            self._endpoint.region = region
+        return answer
+
+    def list(self, url: str) -> Iterator[Listed]:
+        below, token = Bucket.of(url), ""
+        while True:
+            asked = {"list-type": "2", "prefix": below.key, **({"continuation-token": token} if token else {})}
+            query = query_of(asked)
+            answer = self._signed(lambda: f"{self._endpoint.target_of('')}?{query}", 0, -1, "", Attempt())  # noqa: B023
+            if answer.status != 200:
+                raise of_status(answer.status, answer.reason, answer.headers.get("retry-after"))
+            try:
+                root = ElementTree.fromstring(bytes(answer.body))
+            except ElementTree.ParseError as error:
+                raise Trouble("the listing is damaged") from error
+            space = root.tag.partition("}")[0] + "}" if root.tag.startswith("{") else ""
+            for found in root.iter(f"{space}Contents"):
+                text = {child.tag.removeprefix(space): child.text or "" for child in found}
+                yield Listed(below.url_of(text["Key"]), int(text["Size"]), text.get("ETag", ""))
+            token = root.findtext(f"{space}NextContinuationToken") or ""
+            if not token:
+                return

@@ -1,0 +1,100 @@
+"""Where objects are: a URL, and which bytes of it -> the bytes, in one request, which may fail.
+
+One :class:`Store` a scheme and bucket. What may be asked again, and when, is for ``transfer_threads.py`` to say.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from fastload.remote.http_connection import Answer, Connection, Origin
+from fastload.remote.trouble import Trouble
+
+
+@dataclass(frozen=True)
+class Got:
+    """Bytes of an object.
+
+    Attributes:
+        data: whatever has a buffer.
+        size: of the whole object, -1 where the server does not say.
+        version: what changes when it is written again: its ETag, or when that was; empty where the server says neither.
+    """
+
+    data: Any
+    size: int
+    version: str
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An object as a listing has it; its key is the URL's part behind the bucket."""
+
+    url: str
+    size: int
+    version: str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request that any connection to its origin can send."""
+
+    origin: Origin
+    target: str
+    headers: dict[str, str]
+    first: int
+    length: int
+
+
+class Attempt:
+    """One request under way, which another thread may abort."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+        self.aborted = False
+
+    def begins(self, connection: Connection) -> None:
+        """Raises Trouble where it was aborted before."""
+        with self._lock:
+            if self.aborted:
+                raise Trouble("not wanted any more")
+            self._connection = connection
+
+    def ends(self) -> None:
+        """From now on the connection is another's."""
+        with self._lock:
+            self._connection = None
+
+    def abort(self) -> None:
+        with self._lock:
+            self.aborted = True
+            if self._connection is not None:
+                self._connection.abort()
+
+
+class Store:
+    """Raises Trouble from each method."""
+
+    def get(self, url: str, first: int, length: int, version: str, attempt: Attempt) -> Got:
+        """Bytes ``[first, first + length)`` of the object, -1: all. With a version: of that one, where the server can tell."""
+        raise NotImplementedError
+
+    def look(self, url: str) -> Got:
+        """What the object is now: its first byte."""
+        return self.get(url, 0, 1, "", Attempt())
+
+    def prepared(self, url: str, first: int, length: int, version: str) -> Prepared | None:
+        """The same as a request for the native core; None: :meth:`get` has to be asked. Waits for nothing."""
+        return None
+
+    def read(self, prepared: Prepared, answer: Answer) -> Got | None:
+        """What an answer to it says that is no plain one; None: :meth:`get` has to be asked, now and from now on."""
+        return None
+
+    def list(self, url: str) -> Iterator[Listed]:
+        """All objects whose URLs begin with this one, in the order of their names."""
+        raise Trouble("what lies below a URL like this cannot be listed; give the URLs", passes=False)
