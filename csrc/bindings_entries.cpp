@@ -76,6 +76,14 @@ void bind_entries(py::module_& module) {
       .def(py::init(&store_of), py::arg("roots"), py::kw_only(), py::arg("every"), py::arg("verifies"),
            "Of roots (prefix, [(path, slots_at, slots, records_at, records_bytes), the newest first], log or None).")
       .def(
+          "knows",
+          [](const Store& store, const py::object& source) {
+            Pointees pointees;
+            const io::Source read = read_source(source, &pointees);
+            return entries::is_known(store, read);
+          },
+          py::arg("source"), "Whether there is a record of this version of what comes from afar.")
+      .def(
           "make",
           [](const Store& store, const py::list& sources, int threads) {
             Pointees pointees;

@@ -16,11 +16,12 @@ namespace fastload::bindings {
 struct Pointees {
   std::string paths;      // each followed by a NUL
   std::string names;      // of the cache
+  std::string places;     // each, and then its version, followed by a NUL
   pybind11::list memory;  // arrivals, and views of buffers: as long as one lives, its owner cannot move the bytes
 };
 
-// str | (str, offset, length[, crc32c or -1[, (size, time in ns, inode or 0)]]) | Arrival | bytes-like. ValueError for anything else that
-// has the shape of one of these, or holds a null byte.
+// str | (str, offset, length[, crc32c or -1[, (size, time in ns, inode or 0)]]) | Arrival | bytes-like; or, of what comes from afar,
+// (one of these, place, version). ValueError for anything else that has the shape of one of these, or holds a null byte.
 io::Source read_source(const pybind11::handle& object, Pointees* pointees);
 
 // The same of each, with its index.

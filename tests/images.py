@@ -52,6 +52,13 @@ def write_folder(root: Path, classes: int = 3, images: int = 8, *, largest: int 
     return root
 
 
+def of_size(data, size):
+    """The JPEG, with a comment that makes it so long."""
+    rest = size - len(data) - 4
+    assert rest >= 0
+    return data[:2] + b"\xff\xfe" + (rest + 2).to_bytes(2, "big") + bytes(rest) + data[2:]
+
+
 if __name__ == "__main__":
     import sys
 

@@ -37,11 +37,11 @@ def stay_here(patch: pytest.MonkeyPatch, *more: str) -> None:
 
 
 class ObjectServer:
-    """Serves ``folder/bucket/key``."""
+    """Serves ``folder/bucket/key``; ``arguments``: of the server's own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *arguments: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, str(SERVER), str(folder)],
+            [sys.executable, str(SERVER), str(folder), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -40,10 +40,10 @@ _STATUS = {
 class Objects:
     """What is served, and what is done wrong."""
 
-    def __init__(self, folder: Path, latency: float) -> None:
+    def __init__(self, folder: Path, latency: float, etag: str | None = None) -> None:
         self.latency = latency
         self.bodies = {f"/{p.relative_to(folder).as_posix()}": p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-        self.etags = {path: f'"{hashlib.md5(body).hexdigest()}"' for path, body in self.bodies.items()}
+        self.etags = {path: etag or f'"{hashlib.md5(body).hexdigest()}"' for path, body in self.bodies.items()}
         self.faults: list[dict[str, Any]] = []
         self.counts = {"requests": 0, "at_once": 0, "most_at_once": 0, "faults": 0, "connections": 0}
         self.chance = random.Random(0)
@@ -240,8 +240,9 @@ def main(arguments: Iterator[str] | None = None) -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--latency", type=float, default=0.0, help="seconds that each answer is held back")
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--etag", help="of all objects, whatever they hold")
     asked = parser.parse_args(list(arguments) if arguments else None)
-    asyncio.run(serve(Objects(asked.folder, asked.latency), asked.port))
+    asyncio.run(serve(Objects(asked.folder, asked.latency, asked.etag), asked.port))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,19 @@
 """Images from an object store with latency, beside those from a folder: ``python -m benchmarks.formats.remote --data DIR``.
 
 Everything runs on 127.0.0.1: the store is object_server.py in a process of its own, on cores of its own where there are more than
-``--cores``. Arms, each a process, taken in turn ``--rounds`` times:
+``--cores``; ``--loader-cores`` and ``--server-cores`` name them. Arms, each a process, taken in turn ``--rounds`` times, those
+without "entries" in their names with ``entries="off"``:
 
-    local        fastload.ImageFolder(DIR)
-    remote       fastload.ImageFolder("s3://…"), 20 ms more for each answer
-    disturbed    the same, where 1 % of the requests fail (500) or hang for 5 s
-    litdata      LitData's StreamingRawDataset of the same store with torchvision v2, where ``--litdata PYTHON`` has it
+    local, local-entries    fastload.ImageFolder(DIR)
+    remote, remote-entries  fastload.ImageFolder("s3://…"), 20 ms more for each answer
+    remote-cached           the same with cache="encoded": its second epoch is from memory
+    cached-entries          the same with entry points
+    disturbed               "remote-entries" where 1 % of the requests fail (500) or hang for 5 s
+    litdata                 LitData's StreamingRawDataset of the same store with torchvision v2, where ``--litdata PYTHON`` has it
 
-Printed: images per second of the second epoch (the first opens files and connections), each round, and the medians' ratios. With
-``--data`` a folder of images; they are served under as many names as ``--images`` says.
+Batches of all arms but LitData's are compared with torch's first, of two epochs, while nothing fails. Printed: images per second
+of the second epoch (the first opens files and connections), each round, and the medians' ratios. With ``--data`` a folder of
+images; they are served under as many names as ``--images`` says.
 """
 
 from __future__ import annotations
@@ -31,6 +35,17 @@ HERE = Path(__file__).resolve().parent
 _CLASSES = 10
 _WORKERS = 2
 _BATCH = 64
+_COMPARED = 5  # batches
+URL = "s3://bucket/train"
+ARMS = ("local", "local-entries", "remote", "remote-entries", "remote-cached", "cached-entries", "disturbed")
+_RATIOS = (
+    ("remote", "local"),
+    ("remote-entries", "local-entries"),
+    ("remote-cached", "local"),
+    ("cached-entries", "local-entries"),
+    ("disturbed", "remote-entries"),
+    ("remote", "litdata"),
+)
 _FAULTS = [
     {"kind": "error", "code": 500, "share": 0.005, "match": "train"},
     {"kind": "hang", "seconds": 5, "share": 0.005, "match": "train"},
@@ -66,16 +81,37 @@ def tell(url: str, faults: list[dict[str, Any]]) -> None:
         answer.read()
 
 
-def measured(arm: str, python: str, folder: Path, cores: set[int], environment: dict[str, str]) -> dict[str, Any]:
-    """What the arm's process says of its epochs."""
-    source = str(folder) if arm == "local" else "s3://bucket/train"
-    command = [python, str(HERE / "remote_epochs.py"), arm, source, str(_BATCH), str(_WORKERS)]
+def task_of(arm: str, folder: Path) -> dict[str, Any]:
+    """What the arm's process is told."""
+    options: dict[str, Any] = {"entries": "auto" if "entries" in arm or arm == "disturbed" else "off"}
+    if "cached" in arm:
+        options["cache"] = "encoded"
+    return {
+        "kind": arm if arm in ("litdata", "torch") else "fastload",
+        "source": str(folder) if arm.startswith(("local", "torch")) else URL,
+        "options": {} if arm in ("litdata", "torch") else options,
+        "batch": _BATCH,
+        "workers": _WORKERS,
+    }
+
+
+def said_by(task: dict[str, Any], python: str, cores: set[int], environment: dict[str, str]) -> dict[str, Any]:
+    command = [python, str(HERE / "remote_epochs.py"), json.dumps(task)]
     ended = subprocess.run(
         command, env=environment, capture_output=True, text=True, preexec_fn=lambda: os.sched_setaffinity(0, cores)
     )
     if ended.returncode:
-        raise SystemExit(f"{arm} failed:\n{ended.stderr[-3000:]}")
+        raise SystemExit(f"{task} failed:\n{ended.stderr[-3000:]}")
     return dict(json.loads(ended.stdout.splitlines()[-1]))
+
+
+def cores_of(text: str) -> set[int]:
+    """Of "0,2-5"."""
+    found: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        found |= set(range(int(first), int(last or first) + 1))
+    return found
 
 
 def main() -> None:
@@ -86,14 +122,17 @@ def main() -> None:
     parser.add_argument(
         "--cores", type=int, default=2, help="of the loader; the store has the others, if there are any"
     )
+    parser.add_argument("--loader-cores", type=cores_of, help="as 0,1 or 0-3, in the place of --cores")
+    parser.add_argument("--server-cores", type=cores_of)
+    parser.add_argument("--arms", help="some of the above, with commas")
     parser.add_argument("--latency", type=float, default=0.02)
     parser.add_argument("--litdata", help="a Python that has litdata, torch and torchvision")
     parser.add_argument("--out", type=Path, help="for the figures, as JSON")
     asked = parser.parse_args()
     usable = sorted(os.sched_getaffinity(0))
-    mine = set(usable[: asked.cores])
-    others = set(usable[asked.cores :]) or set(usable)
-    arms = ["local", "remote", "disturbed"] + (["litdata"] if asked.litdata else [])
+    mine = asked.loader_cores or set(usable[: asked.cores])
+    others = asked.server_cores or set(usable) - mine or set(usable)
+    arms = asked.arms.split(",") if asked.arms else [*ARMS, *(["litdata"] if asked.litdata else [])]
     figures: dict[str, list[dict[str, Any]]] = {arm: [] for arm in arms}
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work, "store", "bucket", "train")
@@ -108,11 +147,22 @@ def main() -> None:
             "PYTHONPATH": str(HERE.parents[1]),
         }
         try:
+            for source in (str(folder), f"{URL}/"):
+                index = [sys.executable, "-m", "fastload", "index", source]
+                subprocess.run(index, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            digests = {
+                arm: said_by({**task_of(arm, folder), "digest": _COMPARED}, sys.executable, set(usable), environment)
+                for arm in ["torch", *arms]
+                if arm != "litdata"
+            }
+            if len({json.dumps(one) for one in digests.values()}) != 1:
+                raise SystemExit(f"batches differ, so no speed: {digests}")
+            print(f"equal to torch's: {_COMPARED} batches of each of two epochs of {', '.join(digests)}", flush=True)
             for number in range(asked.rounds):
                 for arm in arms:
                     tell(url, _FAULTS if arm == "disturbed" else [])
                     python = asked.litdata if arm == "litdata" else sys.executable
-                    figures[arm].append(measured(arm, python, folder, mine, environment))
+                    figures[arm].append(said_by(task_of(arm, folder), python, mine, environment))
                     print(f"round {number + 1}, {arm}: {json.dumps(figures[arm][-1])}", flush=True)
         finally:
             server.kill()
@@ -129,11 +179,10 @@ def main() -> None:
         "images_per_second": {arm: round(one) for arm, one in rate.items()},
         "rounds": spread,
         "lost": lost,
-        "remote / local": round(rate["remote"] / rate["local"], 3),
-        "disturbed epoch / undisturbed": round(rate["remote"] / rate["disturbed"], 3),
     }
-    if "litdata" in rate:
-        said["remote / litdata"] = round(rate["remote"] / rate["litdata"], 2)
+    for one, other in _RATIOS:
+        if one in rate and other in rate:
+            said[f"{one} / {other}"] = round(rate[one] / rate[other], 3)
     print(json.dumps(said, indent=2))
     if asked.out:
         asked.out.write_text(json.dumps(said, indent=2) + "\n")

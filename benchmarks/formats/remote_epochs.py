@@ -1,7 +1,11 @@
-"""One arm of remote.py in a process of its own: ``remote_epochs.py ARM SOURCE BATCH WORKERS`` prints its second epoch as JSON."""
+"""One arm of remote.py in a process of its own, told in JSON; it prints its second epoch, or a digest of the first, as JSON.
+
+``remote_epochs.py '{"kind": "fastload", "source": "s3://bucket/train", "options": {"entries": "off"}, "batch": 64, "workers": 2}'``
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -13,13 +17,33 @@ import torch
 SIZE = 224
 
 
-def fastload_loader(source: str, batch: int, workers: int) -> Any:
+def fastload_loader(source: str, batch: int, workers: int, **options: Any) -> Any:
     import torchvision.transforms as T
 
     from fastload import DataLoader, ImageFolder
 
     steps = [T.RandomResizedCrop(SIZE), T.RandomHorizontalFlip(), T.ToTensor()]
-    return DataLoader(ImageFolder(source, T.Compose(steps)), batch, shuffle=True, num_workers=workers, drop_last=False)
+    return DataLoader(ImageFolder(source, T.Compose(steps)), batch, shuffle=True, num_workers=workers, **options)
+
+
+def torch_loader(source: str, batch: int, workers: int) -> Any:
+    """What the others' batches are compared with."""
+    import torchvision.transforms as T
+    from torchvision.datasets import ImageFolder
+
+    steps = [T.RandomResizedCrop(SIZE), T.RandomHorizontalFlip(), T.ToTensor()]
+    return torch.utils.data.DataLoader(ImageFolder(source, T.Compose(steps)), batch, shuffle=True, num_workers=workers)
+
+
+def digest(loader: Any, batches: int) -> str:
+    """Of the first batches of an epoch, pixels and targets."""
+    torch.manual_seed(7)
+    made = hashlib.sha256()
+    for number, (images, targets) in enumerate(loader):
+        if number == batches:
+            break
+        made.update(images.numpy().tobytes() + targets.numpy().tobytes())
+    return made.hexdigest()
 
 
 def decoded(data: bytes) -> torch.Tensor:
@@ -46,9 +70,13 @@ def litdata_loader(source: str, batch: int, workers: int) -> Any:
 
 
 def main() -> None:
-    arm, source, batch, workers = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    asked = json.loads(sys.argv[1])
     torch.set_num_threads(1)
-    loader = (litdata_loader if arm == "litdata" else fastload_loader)(source, batch, workers)
+    makes = {"fastload": fastload_loader, "torch": torch_loader, "litdata": litdata_loader}[asked["kind"]]
+    loader = makes(asked["source"], asked["batch"], asked["workers"], **asked.get("options", {}))
+    if "digest" in asked:
+        print(json.dumps({"digest": [digest(loader, asked["digest"]) for _ in range(2)]}))
+        return
     said: dict[str, Any] = {}
     for _ in range(2):
         began, images, cpu = time.perf_counter(), 0, time.process_time()
@@ -61,8 +89,8 @@ def main() -> None:
             "cpu_ms_per_image": 1000 * (time.process_time() - cpu) / images,
             "lost": len(loader.dataset) - images,
         }
-    if arm in ("remote", "disturbed"):
-        said["remote"] = loader.stats()["remote"]
+    if asked["kind"] == "fastload":
+        said |= {name: loader.stats()[name] for name in ("remote", "entries", "cache")}
     print(json.dumps(said))
 
 

@@ -99,7 +99,8 @@ class Lane {
   Status pack(const Pixels& pixels, const Target& target, void* out);
   // In the finished sample.
   Status erase(const Target& target, uint8_t* out);
-  Status open_bytes(const io::Source& source);
+  // Those in the cache, where it has them.
+  Status open_bytes(io::Source source);
   // False: there is no record that holds.
   bool enter(const entries::Store* entries, const io::Source& source);
   Status decode_window();

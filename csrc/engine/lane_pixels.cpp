@@ -21,7 +21,6 @@ Status Lane::open(const io::Source& source, int64_t max_pixels, const cache::Loo
   whole_ = adopted_ = false;
   cached_ = {};
   max_pixels_ = max_pixels;
-  io::Source from = source;
   {
     const StageClock clock(&times_, Stage::read);
     if (keeping_.find(lookup, source)) {
@@ -34,16 +33,11 @@ Status Lane::open(const io::Source& source, int64_t max_pixels, const cache::Loo
         return {};
       }
       cached_ = {};
-      if (keeping_.bytes().data != nullptr) {
-        from = io::Source{};
-        from.kind = io::SourceKind::memory;
-        from.memory = keeping_.bytes();
-      }
     }
   }
   // A cache that still fills wants all of a file.
   const bool fills = lookup.cache != nullptr && !keeping_.was_found() && !lookup.cache->store.is_full();
-  return enter(fills ? nullptr : entries, source) ? Status{} : open_bytes(from);
+  return enter(fills ? nullptr : entries, source) ? Status{} : open_bytes(source);
 }
 
 bool Lane::enter(const entries::Store* entries, const io::Source& source) {
@@ -64,7 +58,12 @@ bool Lane::enter(const entries::Store* entries, const io::Source& source) {
   return true;
 }
 
-Status Lane::open_bytes(const io::Source& source) {
+Status Lane::open_bytes(io::Source source) {
+  if (keeping_.bytes().data != nullptr) {
+    source = io::Source{};
+    source.kind = io::SourceKind::memory;
+    source.memory = keeping_.bytes();
+  }
   {
     const StageClock clock(&times_, Stage::read);
     jpeg::EndSearch search;

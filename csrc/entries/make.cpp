@@ -15,18 +15,23 @@ namespace fastload::entries {
 
 namespace {
 
+bool has_points_as_wanted(const Store& store, const jpeg::EntryRecord& record) {
+  const jpeg::ScanLayout& layout = record.layout();
+  return layout.every == (store.every > 0 ? std::min<int>(store.every, layout.mcus_per_row) : layout.mcus_per_row);
+}
+
 // One thread's.
 class Maker {
  public:
   explicit Maker(const Store& store) : store_(store) {}
 
   void make(const io::Source& source, Made* counts) {
-    if (source.kind != io::SourceKind::path && source.kind != io::SourceKind::range) {
+    if (!source.is_of_file() && source.place.empty()) {
       ++counts->none;
       return;
     }
     const bool is_known = entries_.find(&store_, source, {});
-    if (is_known && has_points_as_wanted()) {
+    if (is_known && has_points_as_wanted(store_, entries_.record())) {
       ++counts->known;
     } else {
       if (is_known) entries_.refuse();
@@ -39,11 +44,6 @@ class Maker {
   }
 
  private:
-  bool has_points_as_wanted() const {
-    const jpeg::ScanLayout& layout = entries_.record().layout();
-    return layout.every == (store_.every > 0 ? std::min<int>(store_.every, layout.mcus_per_row) : layout.mcus_per_row);
-  }
-
   void read(const io::Source& source, Made* counts, bool may_wait) {
     jpeg::EndSearch search;
     ByteSpan bytes;
@@ -76,6 +76,11 @@ class Maker {
 };
 
 }  // namespace
+
+bool is_known(const Store& store, const io::Source& source) {
+  SampleEntries entries;
+  return entries.is_of_version(store, source) && has_points_as_wanted(store, entries.record());
+}
 
 Made make(const Store& store, const std::vector<io::Source>& sources, int threads) {
   std::vector<Made> counts(static_cast<size_t>(std::max(threads, 1)));

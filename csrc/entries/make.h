@@ -17,6 +17,9 @@ struct Made {
   int64_t bytes = 0;   // that were read
 };
 
+// Whether there is a record, with as many entry points as are made, of this version of what comes from afar: so it need not be fetched.
+bool is_known(const Store& store, const io::Source& source);
+
 // Each source that has no record that holds gets one, in its root's log.
 Made make(const Store& store, const std::vector<io::Source>& sources, int threads);
 

@@ -5,6 +5,7 @@
 
 #include <new>
 
+#include "cache/hash.h"
 #include "io/crc32c.h"
 
 namespace fastload::entries {
@@ -20,6 +21,17 @@ int64_t now_ns() {
 }
 
 // A stamp far ahead is another machine's, or somebody's wish.
+// What stands in the place of a file's times for what comes from afar; zeros: not known.
+void set_version(std::string_view version, jpeg::Origin* origin) {
+  origin->changed_ns = origin->status_ns = 0;
+  if (version.empty()) return;
+  cache::Hash hash;
+  hash.add(version);
+  const cache::Key key = hash.key();
+  origin->changed_ns = static_cast<int64_t>(key.low);
+  origin->status_ns = static_cast<int64_t>(key.high);
+}
+
 bool is_near(int64_t stamp_ns, int64_t now_ns) { return stamp_ns > now_ns - kYoung && stamp_ns < now_ns + kYoung; }
 
 }  // namespace
@@ -30,8 +42,7 @@ bool SampleEntries::find(const Store* store, const io::Source& source, ByteSpan 
   root_ = nullptr;
   is_used_ = is_refused_ = is_wanted_ = is_made_ = is_young_ = false;
   source_ = source;
-  const bool is_of_file = source.kind == io::SourceKind::path || source.kind == io::SourceKind::range;
-  if (store == nullptr || store->roots.empty() || !is_of_file) return false;
+  if (store == nullptr || store->roots.empty() || !(source.is_of_file() || is_far())) return false;
   store_ = store;
   root_ = &store->root_of(source);
   key_ = root_->key_of(source);
@@ -43,10 +54,20 @@ bool SampleEntries::find(const Store* store, const io::Source& source, ByteSpan 
   return is_used_;
 }
 
+bool SampleEntries::is_of_version(const Store& store, const io::Source& source) {
+  source_ = source;
+  if (source.place.empty() || source.version.empty() || store.roots.empty()) return false;
+  const Root& root = store.root_of(source);
+  ByteSpan found;
+  if (!root.find(root.key_of(source), &record_bytes_, &found) || !record_.parse(found)) return false;
+  return (record_.origin().changed_ns | record_.origin().status_ns) != 0 && is_version();
+}
+
 void SampleEntries::look_before() {
   close();
-  is_wanted_ = key_.is_one() && root_->log != nullptr && root_->log->is_open() &&
-               ::stat(source_.path.data(), &before_) == 0 && S_ISREG(before_.st_mode);
+  is_wanted_ = key_.is_one() && root_->log != nullptr && root_->log->is_open();
+  if (!is_wanted_ || is_far()) return;
+  is_wanted_ = ::stat(source_.path.data(), &before_) == 0 && S_ISREG(before_.st_mode);
   began_ns_ = now_ns();
 }
 
@@ -55,21 +76,37 @@ bool SampleEntries::is_as_it_was(const struct stat& info) const {
   return info.st_size == origin.file_bytes && io::changed_ns(info) == origin.changed_ns && source_.state.is_of(info);
 }
 
+bool SampleEntries::is_version() const {
+  const jpeg::Origin& origin = record_.origin();
+  jpeg::Origin now;
+  set_version(source_.version, &now);
+  const bool is_known = (now.changed_ns | now.status_ns) != 0 && (origin.changed_ns | origin.status_ns) != 0;
+  return !is_known || (now.changed_ns == origin.changed_ns && now.status_ns == origin.status_ns);
+}
+
+bool SampleEntries::has_content(ByteSpan bytes) {
+  const jpeg::ScanLayout& layout = record_.layout();
+  whole_ = bytes;
+  return bytes.size >= size_t{layout.scan_at} + layout.scan_bytes + kEoiBytes &&
+         io::crc32c(bytes) == record_.origin().crc32c;
+}
+
 bool SampleEntries::holds(ByteSpan bytes) {
   const jpeg::Origin& origin = record_.origin();
   const jpeg::ScanLayout& layout = record_.layout();
   const size_t least = size_t{layout.scan_at} + layout.scan_bytes + kEoiBytes;
-  if (bytes.data != nullptr) {
-    whole_ = bytes;
-    return bytes.size >= least && io::crc32c(bytes) == origin.crc32c;
-  }
+  if (is_far() && !is_version()) return false;
+  if (bytes.data == nullptr && source_.kind == io::SourceKind::memory) bytes = source_.memory;
+  if (bytes.data == nullptr && source_.kind == io::SourceKind::arrival && !source_.arrival->wait(&bytes).ok()) return false;
+  if (bytes.data != nullptr) return has_content(bytes);
   struct stat info;
-  if (!file_.open(source_.path.data()) || !file_.look(&info) || !is_as_it_was(info)) return false;
+  if (!file_.open(source_.path.data()) || !file_.look(&info) || !(is_far() || is_as_it_was(info))) return false;
   const bool is_range = source_.kind == io::SourceKind::range;
   begin_ = is_range ? source_.offset : 0;
   size_ = is_range ? source_.length : static_cast<int64_t>(info.st_size);
   status_ns_ = io::status_ns(info);
   if (begin_ < 0 || size_ < 0 || static_cast<size_t>(size_) < least) return false;
+  if (is_far()) return reads_all();
   const bool is_checked = source_.crc32c >= 0;
   if (is_checked && source_.crc32c != origin.crc32c) return false;
   return (!is_checked && !store_->verifies && status_ns_ == origin.status_ns) || reads_all();
@@ -78,8 +115,7 @@ bool SampleEntries::holds(ByteSpan bytes) {
 bool SampleEntries::reads_all() {
   const auto size = static_cast<size_t>(size_);
   uint8_t* const data = codes_.reserve(size + kPixelSlack);
-  whole_ = {data, size};
-  return file_.read(begin_, size, data) && io::crc32c(whole_) == record_.origin().crc32c;
+  return file_.read(begin_, size, data) && has_content({data, size});
 }
 
 bool SampleEntries::give(const jpeg::Piece& wanted, jpeg::Session* session) {
@@ -103,20 +139,30 @@ void SampleEntries::refuse() {
   look_before();
 }
 
-void SampleEntries::keep(jpeg::Session* session, ByteSpan bytes) noexcept {
+bool SampleEntries::looks_as_before(size_t size, jpeg::Origin* origin) {
   struct stat info;
-  if (!is_wanted_ || ::stat(source_.path.data(), &info) != 0) return;
-  jpeg::Origin origin;
-  origin.file_bytes = info.st_size;
-  origin.changed_ns = io::changed_ns(info);
-  origin.status_ns = io::status_ns(info);
-  if (origin.file_bytes != before_.st_size || origin.changed_ns != io::changed_ns(before_)) return;
-  if (origin.status_ns != io::status_ns(before_) || info.st_ino != before_.st_ino) return;
+  if (::stat(source_.path.data(), &info) != 0) return false;
+  origin->file_bytes = info.st_size;
+  origin->changed_ns = io::changed_ns(info);
+  origin->status_ns = io::status_ns(info);
+  if (origin->file_bytes != before_.st_size || origin->changed_ns != io::changed_ns(before_)) return false;
+  if (origin->status_ns != io::status_ns(before_) || info.st_ino != before_.st_ino) return false;
   const bool is_range = source_.kind == io::SourceKind::range;
-  const int64_t size = is_range ? source_.length : origin.file_bytes;
-  if (size != static_cast<int64_t>(bytes.size) || !source_.state.is_of(info)) return;
-  is_young_ = is_near(origin.changed_ns, began_ns_) || is_near(origin.status_ns, began_ns_);
-  if (is_young_) return;
+  const int64_t wanted = is_range ? source_.length : origin->file_bytes;
+  if (wanted != static_cast<int64_t>(size) || !source_.state.is_of(info)) return false;
+  is_young_ = is_near(origin->changed_ns, began_ns_) || is_near(origin->status_ns, began_ns_);
+  return !is_young_;
+}
+
+void SampleEntries::keep(jpeg::Session* session, ByteSpan bytes) noexcept {
+  if (!is_wanted_) return;
+  jpeg::Origin origin;
+  if (is_far()) {
+    origin.file_bytes = static_cast<int64_t>(bytes.size);
+    set_version(source_.version, &origin);
+  } else if (!looks_as_before(bytes.size, &origin)) {
+    return;
+  }
   origin.key[0] = key_.low;
   origin.key[1] = key_.high;
   origin.crc32c = io::crc32c(bytes);

@@ -7,6 +7,9 @@
 // they are wherever that is asked for. Anything else: the record is of no use. A file that changes while its codes are read, or whose
 // codes do not lie where the record says, is decoded in the way of a file without one.
 //
+// What comes from afar is read whole in any case. Its record names its version (an ETag, say) in the place of the times, and its CRC-32C
+// is compared each time: another version, or other bytes, and the record is of no use.
+//
 // A file is stamped by a clock that ticks, and two changes within a tick look like one: no record is made of a file that was changed
 // within kYoung before it was read, nor of one that was changed meanwhile.
 #pragma once
@@ -29,8 +32,10 @@ constexpr int64_t kYoung = 100000000;  // ns
 class SampleEntries {
  public:
   // Begins with a sample; what the source points to lives until the next one. True: there is a record that holds. `bytes`: all of
-  // them, where they are in memory already.
+  // them, where they are in memory already. Where there is a record, waits for what is to arrive.
   bool find(const Store* store, const io::Source& source, ByteSpan bytes);
+  // Whether there is a record of this very version of what comes from afar. Nothing is fetched.
+  bool is_of_version(const Store& store, const io::Source& source);
   const jpeg::EntryRecord& record() const { return record_; }
   // Hands the codes to a session that was opened with the record. False: the file has changed, or cannot be read.
   bool give(const jpeg::Piece& wanted, jpeg::Session* session);
@@ -57,8 +62,13 @@ class SampleEntries {
   // There is no record that holds: one may be made of the file as it is now.
   void look_before();
   bool holds(ByteSpan bytes);
+  bool is_far() const { return !source_.place.empty(); }
+  bool is_version() const;
   bool reads_all();
+  bool has_content(ByteSpan bytes);
   bool is_as_it_was(const struct stat& info) const;
+  // Whether the file is still that of look_before(), and old enough; what it is.
+  bool looks_as_before(size_t size, jpeg::Origin* origin);
 
   const Store* store_ = nullptr;
   const Root* root_ = nullptr;

@@ -7,7 +7,7 @@ namespace fastload::entries {
 namespace {
 
 // What a hash begins with.
-constexpr uint64_t kBelow = 1, kAnywhere = 2;
+constexpr uint64_t kBelow = 1, kAnywhere = 2, kAfar = 3;
 
 bool begins(std::string_view path, std::string_view prefix) { return path.substr(0, prefix.size()) == prefix; }
 
@@ -23,6 +23,11 @@ bool Root::find(const cache::Key& key, Buffer* to, ByteSpan* record) const {
 
 cache::Key Root::key_of(const io::Source& source) const {
   cache::Hash hash;
+  if (!source.place.empty()) {
+    hash.add(kAfar);
+    hash.add(source.place);
+    return hash.key();
+  }
   if (!prefix.empty() && begins(source.path, prefix)) {
     hash.add(kBelow);
     hash.add(source.path.substr(prefix.size()));
@@ -35,8 +40,9 @@ cache::Key Root::key_of(const io::Source& source) const {
 }
 
 const Root& Store::root_of(const io::Source& source) const {
+  const std::string_view path = source.place.empty() ? source.path : source.place;
   for (const Root& root : roots) {
-    if (!root.prefix.empty() && begins(source.path, root.prefix)) return root;
+    if (!root.prefix.empty() && begins(path, root.prefix)) return root;
   }
   return roots.front();
 }

@@ -14,9 +14,10 @@
 
 namespace fastload::entries {
 
-// What lies below one folder. A sample is known by its path from there, so that a data set may be moved; others by their whole path.
+// What lies below one folder. A sample is known by its path from there, so that a data set may be moved; others by their whole path, and
+// what comes from afar by its place.
 struct Root {
-  std::string prefix;  // of its paths, as the data set writes them
+  std::string prefix;  // of its paths, as the data set writes them, or of its places
   std::vector<std::shared_ptr<const RecordFile>> files;  // the newest first
   std::shared_ptr<RecordLog> log;                        // null: nothing is made
 

@@ -26,7 +26,8 @@ struct FileState {
   bool is_of(const struct stat& now) const;
 };
 
-// Views only: the path's characters (followed by a NUL), the memory and the arrival live as long as the batch that names them.
+// Views only: the path's characters (followed by a NUL), those of the place, the memory and the arrival live as long as the batch that
+// names them.
 struct Source {
   SourceKind kind = SourceKind::path;
   std::string_view path;
@@ -36,6 +37,12 @@ struct Source {
   FileState state;      // range: what the file must be
   ByteSpan memory;
   Arrival* arrival = nullptr;
+  // Of what comes from afar, however it is had now (as an arrival, a copy on the disk, bytes in a cache): where it lies there, empty if it
+  // does not; and what tells it from what else may have lain there, empty where that is not known.
+  std::string_view place;
+  std::string_view version;
+
+  bool is_of_file() const { return kind == SourceKind::path || kind == SourceKind::range; }
 };
 
 using Judge = std::function<Rest(ByteSpan so_far)>;

@@ -140,7 +140,7 @@ def _entry_lines(entries: dict[str, Any]) -> list[str]:
     if "error" in entries:
         return [f"  entry points: not made: {entries['error']}"]
     if not entries["places"]:
-        return ["  entry points: none: its samples lie in no files here"]
+        return ["  entry points: none: its samples lie in no files, here or afar"]
     rate = f", {entries['made'] / max(entries['seconds'], 1e-9):,.0f} images/s" if entries["made"] else ""
     line = f"  entry points: {entries['made']:,} made in {entries['seconds']:.2f} s{rate}"
     line += f", {entries['known']:,} were there" if entries["known"] else ""

@@ -12,7 +12,9 @@ from fastload.datasets.lmdb import LMDB
 from fastload.datasets.parquet import Parquet
 from fastload.datasets.tfrecord import TFRecord
 from fastload.datasets.web_dataset import WebDataset
+from fastload.remote import is_remote, listing, redacted
 from fastload.shards import (
+    cache_folder,
     find_lmdb,
     find_tfrecords,
     holds_lmdb,
@@ -84,9 +86,24 @@ KINDS = [
 ]
 
 
+def _kind_afar(url: str) -> SourceKind:
+    """Of a URL that stands for a folder, by what lies there: as a listing has it that is kept. Raises OSError and ValueError."""
+    names = [one.url[len(url) :] for one in listing(url, cache_folder() / "listings")]
+    for kind in KINDS:
+        if any("/" not in name and name.endswith(kind.endings) for name in names):
+            return kind
+    if any("/" in name for name in names):
+        return KINDS[-1]
+    raise FileNotFoundError(
+        f"{redacted(url)} holds nothing that fastload knows: {', '.join(kind.name for kind in KINDS)}"
+    )
+
+
 def kind_of_source(source: Any) -> SourceKind:
     """Of a path, pattern or list of them, by the first that is of a kind. Raises FileNotFoundError, and ValueError that says what
     was looked for."""
+    if is_remote(source) and source.endswith("/") and not any(mark in source for mark in "*{"):
+        return _kind_afar(source)
     is_path = isinstance(source, (str, bytes, os.PathLike))
     paths = [os.fsdecode(source)] if is_path and os.path.exists(source) else shard_list(source)
     for path in paths:

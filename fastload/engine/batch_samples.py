@@ -77,8 +77,8 @@ class BatchSamples:
                 target = target if transform is None else transform(target)
                 load = files.load_of(within, self._target_of(len(self.targets), transform))
                 cache_name = cache_name_of(path)
-                if cache is None or not cache.has_named(cache_name):  # else it need not be fetched
-                    form = engine_form_of(path)
+                is_kept = cache is not None and cache.has_named(cache_name)
+                form = path.cached_form() if is_kept else engine_form_of(path)  # what is there need not be fetched
                 index += length if index < 0 else 0
             except Exception as error:
                 load = _raiser(error)

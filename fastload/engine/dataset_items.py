@@ -97,7 +97,9 @@ class Items:
         self.looked_up += 1
         name = cache_name_of(path)
         opened = self._reader.open(
-            b"" if self.cache.has_named(name) else engine_form_of(path),  # what is there need not be fetched
+            path.cached_form()
+            if self.cache.has_named(name)
+            else engine_form_of(path),  # what is there need not be fetched
             pixel_limit(),
             cache=self.cache.native,
             cache_name=name,

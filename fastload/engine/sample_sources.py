@@ -49,6 +49,8 @@ class SampleSource:
         name: for errors and for the ledger: where it is, in one line.
         cache_name: what tells its bytes from all others, for a RAM cache: a URL with the ETag and the range, say. None: it is a
             range of a file, which is known by that; other bytes are not kept without one.
+        place: of what comes from afar, (where it lies there, without secrets, and what tells this version of it from others, empty
+            where that is not known), by which its entry points are found. None: it does not come from afar.
     """
 
     __slots__ = ("name",)
@@ -58,10 +60,19 @@ class SampleSource:
     def cache_name(self) -> str | None:
         return None
 
+    @property
+    def place(self) -> tuple[str, str] | None:
+        return None
+
     def engine_form(self) -> Any:
         """What the engine reads: a path, ``(path, offset, length)``, the same with a CRC-32C and a FileState behind it, bytes, or
         what ``csrc/bindings_source.h`` has beside these."""
         raise NotImplementedError
+
+    def cached_form(self) -> Any:
+        """The same where a RAM cache has the bytes, so that nothing is fetched."""
+        place = self.place
+        return b"" if place is None else (b"", *place)
 
     def read(self) -> bytes:
         """All its bytes, for who does not read as the engine does. Raises OSError."""
@@ -125,7 +136,7 @@ class ByteRange(SampleSource):
 
 
 class CheckedRange(ByteRange):
-    """A run of bytes whose CRC-32C is looked at each time when it is read: 0.1 ms a megabyte."""
+    """A run of bytes whose CRC-32C is looked at each time when it is read: some 0.03 ms a megabyte."""
 
     __slots__ = ("crc32c",)
 

@@ -1,6 +1,6 @@
 """Entry points: where the codes of JPEGs can be entered, so that a window is decoded without what lies above and beside it."""
 
-from fastload.entries.entry_files import EntryFolder, parts_of, write_entries
+from fastload.entries.entry_files import EntryFolder, copy_entries, parts_of, write_entries
 from fastload.entries.entry_making import MadeEntries, make_entries
 from fastload.entries.entry_points import ENTRIES, EntryPoints, check_entries, entry_lines, entry_points_of
 from fastload.entries.entry_roots import EntryRoot, roots_of
@@ -12,6 +12,7 @@ __all__ = [
     "EntryRoot",
     "MadeEntries",
     "check_entries",
+    "copy_entries",
     "entry_lines",
     "entry_points_of",
     "make_entries",

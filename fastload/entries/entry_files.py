@@ -7,7 +7,7 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,14 @@ def write_entries(path: str | os.PathLike[str], merge: _core.EntryMerge, root: s
     write_index(path, {"kind": KIND, "count": merge.records, "root": root}, columns)
 
 
+def copy_entries(folders: Sequence[EntryFolder], path: str | os.PathLike[str]) -> None:
+    """Writes all there is in them to a file elsewhere. Raises OSError."""
+    merge = _core.EntryMerge()
+    for folder in folders:
+        folder.add_to(merge)
+    write_entries(path, merge, folders[0].root)
+
+
 class EntryFolder:
     """Where the entry points of one root are kept: files, and logs of the processes that make more.
 
@@ -94,14 +102,11 @@ class EntryFolder:
             if logs or merges:
                 self._merge(files if merges or into_one else [], logs)
 
-    def copy_to(self, path: str | os.PathLike[str]) -> int:
-        """Writes all there is to a file elsewhere, unmerged logs as well; how many records that are. Raises OSError."""
-        merge = _core.EntryMerge()
+    def add_to(self, merge: _core.EntryMerge) -> None:
+        """All there is, unmerged logs as well. Raises OSError."""
         self._add(merge, self._named(_ENDING))
         for log in self._left_behind():
             merge.add(os.fspath(log))
-        write_entries(path, merge, self.root)
-        return merge.records
 
     def _merge(self, files: list[Path], logs: list[Path]) -> None:
         merge = _core.EntryMerge()

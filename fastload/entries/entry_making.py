@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from fastload import _core
-from fastload.engine import ByteRange, FileDataset, SampleSource, engine_form_of, share_of_cores
-from fastload.entries.entry_files import EntryFolder
+from fastload.engine import ByteRange, FileDataset, SampleSource, ask_for, engine_form_of, share_of_cores
+from fastload.entries.entry_files import EntryFolder, copy_entries
 from fastload.entries.entry_roots import roots_of
 
 _AT_ONCE = 512
+_AFAR_AT_ONCE = 128  # and as many are on their way
 
 
 @dataclass
@@ -43,7 +45,7 @@ def make_entries(
 ) -> MadeEntries:
     """Makes the entry points before every ``every``-th MCU (0: one a row) of all samples that have none yet.
 
-    Stopped at any time, it goes on from there when it is called again. Samples that lie in no files here have none.
+    Stopped at any time, it goes on from there when it is called again. Samples that lie in memory have none.
 
     Args:
         threads: that read; None: this process's share of the cores.
@@ -57,36 +59,60 @@ def make_entries(
     if not roots:
         counts.none = len(files.samples)
         return counts
-    folder = EntryFolder(roots[0].cache, roots[0].folder)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    folder.collect()
-    log = folder.log()
-    store = _core.EntryStore(
-        [(roots[0].prefix, [parts for parts, _ in folder.files()], log)], every=every, verifies=False
-    )
+    folders = [EntryFolder(root.cache, root.folder) for root in roots]
+    for folder in folders:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        folder.collect()
+    parts = [
+        (root.prefix, [parts for parts, _ in folder.files()], folder.log())
+        for root, folder in zip(roots, folders, strict=True)
+    ]
+    store = _core.EntryStore(parts, every=every, verifies=False)
     try:
-        for sources in _in_parts(files):
-            made, known, none, failed, size = store.make(sources, threads or share_of_cores())
+        for sources, others in _in_parts(files, store):
+            made, known, none, failed, size = store.make(
+                [engine_form_of(source) for source in sources], threads or share_of_cores()
+            )
             counts.made, counts.known, counts.none = counts.made + made, counts.known + known, counts.none + none
             counts.failed, counts.bytes = counts.failed + failed, counts.bytes + size
-            progress(len(sources))
+            counts.known, counts.none = counts.known + others["known"], counts.none + others["none"]
+            progress(len(sources) + sum(others.values()))
     finally:
-        del store, log
-        folder.collect(into_one=True)
-    counts.places = (os.fspath(folder.path),)
+        del store, parts
+        for folder in folders:
+            folder.collect(into_one=True)
+    counts.places = tuple(os.fspath(folder.path) for folder in folders)
     if copy_to is not None:
-        folder.copy_to(copy_to)
+        copy_entries(folders, copy_to)
         counts.places = (*counts.places, os.fspath(copy_to))
     return counts
 
 
-def _in_parts(files: FileDataset) -> Iterator[list[Any]]:
+def _in_parts(files: FileDataset, store: _core.EntryStore) -> Iterator[tuple[list[Any], Counter[str]]]:
+    """Those to be read, and how many of the others there are; what lies afar is on its way."""
     samples = files.samples
-    for begin in range(0, len(samples), _AT_ONCE):
-        sources = [samples[row][0] for row in range(begin, min(begin + _AT_ONCE, len(samples)))]
-        yield [b"" if _is_elsewhere(source) else engine_form_of(source) for source in sources]
+    step = _AFAR_AT_ONCE if files.is_far else _AT_ONCE
+    before: tuple[list[Any], Counter[str]] | None = None
+    for begin in range(0, len(samples), step):
+        wanted, others = [], Counter[str]()
+        for row in range(begin, min(begin + step, len(samples))):
+            source = samples[row][0]
+            if kind := _why_not(source, store):
+                others[kind] += 1
+            else:
+                wanted.append(source)
+        ask_for(wanted)
+        if before is not None:
+            yield before
+        before = wanted, others
+    if before is not None:
+        yield before
 
 
-def _is_elsewhere(source: Any) -> bool:
-    """Whether it lies in no file here."""
-    return isinstance(source, SampleSource) and not isinstance(source, ByteRange)
+def _why_not(source: Any, store: _core.EntryStore) -> str:
+    """Why a sample need not be read: "none" can be had of it, or they are "known"; else empty."""
+    if not isinstance(source, SampleSource) or isinstance(source, ByteRange):
+        return ""
+    if source.place is None:
+        return "none"
+    return "known" if store.knows(source.cached_form()) else ""

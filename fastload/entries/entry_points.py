@@ -143,7 +143,7 @@ def entry_lines(
         return []
     points = entry_points_of(made, entries, datasets)
     if points is None:
-        return [] if entries == "auto" else ["  entries: none: the samples lie in no files here"]
+        return [] if entries == "auto" else ["  entries: none: the samples lie in no files, here or afar"]
     _ = points.native
     if made is None and points.entries == "auto" and not points.records and not points.ignored:
         return []  # as long as there are none, and none are being made

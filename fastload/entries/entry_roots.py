@@ -1,4 +1,4 @@
-"""The folders that a data set's files lie below: what entry points are kept for."""
+"""The folders that a data set's samples lie below, here or afar: what entry points are kept for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fastload.engine import ByteRange, FileDataset
+from fastload.engine import ByteRange, FileDataset, SampleSource
 from fastload.remote import is_remote
 from fastload.shards import cache_folder
 
@@ -21,8 +21,8 @@ class EntryRoot(NamedTuple):
     """One folder.
 
     Attributes:
-        prefix: of the paths in it, as the data set writes them.
-        folder: the same as an absolute path.
+        prefix: of the paths in it, as the data set writes them; of what lies afar, of its places.
+        folder: the same as an absolute path, or a URL.
     """
 
     prefix: str
@@ -32,19 +32,30 @@ class EntryRoot(NamedTuple):
     def cache(self) -> Path:
         """Where its entry points are kept: in the user's cache folder, never among the data. Raises OSError."""
         digest = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
-        name = re.sub(r"[^A-Za-z0-9_.-]", "_", os.path.basename(self.folder))[:40].strip(".") or "root"
+        name = re.sub(r"[^A-Za-z0-9_.-]", "_", os.path.basename(self.folder.rstrip("/")))[:40].strip(".") or "root"
         return cache_folder() / "entries" / f"{name}-{digest}"
 
 
 def roots_of(datasets: Iterable[FileDataset]) -> list[EntryRoot]:
-    """Those of data sets, the longest first; none where their samples lie in no files here."""
-    found = {root for files in datasets if (root := _root_of(files)) is not None}
+    """Those of data sets, the longest first; none where their samples lie in no files, here or afar."""
+    found = set()
+    for files in datasets:
+        sources = _some(files.samples)
+        found |= {root for root in (_root_here(files, sources), _root_afar(sources)) if root is not None}
     return sorted(found, key=lambda root: (-len(root.prefix), root))
 
 
-def _root_of(files: FileDataset) -> EntryRoot | None:
-    samples = files.samples
-    paths = [path for path in map(_local_path, _some(samples)) if path is not None]
+def _root_afar(sources: Iterable[Any]) -> EntryRoot | None:
+    """The longest URL of a folder that all of them have in common; ``https://`` alone of several servers."""
+    places = [source.place[0] for source in sources if isinstance(source, SampleSource) and source.place is not None]
+    if not places:
+        return None
+    folder = os.path.commonprefix([place.rpartition("/")[0] + "/" for place in places]).rpartition("/")[0] + "/"
+    return EntryRoot(folder, folder) if "://" in folder else EntryRoot("", "://")
+
+
+def _root_here(files: FileDataset, sources: Iterable[Any]) -> EntryRoot | None:
+    paths = [path for path in map(_local_path, sources) if path is not None]
     if not paths:
         return None
     root = getattr(files.dataset, "root", None)

@@ -19,7 +19,7 @@ from children import environment, run_script
 from fastload import _core
 from fastload.engine import file_dataset_of
 from fastload.entries import EntryFolder, make_entries, roots_of
-from images import jpeg_bytes, write_folder
+from images import jpeg_bytes, of_size, write_folder
 
 TRAIN = v1.Compose([v1.RandomResizedCrop(32), v1.RandomHorizontalFlip(), v1.ToTensor()])
 EVAL = v1.Compose([v1.Resize(40), v1.CenterCrop(32), v1.ToTensor()])
@@ -163,13 +163,6 @@ def replaced(path, data):
     os.unlink(path)
     path.write_bytes(data)
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-
-
-def of_size(data, size):
-    """The JPEG, with a comment that makes it so long."""
-    rest = size - len(data) - 4
-    assert rest >= 0
-    return data[:2] + b"\xff\xfe" + (rest + 2).to_bytes(2, "big") + bytes(rest) + data[2:]
 
 
 @pytest.mark.parametrize("entries", ["auto", "verify"])
