@@ -3,7 +3,10 @@
 
 #include "bindings_arrival.h"
 #include "bindings_http.h"
+#include "bindings_jpeg_header.h"
+#include "bindings_places.h"
 #include "bindings_shards.h"
+#include "bindings_torch_draw.h"
 
 PYBIND11_MODULE(_core, module) {
   using namespace fastload::bindings;
@@ -29,7 +32,10 @@ PYBIND11_MODULE(_core, module) {
   bind_entries(module);
   bind_batch(module);
   bind_engine(module);
+  bind_places(module);
+  bind_torch_draw(module);
   bind_reader(module);
   bind_lazy_jpeg(module);
+  bind_jpeg_header(module);
   bind_versions(module);
 }

@@ -1,6 +1,8 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <array>
 #include <memory>
@@ -12,9 +14,11 @@
 
 #include "bindings.h"
 #include "bindings_lock.h"
-#include "bindings_names.h"
+#include "bindings_places.h"
+#include "bindings_torch_draw.h"
 #include "engine/lanes.h"
 #include "image/compact.h"
+#include "io/open_file.h"
 #include "random/streams.h"
 
 namespace fastload::bindings {
@@ -62,24 +66,6 @@ const engine::Target& as_it_is(int32_t channels) {
     return two;
   }();
   return targets[channels == 1 ? 0 : 1];
-}
-
-// Fresh memory of this size and more costs most of what it takes to write to it: 190 us for a float32 image of 224 x 224.
-constexpr py::ssize_t kPooled = py::ssize_t{1} << 16;
-
-py::array new_array(const engine::Lanes& lanes, const py::dtype& dtype, const std::vector<py::ssize_t>& shape) {
-  py::ssize_t size = dtype.itemsize();
-  for (const py::ssize_t side : shape) size *= side;
-  if (size < kPooled) return {dtype, shape};
-  auto memory = std::make_unique<engine::PooledBytes>(lanes.bytes(), static_cast<size_t>(size));
-  const py::capsule owner(memory.get(), [](void* pooled) { delete static_cast<engine::PooledBytes*>(pooled); });
-  return {dtype, shape, {}, memory.release()->data(), owner};
-}
-
-py::array new_array(const engine::Lanes& lanes, const recipe::Plan& plan, const engine::Target& target) {
-  std::vector<py::ssize_t> shape = {plan.height, plan.width};
-  shape.insert(target.layout == image::Layout::chw ? shape.begin() : shape.end(), py::ssize_t{target.values.channels});
-  return new_array(lanes, dtype_of(target.values.element), shape);
 }
 
 // The smallest box that holds both.
@@ -132,8 +118,8 @@ class LazyJpeg {
   }
 
   // The finished pixels by a plan; None: they cannot be decoded.
-  py::object values(engine::Lanes& lanes, const recipe::Plan& plan, const engine::Target& target) {
-    py::array out = new_array(lanes, plan, target);
+  py::object values(engine::Lanes& lanes, const recipe::Plan& plan, const engine::Target& target, Places* places) {
+    py::array out = new_sample(lanes, plan, target, places);
     void* const data = out.mutable_data();
     if (!make(lanes, plan, [&](engine::Lane* lane) { return lane->finish(target, data); })) return py::none();
     return out;
@@ -141,14 +127,14 @@ class LazyJpeg {
 
   // The same by several plans, of pixels that are decoded once.
   py::object values_of_each(engine::Lanes& lanes, const std::vector<const recipe::Plan*>& plans,
-                            const std::vector<std::shared_ptr<engine::Target>>& targets) {
+                            const std::vector<std::shared_ptr<engine::Target>>& targets, Places* places) {
     recipe::Plan together = all();
     together.window = plans.empty() ? together.window : plans.front()->window;
     for (const recipe::Plan* const plan : plans) together.window = around(together.window, plan->window);
     py::list made;
     std::vector<void*> memory;
     for (size_t i = 0; i < plans.size(); ++i) {
-      py::array out = new_array(lanes, *plans[i], *targets[i]);
+      py::array out = new_sample(lanes, *plans[i], *targets[i], places);
       memory.push_back(out.mutable_data());
       made.append(std::move(out));
     }
@@ -161,7 +147,7 @@ class LazyJpeg {
   }
 
   py::object rgbx(engine::Lanes& lanes, const recipe::Plan& plan, uint8_t fourth) {
-    py::array out = new_array(lanes, py::dtype::of<uint8_t>(), {plan.height, plan.width, 4});
+    py::array out = new_array(lanes, py::dtype::of<uint8_t>(), {plan.height, plan.width, 4}, nullptr);
     auto* const data = static_cast<uint8_t*>(out.mutable_data());
     if (!make(lanes, plan, [&](engine::Lane* lane) { return lane->finish_rgbx(fourth, data); })) return py::none();
     return out;
@@ -212,6 +198,19 @@ class LazyJpeg {
   std::shared_ptr<const Whole> whole_;
 };
 
+// All of a regular file of up to so many bytes, wherever it stands; None: it is none.
+py::object read_file(int descriptor, size_t most) {
+  struct stat info = {};
+  if (fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size <= 0) return py::none();
+  const auto size = static_cast<size_t>(info.st_size);
+  if (size > most) return py::none();
+  auto data = py::reinterpret_steal<py::object>(PyBytes_FromStringAndSize(nullptr, info.st_size));
+  if (!data) throw py::error_already_set();
+  auto* const to = reinterpret_cast<uint8_t*>(PyBytes_AS_STRING(data.ptr()));  // nobody else has it yet
+  if (!unlocked([&] { return io::read_at(descriptor, 0, size, to); })) return py::none();
+  return data;
+}
+
 }  // namespace
 
 void bind_lazy_jpeg(py::module_& module) {
@@ -219,6 +218,8 @@ void bind_lazy_jpeg(py::module_& module) {
   using recipe::StepKind;
   using Reader = std::shared_ptr<engine::Lanes>;
   const auto kReader = py::arg("reader").none(false);
+  module.def("read_file", &read_file, py::arg("descriptor"), py::arg("most"),
+             "All of a regular file of up to so many bytes, wherever it stands; None: it is none.");
   py::enum_<StepKind>(module, "StepKind")
       .value("crop", StepKind::crop)
       .value("resize", StepKind::resize)
@@ -256,11 +257,28 @@ void bind_lazy_jpeg(py::module_& module) {
           py::arg("steps"), py::arg("recipe").none(false), py::arg("generators"),
           "Of steps (kind, (x, y, width, height) | None, filter | None), then the recipe. None: one of them refuses.")
       .def(
-          "values",
-          [](LazyJpeg& jpeg, const Reader& reader, const Plan& plan, const std::shared_ptr<engine::Target>& target) {
-            return jpeg.values(*reader, plan, *target);
+          "draw_from",
+          [](const LazyJpeg& jpeg, const std::vector<Step>& steps, const std::shared_ptr<recipe::Recipe>& recipe,
+             py::object generator) -> py::object {
+            auto draw = std::make_unique<TorchDraw>(std::move(generator));
+            auto plan = std::make_unique<Plan>();
+            const auto before = noted(steps);
+            random::Streams own(draw->native());
+            if (!unlocked([&] { return recipe::draw(*recipe, own, jpeg.width(), jpeg.height(), plan.get(), before).ok(); })) {
+              return py::none();
+            }
+            draw->native() = own.torch;
+            draw->keep();
+            return py::make_tuple(std::move(plan), std::move(draw));
           },
-          kReader, py::arg("plan"), py::arg("target").none(false), "In the target's element and layout; None: damaged.")
+          py::arg("steps"), py::arg("recipe").none(false), py::arg("generator"),
+          "The same from torch's generator, which goes on from there: the plan, and what undoes it. None: then nothing was drawn.")
+      .def(
+          "values",
+          [](LazyJpeg& jpeg, const Reader& reader, const Plan& plan, const std::shared_ptr<engine::Target>& target,
+             const std::shared_ptr<Places>& places) { return jpeg.values(*reader, plan, *target, places.get()); },
+          kReader, py::arg("plan"), py::arg("target").none(false), py::arg("places") = py::none(),
+          "In the target's element and layout; None: damaged.")
       .def(
           "draw_each",
           [](const LazyJpeg& jpeg, const std::vector<Step>& steps, const std::vector<std::shared_ptr<recipe::Recipe>>& recipes,
@@ -282,15 +300,15 @@ void bind_lazy_jpeg(py::module_& module) {
       .def(
           "values_of_each",
           [](LazyJpeg& jpeg, const Reader& reader, const std::vector<const Plan*>& plans,
-             const std::vector<std::shared_ptr<engine::Target>>& targets) {
+             const std::vector<std::shared_ptr<engine::Target>>& targets, const std::shared_ptr<Places>& places) {
             const auto is_none = [](const auto& one) { return one == nullptr; };
             if (plans.size() != targets.size() || std::any_of(plans.begin(), plans.end(), is_none) ||
                 std::any_of(targets.begin(), targets.end(), is_none)) {
               throw py::value_error("a target for each plan");
             }
-            return jpeg.values_of_each(*reader, plans, targets);
+            return jpeg.values_of_each(*reader, plans, targets, places.get());
           },
-          kReader, py::arg("plans"), py::arg("targets"), "values() by each of the plans; None: damaged.")
+          kReader, py::arg("plans"), py::arg("targets"), py::arg("places") = py::none(), "values() by each of the plans; None: damaged.")
       .def(
           "rgbx",
           [](LazyJpeg& jpeg, const Reader& reader, const Plan& plan, uint8_t fourth) {

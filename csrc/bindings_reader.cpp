@@ -12,8 +12,9 @@
 #include "bindings.h"
 #include "bindings_adopt.h"
 #include "bindings_lock.h"
-#include "bindings_names.h"
+#include "bindings_places.h"
 #include "bindings_source.h"
+#include "bindings_torch_draw.h"
 #include "engine/lanes.h"
 #include "random/streams.h"
 
@@ -63,15 +64,11 @@ class OpenSample {
   }
 
   // The finished sample as an array of the target's element and layout; None: the native path cannot make it.
-  py::object read(const engine::Target& target) {
+  py::object read(const engine::Target& target, Places* places) {
     Use use(this, State::drawn);
     use.after = State::over;
     if (!unlocked([&] { return lane_->decode().ok(); }) && !load()) return py::none();
-    const recipe::Plan& plan = lane_->plan();
-    const auto channels = static_cast<py::ssize_t>(target.values.channels);
-    std::vector<py::ssize_t> shape = {plan.height, plan.width};
-    shape.insert(target.layout == image::Layout::chw ? shape.begin() : shape.end(), channels);
-    py::array out(dtype_of(target.values.element), shape);
+    py::array out = new_sample(*lanes_, lane_->plan(), target, places);
     void* data = out.mutable_data();
     if (!unlocked([&] { return lane_->finish(target, data).ok(); })) return py::none();
     return out;
@@ -132,6 +129,19 @@ void bind_reader(py::module_& module) {
           },
           py::arg("recipe").none(false), py::arg("generators"), "False: a transform refuses it.")
       .def(
+          "draw_from",
+          [](OpenSample& sample, const std::shared_ptr<recipe::Recipe>& recipe,
+             py::object generator) -> std::unique_ptr<TorchDraw> {
+            auto draw = std::make_unique<TorchDraw>(std::move(generator));
+            random::Streams own(draw->native());
+            if (!sample.draw(*recipe, own)) return nullptr;
+            draw->native() = own.torch;
+            draw->keep();
+            return draw;
+          },
+          py::arg("recipe").none(false), py::arg("generator"),
+          "From torch's generator, which goes on from there. None: a transform refuses it, and nothing was drawn.")
+      .def(
           "draw_indexed",
           [](OpenSample& sample, const std::shared_ptr<recipe::Recipe>& recipe, uint64_t seed, uint32_t epoch,
              uint64_t index) {
@@ -141,8 +151,10 @@ void bind_reader(py::module_& module) {
           py::arg("recipe").none(false), py::arg("seed"), py::arg("epoch"), py::arg("index"))
       .def(
           "read",
-          [](OpenSample& sample, const std::shared_ptr<engine::Target>& target) { return sample.read(*target); },
-          py::arg("target").none(false),
+          [](OpenSample& sample, const std::shared_ptr<engine::Target>& target, const std::shared_ptr<Places>& places) {
+            return sample.read(*target, places.get());
+          },
+          py::arg("target").none(false), py::arg("places") = py::none(),
           "As an array of the target's element and layout; None: it cannot be made natively.")
       .def_property_readonly("was_cached", &OpenSample::was_cached)
       .def_property_readonly("entries", &OpenSample::use_of_entries,

@@ -29,6 +29,7 @@ _PROCESSES = "multiprocessing.process"
 _JPEGS = "PIL.JpegImagePlugin"
 # Where torchvision's composes are; see fastload/images/torchvision_hooks.py.
 _COMPOSES = (
+    "torchvision.transforms.functional",
     "torchvision.transforms.transforms",
     "torchvision.transforms.v2._container",
     "torchvision.transforms._presets",

@@ -7,10 +7,13 @@ import weakref
 from typing import Any
 
 import torch.utils.data
+from torch.utils.data import IterableDataset, default_collate
 
 from fastload.batches.lent_blocks import LentBlocks
 from fastload.batches.worker_collate import CollateAlone, Initialise
+from fastload.batches.worker_dataset import DatasetInWorker
 from fastload.batches.worker_messages import WorkerBatch
+from fastload.batches.worker_state import WorkerState
 from fastload.reports import Statistics
 from fastload.resume import EpochLog
 
@@ -52,10 +55,24 @@ class _SendsBlocks:
     def __init__(self, loader: Any, lent_blocks: LentBlocks) -> None:
         self._loader = loader
         self.collate_fn = CollateAlone(loader.collate_fn, lent_blocks.table.token)
-        self.worker_init_fn = Initialise(loader.worker_init_fn, None, lent_blocks.table)
+        self.dataset = loader.dataset
+        own = None
+        if (
+            loader.batch_sampler is not None
+            and loader.collate_fn is default_collate
+            and _has_plain_items(loader.dataset)
+        ):
+            own = self.dataset = DatasetInWorker(loader.dataset, WorkerState(False, {}), collated=True)
+        self.worker_init_fn = Initialise(loader.worker_init_fn, own, lent_blocks.table)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
+
+
+def _has_plain_items(dataset: Any) -> bool:
+    """Whether torch asks a data set for items, and for nothing else."""
+    pipes = tuple(getattr(torch.utils.data, name) for name in ("MapDataPipe",) if hasattr(torch.utils.data, name))
+    return not isinstance(dataset, (IterableDataset, *pipes))
 
 
 def iterate_as_torch(loader: Any, record: EpochLog, otherwise: Any = None) -> Any:

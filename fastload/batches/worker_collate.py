@@ -10,6 +10,7 @@ from torch.utils.data import get_worker_info
 from torch.utils.data._utils import worker as torch_worker
 from torch.utils.data._utils.collate import default_convert
 
+from fastload.batches.batch_in_place import ItemsInPlace
 from fastload.batches.block_moves import move_into_blocks
 from fastload.batches.block_table import BlockTable
 from fastload.batches.worker_batches import MadeBatch
@@ -81,7 +82,7 @@ class Initialise:
 
 def in_blocks(collate_fn: Callable[[Any], Any], items: Any) -> Any:
     """The batch, its memory in blocks of this worker where that can be."""
-    made = [collate_fn(items)]
+    made = [items.collated() if isinstance(items, ItemsInPlace) else collate_fn(items)]
     blocks = blocks_of_this_worker()
     if blocks is not None:
         move_into_blocks(made, blocks, items if collate_fn is default_convert else None)

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import PIL
 import torch
-from torch.utils.data import Dataset, IterableDataset
+from torch.utils.data import Dataset, IterableDataset, Subset
 
 from fastload import _core
+from fastload.batches.batch_in_place import made_in_place
 from fastload.batches.worker_batches import WholeBatches
 from fastload.batches.worker_messages import ReadableItems
 from fastload.batches.worker_state import (
@@ -32,6 +33,8 @@ from fastload.engine import GeneratorStates, Items, SampleCache, asked_for, name
 from fastload.entries import EntryPoints
 from fastload.reports import DecodeError, FastloadError, NotNative, ReadError, SampleError, sample_error
 from fastload.transforms import why_modes_not_native
+
+_SUBSETS_ITEMS = Subset.__getitems__
 
 
 class _InWorker:
@@ -56,7 +59,15 @@ class _InWorker:
 
 
 class DatasetInWorker(_InWorker, Dataset[Any]):
-    """A map-style data set as it is."""
+    """A map-style data set as it is.
+
+    Args:
+        collated: by default_collate and nothing else: then samples may be written into the batch.
+    """
+
+    def __init__(self, dataset: Any, state: WorkerState, *, collated: bool = False) -> None:
+        super().__init__(dataset, state)
+        self._collated = collated
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -73,9 +84,10 @@ class DatasetInWorker(_InWorker, Dataset[Any]):
         return self.dataset[index]
 
     def _many(self, indices: Any) -> Any:
-        if getattr(self.dataset, "__getitems__", None):
-            return self.dataset.__getitems__(indices)
-        return [self.dataset[index] for index in indices]
+        make_all = None if _has_subsets_items(self.dataset) else getattr(self.dataset, "__getitems__", None)
+        if self._collated:
+            return made_in_place(lambda index: self.dataset[index], indices, make_all)
+        return make_all(indices) if make_all else [self.dataset[index] for index in indices]
 
 
 class NativeSamples(DatasetInWorker):
@@ -90,11 +102,11 @@ class NativeSamples(DatasetInWorker):
         on_error: str,
         cache: SampleCache | None,
         entries: EntryPoints | None = None,
-        whole_batches: bool = False,
+        collated: bool = False,
     ) -> None:
-        """``whole_batches``: a list of items may be given as a :class:`MadeBatch`."""
-        super().__init__(dataset, state)
-        self._whole_batches = WholeBatches(cache, entries) if whole_batches and on_error == "raise" else None
+        """``collated``: by default_collate and nothing else: then a list of items may be given as a :class:`MadeBatch`."""
+        super().__init__(dataset, state, collated=collated)
+        self._whole_batches = WholeBatches(cache, entries) if collated and on_error == "raise" else None
         self._cache = cache
         self._entries = entries
         self._rng = rng
@@ -127,6 +139,8 @@ class NativeSamples(DatasetInWorker):
                 return made
         with asked_for(located.file_datasets, located.find, indices, self._cache):
             if self._on_error == "raise":
+                if self._collated:
+                    return made_in_place(lambda index: self._item(index, epoch), indices)
                 return [self._item(index, epoch) for index in indices]
             return self._readable_items(indices, epoch)
 
@@ -218,6 +232,15 @@ class StreamInWorker(_InWorker, IterableDataset[Any]):
             see_the_end(stream, mine)
             stream = self.worker_state.stream = CountedStream(iter(self.dataset))
         return stream
+
+
+def _has_subsets_items(dataset: Any) -> bool:
+    """Whether its ``__getitems__`` only asks for one item after the other."""
+    return (
+        type(dataset) is Subset
+        and Subset.__getitems__ is _SUBSETS_ITEMS
+        and not callable(getattr(dataset.dataset, "__getitems__", None))
+    )
 
 
 def _named(index: Any, path: Any, make: Callable[[], Any]) -> Any:

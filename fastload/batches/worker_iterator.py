@@ -170,19 +170,23 @@ def fetch_in_caller(settings: LoaderSettings, mode: Mode, indices: Any, *, pin_m
 
 def _view_of(settings: LoaderSettings, mode: Mode, state: WorkerState) -> _LoaderView:
     dataset: Any
+    collated = settings.in_batches and settings.num_workers > 0 and settings.collate_fn is default_collate
     if mode.way is Way.native:
         if settings.dtype is not None or settings.memory_format is not None:
             raise ValueError(f"dtype and memory_format need batches from native threads, but: {mode.reason}")
         if settings.on_error != "raise" and not settings.in_batches:
             raise ValueError(f"on_error={settings.on_error!r} needs batches, but batch_size is None")
         seed = settings.seed if settings.rng == "index" else 0
-        whole = settings.in_batches and settings.num_workers > 0 and settings.collate_fn is default_collate
         dataset = NativeSamples(
-            settings.dataset, state, settings.rng, seed, settings.on_error, settings.cache, settings.entries, whole
+            settings.dataset, state, settings.rng, seed, settings.on_error, settings.cache, settings.entries, collated
         )
     else:
-        kind = StreamInWorker if isinstance(settings.dataset, IterableDataset) else DatasetInWorker
-        dataset = kind(settings.dataset, state)
+        is_stream = isinstance(settings.dataset, IterableDataset)
+        dataset = (
+            StreamInWorker(settings.dataset, state)
+            if is_stream
+            else DatasetInWorker(settings.dataset, state, collated=collated)
+        )
     carries = state.keeps or settings.on_error != "raise" or settings.cache is not None or settings.entries is not None
     return _LoaderView(settings, dataset, carries=carries)
 

@@ -22,11 +22,14 @@ from fastload.engine.random_generators import (
     GeneratorStates,
     as_they_were,
     drawing,
+    from_torch,
     streams_from_json,
     streams_to_json,
+    undone,
 )
 from fastload.engine.sample_cache import KINDS as CACHES
 from fastload.engine.sample_cache import SampleCache, describe_cache
+from fastload.engine.sample_places import places_here, written_to
 from fastload.engine.sample_sources import (
     ByteRange,
     CheckedRange,
@@ -80,6 +83,7 @@ __all__ = [
     "file_of",
     "finder_for",
     "finished_tensor",
+    "from_torch",
     "gives_its_files",
     "is_as_it_was",
     "is_forking",
@@ -95,6 +99,7 @@ __all__ = [
     "opens",
     "pins",
     "pixel_limit",
+    "places_here",
     "require_file",
     "share_of_cores",
     "stand_in_indices",
@@ -104,5 +109,7 @@ __all__ = [
     "thread_count",
     "thread_figures",
     "timm_files_of",
+    "undone",
     "why_items_differ",
+    "written_to",
 ]

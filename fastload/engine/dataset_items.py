@@ -23,8 +23,9 @@ from fastload.engine.batch_memory import BatchMemory
 from fastload.engine.batch_samples import BatchSamples, pixel_limit
 from fastload.engine.cpu_share import share_of_cores
 from fastload.engine.file_dataset import FileDataset, file_dataset_of, items_of_files
-from fastload.engine.random_generators import drawing
+from fastload.engine.random_generators import drawing, from_torch, undone
 from fastload.engine.sample_cache import SampleCache, cache_name_of
+from fastload.engine.sample_places import places_here
 from fastload.engine.sample_sources import SampleSource, ask_for, engine_form_of, file_of, load_with
 from fastload.engine.thread_pools import AtWork, engine_of, leave_if_all_ends
 from fastload.reports import NotNative
@@ -126,19 +127,28 @@ class Items:
         self, opened: _core.OpenSample, reading: Reading, form: _core.Target, words: tuple[int, int, int] | None
     ) -> np.ndarray | None:
         if words is not None:
-            return opened.read(form) if opened.draw_indexed(reading.recipe, *words) else None
-        if not reading.recipe.draws:
-            return opened.read(form) if opened.draw(reading.recipe, _no_draws()) else None
-        with drawing(reading.recipe) as drawn:  # only now: to open it may take for ever
-            if not opened.draw(reading.recipe, drawn.native):
+            return opened.read(form, places_here()) if opened.draw_indexed(reading.recipe, *words) else None
+        recipe = reading.recipe
+        if not recipe.draws:
+            return opened.read(form, places_here()) if opened.draw(recipe, _no_draws()) else None
+        undo: Callable[[], None]
+        if recipe.draws_python or recipe.draws_numpy:
+            with drawing(recipe) as drawn:  # only now: to open it may take for ever
+                if not opened.draw(recipe, drawn.native):
+                    return None
+                drawn.keep(drawn.native)
+            undo = drawn.undo
+        else:
+            draw = from_torch(opened.draw_from, recipe)
+            if draw is None:
                 return None
-            drawn.keep(drawn.native)
+            undo = undone(draw)
         array = None
         try:
-            array = opened.read(form)
+            array = opened.read(form, places_here())
         finally:
             if array is None:
-                drawn.undo()
+                undo()
         return array
 
     def recipe(self, transform: Any) -> tuple[Reading, _core.Target]:

@@ -6,9 +6,9 @@ import base64
 import os
 import random
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ import torch.utils.data
 
 from fastload import _core
 
+Made = TypeVar("Made")
 _PYTHON_VERSION = 3  # of random.getstate()
 _NUMPY_WORDS = 624
 
@@ -140,6 +141,26 @@ def drawing(*recipes: _core.Recipe) -> Iterator[Drawing]:
         return
     with _one_at_a_time:
         yield Drawing(torch.default_generator if own is None else own, recipes)
+
+
+def from_torch(draw: Callable[..., Made], *of: Any) -> Made:
+    """``draw(*of, generator)`` of the generator that :func:`drawing` draws from, for recipes that draw from no other: in a tenth of
+    the time."""
+    own = generator_of_thread_worker()
+    if own is not None:
+        return draw(*of, own)
+    with _one_at_a_time:
+        return draw(*of, torch.default_generator)
+
+
+def undone(draw: _core.TorchDraw) -> Callable[[], None]:
+    """What undoes it."""
+
+    def undo() -> None:
+        with _one_at_a_time:
+            draw.undo()
+
+    return undo
 
 
 def generator_of_thread_worker() -> torch.Generator | None:

@@ -7,7 +7,7 @@ it would refuse when it decodes is no lazy image: Pillow gets it back and says s
 from __future__ import annotations
 
 import io
-import os
+import sys
 from typing import Any
 
 import PIL.Image
@@ -16,7 +16,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from fastload import _core
 from fastload.images.plan import Plan, Source
 
-# Of a file that Pillow has opened by its path this many bytes are read at once, and no descriptor is kept.
+# Of files that Pillow has opened by their paths, and that wait to be used, those of up to so many bytes are read before that.
 _READ_AT_ONCE = 2**20
 # A longer stream than pixels can need has something else behind the image, which Pillow would not read.
 _MOST_BYTES_A_PIXEL, _MOST_BYTES_BESIDE = 6, 2**20
@@ -25,20 +25,37 @@ _as_read = JpegImageFile.load_read
 
 
 def read_at_once(image: JpegImageFile) -> None:
-    """Of an image that Pillow has just opened, file and all, the bytes are in memory and the file is closed, if it is not long."""
+    """Of an image that Pillow has opened, file and all, the bytes are in memory and the file is closed, if it is not long and
+    nobody else has it."""
     fp: Any = image.fp
+    if type(fp) is not io.BufferedReader or sys.getrefcount(fp) > _REFERENCES or not image._exclusive_fp:
+        return
     try:
-        size = os.fstat(fp.fileno()).st_size
-        data = os.pread(fp.fileno(), size + 1, 0) if size <= _READ_AT_ONCE else b""
-    except (OSError, AttributeError):  # no file of the system's
+        data = _core.read_file(fp.fileno(), _READ_AT_ONCE)
+        at = fp.tell()
+    except (OSError, ValueError):  # no file of the system's, or closed
         return
-    if size == 0 or len(data) != size:
+    if data is None:
         return
-    at = fp.tell()
     fp.close()
     # Of the type that Pillow has of a file.
     image.fp = io.BufferedReader(io.BytesIO(data))
     image.fp.seek(at)
+
+
+def _references() -> int:
+    """As above, where an image alone has its file."""
+
+    class Holder:
+        def __init__(self) -> None:
+            self.fp = object()
+
+    holder = Holder()
+    fp = holder.fp
+    return sys.getrefcount(fp)
+
+
+_REFERENCES = _references()
 
 
 def begin(image: JpegImageFile) -> Plan | None:
@@ -76,6 +93,8 @@ def _read(image: JpegImageFile) -> bytes | None:
     at = None
     most = _MOST_BYTES_A_PIXEL * image.width * image.height + _MOST_BYTES_BESIDE
     try:
+        if image._exclusive_fp and type(fp) is io.BufferedReader and type(fp.raw) is io.FileIO:
+            return _core.read_file(fp.fileno(), most)  # which is closed afterwards, or Pillow's, where it was
         at = fp.tell()
         memory = fp.raw if type(fp) is io.BufferedReader else fp
         if type(memory) is io.BytesIO:

@@ -18,17 +18,15 @@ import torchvision.transforms as v1
 import torchvision.transforms.v2 as v2
 
 from fastload import _core
-from fastload.engine import Items, drawing, finished_tensor
-from fastload.images.figures import TENSORS, count
-from fastload.images.pillow_class import is_noticed, plan_of
-from fastload.images.plan import Plan, reader
-from fastload.transforms import Reading, has_hooks, inherits, own_of, reach, read, why_modes_not_native
+from fastload.images.one_pass import OnePass, declined, made_by_each
+from fastload.images.pillow_class import is_noticed
+from fastload.transforms import MODULE_HOOKS, has_hooks, inherits, own_of, reach, read, why_modes_not_native
 
 Transform = Callable[..., Any]
-_declined = object()
 # Code may make its transforms anew for each sample: to read one costs more than it saves there. It is read at its second use; where
 # so many were read of late that were not used so often since, only when it was used that often.
 _UNPROVEN, _OFTEN = 8, 8
+_MOST_PASSES = 64  # of single transforms that are known at once
 
 
 class _Steps:
@@ -38,16 +36,29 @@ class _Steps:
         native_from: the first step of the native part; None: there is none.
         native_to: the first step behind it; in the step before that one a tail in Python may have begun.
         native: the steps between; None: the transform itself.
+        transform: a weak reference.
         uses: how often it was looked up.
     """
 
     def __init__(self, transform: Transform, steps: Sequence[Transform]) -> None:
         self.steps = list(steps)
         self.uses = 0
+        self._type, self._own = type(transform), own_of(transform)
+        own = self._own or {}
+        self._as_it_was = _core.AsTheyAre(
+            [],  # not the transform, which would never go
+            [self._type],
+            [own],
+            [steps] if type(steps) is list and steps is own.get("transforms") else [],
+            [own[name] for name in MODULE_HOOKS if isinstance(own.get(name), dict)],
+        )
         self.native_from: int | None = None
         self.native_to = len(steps)
-        self.native: Transform | None = None
-        self.kind: type = v2.Compose if isinstance(transform, v2.Compose) else v1.Compose
+        self.native: OnePass | None = None
+        self.transform = weakref.ref(transform)
+        self.kind: type[v1.Compose | v2.Compose] = v2.Compose if isinstance(transform, v2.Compose) else v1.Compose
+        of_kind: Any = self.kind
+        self.reach = reach(of_kind)
         for start in range(len(steps)):
             reading = read(transform if steps[0] is transform else self.kind(self.steps[start:]))
             if reading.native and reading.is_tensor:
@@ -61,7 +72,17 @@ class _Steps:
                 break
             reading = read(self.kind(self.steps[start : self.native_to]))
         self.native_to = min(self.native_to + 1, len(steps))
-        self.native = self.kind(self.steps[start : self.native_to])
+        self.native = OnePass(self.kind(self.steps[start : self.native_to]))
+
+    def use(self) -> None:
+        """Once more."""
+        self.uses += 1
+        if self.uses == _OFTEN:
+            _here.unproven -= 1
+
+    def is_still(self, transform: Transform) -> bool:
+        """Whether the transform is this chain and holds what it held; False: that is to be looked at."""
+        return type(transform) is self._type and transform.__dict__ is self._own and self._as_it_was.hold()
 
     def hold(self, steps: Sequence[Transform]) -> bool:
         return len(steps) == len(self.steps) and all(map(_is, steps, self.steps))
@@ -75,10 +96,10 @@ class _Here(threading.local):
     """What a thread knows of transforms."""
 
     def __init__(self) -> None:
-        self.items = Items()
-        self.known: weakref.WeakKeyDictionary[Any, _Steps | int] = (
-            weakref.WeakKeyDictionary()
-        )  # or how often it was used
+        # Or how often it was used.
+        self.known: weakref.WeakKeyDictionary[Any, _Steps | int] = weakref.WeakKeyDictionary()
+        self.last: _Steps | None = None  # that was looked up
+        self.passes: dict[int, OnePass] = {}  # by the transforms' ids
         self.unproven = 0  # of those that were read
 
 
@@ -102,28 +123,37 @@ def steps_of(transform: Transform) -> Sequence[Transform]:
 _OF_MODULES = ("__call__", "forward", "_call_impl", "_wrapped_call_impl", "_compiled_call_impl", "__getattr__")
 
 
-def transformed(transform: Transform, image: PIL.Image.Image, call: Callable[[Any], Any]) -> Any:
-    """``transform(image)``, the native part of it in one pass. ``call`` runs it as it is."""
-    if why_modes_not_native():
-        return call(image)
+def transformed(transform: Transform, image: PIL.Image.Image, call: Callable[..., Any], *of: Any) -> Any:
+    """``transform(image)``, the native part of it in one pass. ``call(*of, image)`` runs it as it is."""
     known = _known(transform)
     if known is None or known.native_from is None:
-        return call(image)
+        return call(*of, image)
     if known.native is None:
-        made = _native(transform, image)
-        return call(image) if made is _declined else made
-    if reach(known.kind).what_changed():
-        return call(image)
+        made = _one_pass_of(transform).made_of(image)
+        return call(*of, image) if made is declined else made
+    if known.native_from == 0:
+        made = known.native.made_of(image)
+        if made is declined:
+            return call(*of, image)
+        return made if known.native_to == len(known.steps) else _rest(transform, known.native_to, made)
+    if why_modes_not_native() or not known.reach.holds():
+        return call(*of, image)
     # As the Compose's loop: each step may change the list, and what is in it.
-    steps, at, sample = steps_of(transform), 0, image
+    steps, at, sample = transform.transforms, 0, image  # type: ignore[attr-defined]
     while at < len(steps):
         if at == known.native_from and is_noticed(sample) and known.hold(steps):
-            made = _native(known.native, sample)
-            if made is not _declined:
+            made = known.native.made_of(sample)
+            if made is not declined:
                 at, sample = known.native_to, made
                 continue
-            if at == 0:
-                return call(image)
+        sample, at = steps[at](sample), at + 1
+    return sample
+
+
+def _rest(transform: Any, at: int, sample: Any) -> Any:
+    """As the Compose's loop, from there on."""
+    steps = transform.transforms
+    while at < len(steps):
         sample, at = steps[at](sample), at + 1
     return sample
 
@@ -133,60 +163,50 @@ def transformed_by_each(transforms: Sequence[Transform], image: PIL.Image.Image)
 
     None: it does not, or not now, and nothing was drawn.
     """
-    plan = plan_of(image)
-    if plan is None or plan.mode != "RGB" or "transparency" in image.info or why_modes_not_native():
-        return None
-    items = _here.items
-    items.begin()
-    found: dict[int, tuple[Reading, _core.Target]] = {}  # no code of a program runs between two of them
+    found: dict[int, OnePass] = {}  # no code of a program runs between two of them
     for transform in transforms:
         if id(transform) not in found:
             whole = _whole(transform)
-            if whole is None:
+            if whole is None or not whole.is_all():
                 return None
-            reading, _ = found[id(transform)] = items.recipe(whole)
-            if not (reading.native and reading.is_tensor) or reading.tail:
-                return None
-    each = [found[id(transform)] for transform in transforms]
-    arrays = _values_of_each(plan, each)
-    if arrays is None:
-        return None
-    count(TENSORS, len(arrays))
-    return [finished_tensor(array, reading.pixelwise) for array, (reading, _) in zip(arrays, each, strict=True)]
+            found[id(transform)] = whole
+    return made_by_each([found[id(transform)] for transform in transforms], image)
 
 
-def _whole(transform: Transform) -> Transform | None:
-    """What the engine may read in its place, all of it; None: some of it runs as it is."""
+def _whole(transform: Transform) -> OnePass | None:
+    """What the engine does of it, if that is all; None: some of it runs as it is."""
     known = _known(transform)
     if known is None or known.native_from != 0:
         return None
     if known.native is None:
-        return transform
-    return None if known.native_to < len(known.steps) or reach(known.kind).what_changed() else known.native
+        return _one_pass_of(transform)
+    return None if known.native_to < len(known.steps) else known.native
 
 
-def _values_of_each(plan: Plan, each: list[tuple[Reading, _core.Target]]) -> list[Any] | None:
-    """None: the engine cannot make them, and nothing was drawn."""
-    recipes, forms = [reading.recipe for reading, _ in each], [form for _, form in each]
-    with drawing(*recipes) as drawn:
-        plans = plan.source.jpeg.draw_each(plan.steps, recipes, drawn.native)
-        if plans is None:
-            return None
-        drawn.keep(drawn.native)
-    arrays = None
-    try:
-        arrays = plan.source.used().values_of_each(reader(), plans, forms)
-    finally:
-        if arrays is None:
-            drawn.undo()
-    return arrays
+_to_tensor = v1.ToTensor()
+
+
+def tensor_of(image: PIL.Image.Image, call: Callable[[Any], Any]) -> Any:
+    """What torchvision's ``to_tensor`` gives. ``call`` is that function as it is."""
+    made = declined if why_modes_not_native() else _one_pass_of(_to_tensor).made_of(image)
+    return call(image) if made is declined else made
 
 
 def _known(transform: Transform) -> _Steps | None:
     """How it is, as far as it is worth while to know."""
-    steps = steps_of(transform)
+    last = _here.last
+    if last is not None and last.transform() is transform and last.is_still(transform):
+        last.use()
+        return last
     try:
         known = _here.known.get(transform, 0)
+        if isinstance(known, _Steps) and known.is_still(transform):
+            known.use()
+            _here.last = known
+            return known
+        if why_modes_not_native():
+            return None
+        steps = steps_of(transform)
         if isinstance(known, int) or not known.hold(steps):
             uses = known + 1 if isinstance(known, int) else 1
             if uses < (2 if _here.unproven < _UNPROVEN else _OFTEN):
@@ -196,47 +216,19 @@ def _known(transform: Transform) -> _Steps | None:
             _here.unproven += 1
     except TypeError:  # nobody can say when it is gone
         return None
-    known.uses += 1
-    if known.uses == _OFTEN:
-        _here.unproven -= 1
+    known.use()
     return known
 
 
-def _native(transform: Any, image: PIL.Image.Image) -> Any:
-    items = _here.items
-    items.begin()
-    reading, form = items.recipe(transform)
-    plan = plan_of(image) if reading.native and reading.is_tensor else None
-    if plan is None or plan.mode != "RGB" or "transparency" in image.info:
-        return _declined
-    array = _values(plan, reading, form)
-    if array is None:
-        return _declined
-    count(TENSORS)
-    sample: Any = finished_tensor(array, reading.pixelwise)
-    for step in reading.steps_after(transform) if reading.tail else ():
-        sample = step(sample)
-    return sample
-
-
-def _values(plan: Plan, reading: Reading, form: _core.Target) -> Any:
-    """None: the engine cannot make it, and nothing was drawn."""
-    jpeg = plan.source.jpeg
-    if not reading.recipe.draws:
-        drawn_plan = jpeg.draw(plan.steps, reading.recipe, _core.Streams(_core.Mt19937(0)))
-        return None if drawn_plan is None else plan.source.used().values(reader(), drawn_plan, form)
-    with drawing(reading.recipe) as drawn:
-        drawn_plan = jpeg.draw(plan.steps, reading.recipe, drawn.native)
-        if drawn_plan is None:
-            return None
-        drawn.keep(drawn.native)
-    array = None
-    try:
-        array = plan.source.used().values(reader(), drawn_plan, form)
-    finally:
-        if array is None:
-            drawn.undo()
-    return array
+def _one_pass_of(transform: Transform) -> OnePass:
+    """Of a transform that is no chain."""
+    passes = _here.passes
+    known = passes.get(id(transform))
+    if known is None:
+        if len(passes) >= _MOST_PASSES:  # code may make its transforms anew for each sample
+            del passes[next(iter(passes))]
+        known = passes[id(transform)] = OnePass(transform)  # holds the transform: its id stays its own
+    return known
 
 
 class Native:

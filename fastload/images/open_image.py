@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import io
 import os
+import threading
+import weakref
 from typing import IO, Any
 
 import PIL.Image
 from PIL import JpegImagePlugin
 
 from fastload.images import torchvision_hooks
-from fastload.images.first_use import read_at_once
-from fastload.images.pillow_class import is_noticed, make_lazy, tell, want, why_pillow_is_unknown
+from fastload.images.native_header import opened
+from fastload.images.pillow_class import (
+    give_back_descriptor,
+    is_noticed,
+    make_lazy,
+    tell,
+    want,
+    why_pillow_is_unknown,
+)
 
 _FORMAT = "JPEG"
 _before: Any = None  # what opened JPEGs before install()
 _installed = False
+
+
+class _Here(threading.local):
+    last: Any = staticmethod(lambda: None)  # the image that this thread opened by its path last
+
+
+_here = _Here()
 
 
 def open(file: str | os.PathLike[str] | IO[bytes] | bytes | bytearray | memoryview) -> PIL.Image.Image:
@@ -54,13 +70,20 @@ def open(file: str | os.PathLike[str] | IO[bytes] | bytes | bytearray | memoryvi
 
 def _notice(image: Any, *, by_path: bool) -> None:
     if type(image) is JpegImagePlugin.JpegImageFile and not why_pillow_is_unknown():
-        if by_path:
-            read_at_once(image)
         make_lazy(image)
+        if by_path:
+            # One that is opened for its size alone need not be read; but that one thread holds many descriptors, of images that it
+            # opens before it uses them, shall not be.
+            last = _here.last()
+            if last is not None:
+                give_back_descriptor(last)
+            _here.last = weakref.ref(image)
 
 
 def _factory(fp: Any, filename: Any = None) -> Any:
-    image = _before[0](fp, filename)
+    image = opened(_before[0], fp, filename)
+    if image is None:
+        image = _before[0](fp, filename)
     _notice(image, by_path=bool(filename))
     return image
 

@@ -28,7 +28,7 @@ import PIL.Image
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
-from fastload.images.first_use import begin, has_begun
+from fastload.images.first_use import begin, has_begun, read_at_once
 from fastload.images.plan import Plan, Source, plan_of_nothing
 
 _MAJORS = range(10, 14)  # of Pillow, that are known inside
@@ -36,14 +36,31 @@ _PLAN = "_fastload_plan"
 _CORE = "_im" if isinstance(getattr(PIL.Image.Image, "im", None), property) else "im"
 
 _KINDS = frozenset((PIL.Image.Image, JpegImageFile))  # another class's own load() wants to be called
-_unused = object()  # in the place of the plan of a file that was opened and not used so far
+_RGB = sys.intern("RGB")
 _lock = threading.RLock()
-# Locks of images, by their id, as long as a thread holds one or waits for it.
-_first_uses: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+_forks = 0  # that led here
 # Class, name, what it had of its own (None: nothing), what it gave, what it has now.
 _taught: list[tuple[type, str, Any, Any, Any]] = []
 _sources: weakref.WeakSet[Source] = weakref.WeakSet()  # of all lazy images
 _wanted = False
+
+
+class _Unused:
+    """In the place of the plan of a file that was opened and not used so far."""
+
+    __slots__ = ("_forks", "_lock")
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._forks = _forks
+
+    def first_use(self) -> Any:
+        """A lock that one thread at a time has of this image."""
+        if self._forks != _forks:
+            with _lock:
+                if self._forks != _forks:  # whoever holds it is not here
+                    self._lock, self._forks = threading.RLock(), _forks
+        return self._lock
 
 
 @functools.cache
@@ -58,7 +75,7 @@ def why_pillow_is_unknown() -> str:
 def make_lazy(image: JpegImageFile) -> None:
     """From its first use on, if it is a plain JPEG, it is a lazy image."""
     _teach()
-    vars(image)[_PLAN] = _unused
+    vars(image)[_PLAN] = _Unused()
 
 
 def is_noticed(image: Any) -> bool:
@@ -72,8 +89,8 @@ def plan_of(image: PIL.Image.Image) -> Plan | None:
     plan = space.get(_PLAN)
     if plan is None:
         return None
-    if plan is _unused:
-        return _begin(image)
+    if type(plan) is _Unused:
+        return _begin(image, plan)
     if _CORE in space:
         space.pop(_PLAN, None)  # somebody has given it other pixels
         return None
@@ -87,26 +104,29 @@ def is_lazy(image: Any) -> bool:
     return is_noticed(image) and plan_of(image) is not None
 
 
+_BLANK = {name: value for name, value in vars(PIL.Image.Image()).items() if name != _CORE}
+
+
 def image_of(plan: Plan, info: dict[Any, Any]) -> PIL.Image.Image:
     """A new lazy image."""
-    image = PIL.Image.Image()
-    space = vars(image)
-    space.update(_size=plan.size, _mode=plan.mode, info=info)
-    space[_PLAN] = plan
-    del space[_CORE]
+    image = PIL.Image.Image.__new__(PIL.Image.Image)
+    image.__dict__.update(_BLANK, _size=plan.size, _mode=plan.mode, info=info, _fastload_plan=plan)
     return image
 
 
-def _first_use_of(image: Any) -> Any:
-    """A lock that one thread at a time has of this image."""
-    with _lock:
-        return _first_uses.setdefault(id(image), threading.RLock())
+def give_back_descriptor(image: Any) -> None:
+    """Of a file that was opened by its path and not used so far: from here on its bytes are in memory, if they are not many."""
+    unused = vars(image).get(_PLAN)
+    if type(unused) is _Unused:
+        with unused.first_use():
+            if vars(image).get(_PLAN) is unused:
+                read_at_once(image)
 
 
-def _begin(image: Any) -> Plan | None:
+def _begin(image: Any, unused: _Unused) -> Plan | None:
     space = vars(image)
-    with _first_use_of(image):
-        if space.get(_PLAN) is not _unused:  # another thread came first
+    with unused.first_use():
+        if space.get(_PLAN) is not unused:  # another thread came first
             return plan_of(image)
         is_ours = space.get(_CORE) is None and type(image) is JpegImageFile and "load" not in space
         plan = begin(image) if is_ours else None
@@ -126,7 +146,7 @@ class _Core:
 
     def __get__(self, image: Any, kind: type) -> Any:
         space: dict[str, Any] = {} if image is None else vars(image)
-        if space.get(_PLAN) is _unused:
+        if type(space.get(_PLAN)) is _Unused:
             plan_of(image)  # another thread has its first use and is about to put the plan there
         plan = space.get(_PLAN)
         if type(plan) is Plan:
@@ -160,20 +180,35 @@ def _noted(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
         if _PLAN in self.__dict__:
             made = _after(self, note, args, kwargs)
             if made is not None:
-                copied = self._copy_info() if hasattr(self, "_copy_info") else self.info.copy()
-                return image_of(made, copied)
+                return image_of(made, _info_of(self))
         return plain(self, *args, **kwargs)
 
     return method
 
 
+if hasattr(PIL.Image.Image, "_copy_info"):
+
+    def _info_of(image: Any) -> dict[Any, Any]:
+        copied: dict[Any, Any] = image._copy_info()
+        return copied
+
+else:
+
+    def _info_of(image: Any) -> dict[Any, Any]:
+        return {**image.info}
+
+
 def _after(image: Any, note: Callable[..., Plan | None], args: Any, kwargs: Any) -> Plan | None:
     """The plan of the image that a method makes; None: Pillow shall, or says what is wrong."""
-    try:
-        if vars(image).get(_PLAN) is _unused and note(plan_of_nothing(image.size, image.mode), *args, **kwargs) is None:
-            return None  # Pillow may refuse it before it loads: so far the file was not used
-    except Exception:
-        return None
+    if note is not Plan.convert or kwargs or len(args) != 1 or args[0] is not _RGB:  # which is always noted
+        try:
+            if (
+                type(vars(image).get(_PLAN)) is _Unused
+                and note(plan_of_nothing(image.size, image.mode), *args, **kwargs) is None
+            ):
+                return None  # Pillow may refuse it before it loads: so far the file was not used
+        except Exception:
+            return None
     plan = plan_of(image)
     if plan is None or "transparency" in image.info:
         return None
@@ -196,8 +231,9 @@ def _load(plain: Callable[..., Any]) -> Callable[..., Any]:
 def _close(plain: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(plain)
     def close(self: Any) -> None:
-        if _PLAN in self.__dict__:
-            with _first_use_of(self):
+        plan = self.__dict__.get(_PLAN)
+        if plan is not None:
+            with plan.first_use() if type(plan) is _Unused else _lock:
                 vars(self).setdefault(_CORE, None)
                 vars(self).pop(_PLAN, None)
         plain(self)
@@ -285,9 +321,9 @@ def take_away() -> None:
 
 
 def _in_a_forked_child() -> None:
-    global _lock, _first_uses
+    global _lock, _forks
     _lock = threading.RLock()  # whoever held it is not here
-    _first_uses = weakref.WeakValueDictionary()
+    _forks += 1
 
 
 os.register_at_fork(after_in_child=_in_a_forked_child)

@@ -56,7 +56,7 @@ _DECODED, _RESIZED, _POINTED = 255, 0, 0
 _nothing = _core.Recipe(
     [], fused_uniform=True, vertical_first=_core.vertical_first_of(*map(int, PIL.__version__.split(".")[:2]))
 )
-_no_draws = _core.Streams(_core.Mt19937(0))
+no_draws = _core.Streams(_core.Mt19937(0))
 _gray_bytes = _core.Target(np.arange(256, dtype=np.uint8)[None], element="uint8", layout="hwc")
 _reader = _core.Reader()
 _of_parents: list[_core.Reader] = []
@@ -254,7 +254,7 @@ class Plan:
         return made
 
     def _drawn(self) -> _core.Plan:
-        plan = self.source.jpeg.draw(self.steps, _nothing, _no_draws)
+        plan = self.source.jpeg.draw(self.steps, _nothing, no_draws)
         assert plan is not None
         return plan
 

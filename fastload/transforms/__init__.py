@@ -8,10 +8,11 @@ from fastload.transforms.pure_functions import why_impure
 from fastload.transforms.read_code import run
 from fastload.transforms.replaced_functions import Reach, reach, stands_for, together
 from fastload.transforms.split_transforms import Reading, name_of, read
-from fastload.transforms.static_attributes import has_hooks, inherits, own_of
+from fastload.transforms.static_attributes import MODULE_HOOKS, has_hooks, inherits, own_of
 from fastload.transforms.torch_modes import gives_tv_tensors, why_modes_not_native
 
 __all__ = [
+    "MODULE_HOOKS",
     "OPERATORS",
     "Collating",
     "Look",

@@ -19,12 +19,12 @@ def of_class(kind: type, name: str) -> Any:
     return missing
 
 
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+MODULE_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 def has_hooks(own: dict[str, Any]) -> bool:
     """Whether a torch module with these attributes calls somebody else when it is called."""
-    return any(map(own.get, _HOOKS))
+    return any(map(own.get, MODULE_HOOKS))
 
 
 def own_of(thing: Any) -> dict[str, Any] | None:

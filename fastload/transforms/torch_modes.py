@@ -14,19 +14,23 @@ from torchvision.tv_tensors import _torch_function_helpers as return_type
 
 # Called by every module that is called.
 _HOOKS = [module._global_forward_pre_hooks, module._global_forward_hooks]
+# Looked up once: they are asked before each sample.
+_default_dtype, _default_device = torch.get_default_dtype, torch._C._get_default_device
+_function_modes, _dispatch_modes = torch._C._len_torch_function_stack, torch._C._len_torch_dispatch_stack
+_interpreters = torch._C._functorch.peek_interpreter_stack
 _SMALLEST = [5e-324]  # a subnormal number, which the compiler shall not fold
 
 
 def now() -> tuple[Any, ...]:
     """All of them, to be compared."""
     return (
-        torch.get_default_dtype(),
-        torch._C._get_default_device(),
+        _default_dtype(),
+        _default_device(),
         return_type._TORCHFUNCTION_SUBCLASS,
         torchvision.get_image_backend(),
         _modes(),
-        any(_HOOKS),
-        flushes_subnormals(),
+        bool(_HOOKS[0] or _HOOKS[1]),
+        _SMALLEST[0] * 1.0 == 0.0,
     )
 
 
@@ -43,19 +47,19 @@ def flushes_subnormals() -> bool:
 def _modes() -> tuple[Any, ...]:
     """Of torch, that are active in this thread."""
     modes: tuple[Any, ...] = ()
-    if torch._C._len_torch_function_stack():
+    if _function_modes():
         modes = tuple(_get_current_function_mode_stack())
-    if torch._C._len_torch_dispatch_stack():
+    if _dispatch_modes():
         modes += tuple(_get_current_dispatch_mode_stack())
-    if torch._C._functorch.peek_interpreter_stack() is not None:
+    if _interpreters() is not None:
         modes += ("functorch",)
     return modes
 
 
 def why_modes_not_native() -> str:
     """Why nothing can be made natively under the settings of this thread; empty if it can."""
-    if torch._C._get_default_device() != "cpu":
-        return f"torch makes tensors on {torch._C._get_default_device()}"
+    if _default_device() != "cpu":
+        return f"torch makes tensors on {_default_device()}"
     for mode in _modes():
         if isinstance(mode, DeviceContext):
             if mode.device.type != "cpu":

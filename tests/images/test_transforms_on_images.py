@@ -158,11 +158,11 @@ def test_errors_come_as_they_do():
 
 
 def test_the_native_part_is_native(monkeypatch):
-    from fastload.images import native_transforms
+    from fastload.images import one_pass
 
     asked = []
-    plain = native_transforms._values
-    monkeypatch.setattr(native_transforms, "_values", lambda *args: asked.append(1) or plain(*args))
+    plain = one_pass._values
+    monkeypatch.setattr(one_pass, "_values", lambda *args: asked.append(1) or plain(*args))
     for name in (
         "crop 1",
         "crop 2",

@@ -1,0 +1,281 @@
+"""Samples that are written straight into their batch: what a program can see of them and of it is what torch would show."""
+
+from __future__ import annotations
+
+import io
+import itertools
+
+import numpy as np
+import pytest
+import torch
+import torchvision.transforms as v1
+import torchvision.transforms.v2 as v2
+from torch.utils.data import DataLoader as StockLoader
+from torch.utils.data import Dataset, Subset, default_collate
+
+import fastload
+from fastload import DataLoader
+from fastload.batches import batch_in_place, block_table, worker_blocks
+from fastload.batches.batch_in_place import ItemsInPlace, made_in_place
+from fastload.engine import places_here
+from images import picture
+
+pytestmark = pytest.mark.skipif(block_table.blocks_of_each_worker(1) == 0, reason="memory is not used again here")
+
+COUNT, SIDE = 6, 160  # a sample is larger than what is worth while to place
+tokens = itertools.count(10**6)
+
+
+def jpeg(seed: int) -> bytes:
+    file = io.BytesIO()
+    picture(seed, 200 + seed, 180).save(file, "JPEG")
+    return file.getvalue()
+
+
+JPEGS = [jpeg(seed) for seed in range(COUNT)]
+TRAIN = v1.Compose([v1.RandomResizedCrop(SIDE), v1.RandomHorizontalFlip(), v1.ToTensor(), v1.Normalize([0.5], [0.2])])
+SMALL = v1.Compose([v1.RandomCrop(SIDE - 1), v1.ToTensor()])
+TYPED = v2.Compose([v2.RandomResizedCrop(SIDE), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
+
+
+class Halved:
+    def __call__(self, image):
+        return image.mul_(0.5)
+
+
+class Rolled:
+    def __call__(self, image):
+        return torch.roll(image, 1, 0)
+
+
+NATIVE = {
+    name: fastload.native(transform) for name, transform in {"train": TRAIN, "small": SMALL, "typed": TYPED}.items()
+}
+NATIVE["halved"] = fastload.native(v1.Compose([*TRAIN.transforms, Halved()]))
+NATIVE["rolled"] = fastload.native(v1.Compose([*TRAIN.transforms, Rolled()]))
+
+
+def made(name: str, index: int):
+    return NATIVE[name](fastload.open(JPEGS[index % COUNT]).convert("RGB"))
+
+
+FORMS = {
+    "a pair": lambda i: (made("train", i), i),
+    "alone": lambda i: made("train", i),
+    "a dictionary": lambda i: {"image": made("train", i), "name": str(i), "number": i},
+    "a list in a tuple": lambda i: ([made("train", i), i / 2], {"more": made("small", i)}),
+    "two views": lambda i: ([made("train", i), made("train", i)], i),
+    "several sizes": lambda i: [made("train", i), made("small", i), made("small", i)],
+    "only the second that was made": lambda i: (made("train", i), made("train", i))[1],
+    "changed in place": lambda i: (made("halved", i), i),
+}
+# What is made of each sample, and lies elsewhere; in the first sample or in all.
+ELSEWHERE = {
+    "another tensor": lambda i: (made("rolled", i), i),
+    "a clone": lambda i: (made("train", i).clone(), i),
+    "a part": lambda i: (made("train", i)[:, 1:], i),
+    "turned": lambda i: (made("train", i).transpose(1, 2), i),
+    "that needs gradients": lambda i: (made("train", i).requires_grad_(), i),
+    "with the channels last in memory": lambda i: (made("typed", i), i),
+    "an array": lambda i: (made("train", i).numpy(), i),
+    "at times": lambda i: (made("train", i).clone() if i % 2 else made("train", i), i),
+}
+
+
+@pytest.fixture
+def worker(monkeypatch):
+    """This process as a worker that has blocks."""
+    blocks = worker_blocks.WorkerBlocks(block_table.BlockTable(next(tokens), 1, 16), 0)
+    monkeypatch.setattr(batch_in_place, "blocks_of_this_worker", lambda: blocks)
+    monkeypatch.setattr(batch_in_place, "_copied", 0)
+    for name in NATIVE:  # a transform is read at its second use
+        made(name, 0), made(name, 1)
+    return blocks
+
+
+def tensors(batch):
+    if isinstance(batch, torch.Tensor):
+        return [batch]
+    parts = batch.values() if isinstance(batch, dict) else batch if isinstance(batch, (list, tuple)) else ()
+    return [tensor for part in parts for tensor in tensors(part)]
+
+
+def form(batch):
+    """All that one can see of a batch."""
+    if isinstance(batch, torch.Tensor):
+        storage = batch.untyped_storage().nbytes()
+        place = batch.stride(), batch.storage_offset(), storage, batch.requires_grad
+        return type(batch), batch.dtype, batch.shape, place, batch.tolist()
+    if isinstance(batch, dict):
+        return dict, [(name, form(part)) for name, part in batch.items()]
+    return (type(batch), [form(part) for part in batch]) if isinstance(batch, (list, tuple)) else batch
+
+
+def images(batch):
+    return [tensor for tensor in tensors(batch) if tensor.dim() > 2]
+
+
+def stock(make, indices):
+    torch.manual_seed(5)
+    batch = default_collate([make(index) for index in indices])
+    return form(batch), torch.get_rng_state().tolist()
+
+
+def in_place(make, indices, collated=True):
+    torch.manual_seed(5)
+    items = made_in_place(make, indices)
+    assert places_here() is None
+    return items.collated() if collated and isinstance(items, ItemsInPlace) else items
+
+
+def lies_in(blocks, tensor) -> bool:
+    return tensor.untyped_storage().data_ptr() in [address for _, address, _ in blocks._storages.values()]
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_batch_is_what_default_collate_makes(name, worker):
+    for indices in ([0, 1, 2, 3], [4, 5], [3]):
+        batch = in_place(FORMS[name], indices)
+        assert (form(batch), torch.get_rng_state().tolist()) == stock(FORMS[name], indices)
+        assert images(batch) and all(lies_in(worker, image) for image in images(batch))
+        assert len({image.data_ptr() for image in images(batch)}) == len(images(batch))
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_what_lies_elsewhere_is_copied(name, worker):
+    for _ in range(2 + batch_in_place._MOST_COPIED):
+        batch = in_place(ELSEWHERE[name], [0, 1, 2])
+        if isinstance(batch, list) and not isinstance(batch[0], torch.Tensor):
+            batch = default_collate(batch)
+        assert form(batch) == stock(ELSEWHERE[name], [0, 1, 2])[0]
+        assert not any(lies_in(worker, image) for image in images(batch))
+    assert type(in_place(ELSEWHERE[name], [0, 1], collated=False)) is list  # no more is tried
+
+
+HOLDS = {
+    "the tensor": lambda sample: sample,
+    "a view": lambda sample: sample[0, 1:],
+    "an array": lambda sample: sample.numpy(),
+    "the storage": lambda sample: sample.untyped_storage(),
+    "what it is detached from": lambda sample: sample.detach(),
+    "an exported one": lambda sample: torch.utils.dlpack.to_dlpack(sample),
+    "a graph": lambda sample: (torch.ones(1, requires_grad=True) * sample).sum().grad_fn,
+    "a pair": lambda sample: (sample, 1),
+}
+
+
+@pytest.mark.parametrize("name", HOLDS)
+def test_a_sample_that_somebody_holds_keeps_its_memory(name, worker):
+    kept, values = [], []
+
+    def make(index):
+        sample = made("train", index)
+        if index == 1:
+            kept.append(HOLDS[name](sample))
+            values.append((sample.data_ptr(), sample.clone()))
+        return sample, index
+
+    expected = stock(lambda i: (made("train", i), i), [0, 1, 2])[0]
+    batch = in_place(make, [0, 1, 2])
+    assert form(batch) == expected and not lies_in(worker, batch[0])
+    batch[0].fill_(-1)
+    address, before = values[0]
+    memory = np.ctypeslib.as_array((np.ctypeslib.ctypes.c_float * before.numel()).from_address(address))
+    assert np.array_equal(memory, before.numpy().reshape(-1))
+    for _ in range(8):  # nor is it written to by batches that come later
+        in_place(FORMS["a pair"], [0, 1, 2])
+    assert np.array_equal(memory, before.numpy().reshape(-1))
+
+
+def test_a_sample_of_another_place_is_not_taken_for_this_one(worker):
+    kept = [made("train", 0)]
+
+    def one_behind(index):
+        kept.append(made("train", index))
+        return kept.pop(0)
+
+    torch.manual_seed(5)
+    kept[:] = [made("train", 0)]
+    items = made_in_place(one_behind, [1, 2, 3])
+    batch = items.collated()
+    torch.manual_seed(5)
+    assert torch.equal(batch, torch.stack([made("train", i) for i in range(4)][:3]))
+
+
+def test_the_same_sample_twice(worker):
+    first = []
+
+    def make(index):
+        first.append(made("train", index))
+        return first[0]
+
+    torch.manual_seed(5)
+    batch = made_in_place(make, [0, 1, 2]).collated()
+    assert torch.equal(batch[0], batch[2]) and torch.equal(batch[0], first[0])
+    batch.fill_(-1)
+    assert not torch.equal(batch[0], first[0])
+
+
+def test_errors_are_default_collates(worker):
+    def differing(index):
+        return made("train" if index else "small", index), index
+
+    for make in (differing, lambda i: (made("train", i), object()), lambda i: [made("train", i)] * (1 + i)):
+        with pytest.raises((RuntimeError, TypeError)) as mine:
+            in_place(make, [0, 1])
+        with pytest.raises((RuntimeError, TypeError)) as theirs:
+            stock(make, [0, 1])
+        assert type(mine.value) is type(theirs.value)
+        assert str(mine.value) == str(theirs.value)
+
+
+def test_a_default_collate_that_knows_more(worker, monkeypatch):
+    known = {**torch.utils.data._utils.collate.default_collate_fn_map, torch.Tensor: lambda batch, **_: len(batch)}
+    monkeypatch.setattr("torch.utils.data._utils.collate.default_collate_fn_map", known)
+    monkeypatch.setattr(batch_in_place, "default_collate_fn_map", known)
+    assert in_place(FORMS["a pair"], [0, 1])[0] == 2
+
+
+class Photos(Dataset):
+    """As a user writes it."""
+
+    def __init__(self, name: str, make) -> None:
+        self.make, self.name = make, name
+
+    def __len__(self):
+        return 3 * COUNT
+
+    def __getitem__(self, index):
+        return self.make(index)
+
+
+class Batched(Photos):
+    def __getitems__(self, indices):
+        return [self.make(index) for index in indices]
+
+
+@pytest.mark.parametrize("kind", [Photos, Batched, lambda *given: Subset(Photos(*given), range(11))])
+@pytest.mark.parametrize("name", [*FORMS, "another tensor", "at times", "with the channels last in memory"])
+@pytest.mark.parametrize("Loader", [DataLoader, fastload.StatefulDataLoader])
+def test_loaders(name, kind, Loader):
+    dataset = kind(name, FORMS.get(name) or ELSEWHERE[name])
+    options = {"batch_size": 4, "num_workers": 2, "multiprocessing_context": "fork", "shuffle": True}
+    mine, theirs = Loader(dataset, persistent_workers=True, **options), StockLoader(dataset, **options)
+    for epoch in range(2):
+        torch.manual_seed(epoch)
+        made_here = [form(batch) for batch in mine]
+        if epoch == 0:
+            torch.manual_seed(epoch)
+            assert made_here == [form(batch) for batch in theirs]
+    mine._iterator = None
+
+
+def test_the_worker_sees_its_own_data_set():
+    class Looks(Photos):
+        def __getitem__(self, index):
+            info = torch.utils.data.get_worker_info()
+            return made("train", index), type(info.dataset) is Looks and info.dataset is self
+
+    loader = DataLoader(Looks("", None), batch_size=4, num_workers=1, multiprocessing_context="fork")
+    assert all(bool(seen.all()) for _, seen in loader)
+    assert loader.stats()["mode"] == "stock"
