@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import fastload
 from cases import cases
 from fastload.engine import GeneratorStates
-from fastload.images import native_transforms
+from fastload.images import one_pass
 from images import jpeg_bytes, picture
 
 N = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
@@ -109,14 +109,14 @@ def assert_as_each(views, data, before=lambda image: image, seed=0):
 @pytest.fixture
 def passes(monkeypatch):
     """How many views each pass of the engine made."""
-    made, plain = [], native_transforms._values_of_each
+    made, plain = [], one_pass._values_of_each
 
     def note(plan, each):
         arrays = plain(plan, each)
         made.append(None if arrays is None else len(each))
         return arrays
 
-    monkeypatch.setattr(native_transforms, "_values_of_each", note)
+    monkeypatch.setattr(one_pass, "_values_of_each", note)
     return made
 
 
