@@ -41,7 +41,7 @@ image::Resize make_resize(int32_t in_width, int32_t in_height, int32_t out_width
       box.x + box.width > out_width || box.y + box.height > out_height) {
     throw py::value_error("the region must be a part of the output");
   }
-  return {in_width, in_height, out_width, out_height, filter, box};
+  return {in_width, in_height, out_width, out_height, filter, box, {}};
 }
 
 py::array_t<uint8_t> resample(const Bytes& array, int32_t out_width, int32_t out_height, image::Filter filter,

@@ -27,19 +27,22 @@ namespace py = pybind11;
 
 namespace {
 
-// (kind, (x, y, width, height) or None, filter or None, radius across and down or None, change of colour or None)
+// (kind, (x, y, width, height) or None, filter or None, radius across and down or None, change of colour or None, part of the image
+// that is resized, (left, top, right, bottom), or None)
 using Step = std::tuple<recipe::StepKind, std::optional<std::array<int32_t, 4>>, std::optional<image::Filter>,
-                        std::optional<std::array<float, 2>>, std::optional<image::Recolour>>;
+                        std::optional<std::array<float, 2>>, std::optional<image::Recolour>,
+                        std::optional<std::array<float, 4>>>;
 
 std::vector<recipe::Noted> noted(const std::vector<Step>& steps) {
   std::vector<recipe::Noted> all;
   all.reserve(steps.size());
-  for (const auto& [kind, box, filter, radius, recolour] : steps) {
+  for (const auto& [kind, box, filter, radius, recolour, part] : steps) {
     recipe::Noted one;
     one.kind = kind;
     if (box) one.box = {(*box)[0], (*box)[1], (*box)[2], (*box)[3]};
     if (filter) one.filter = *filter;
     if (recolour) one.recolour = *recolour;
+    if (part) one.part = {(*part)[0], (*part)[1], (*part)[2], (*part)[3]};
     if (radius) one.box_blur = {(*radius)[0], (*radius)[1]};
     all.push_back(one);
   }

@@ -762,6 +762,15 @@ def jpeg_header_for_pillow(
 ): ...
 def read_file(descriptor: int, most: int) -> bytes | None: ...
 
+_NotedStep = tuple[
+    StepKind,
+    _Box | None,
+    Filter | None,
+    tuple[float, float] | None,
+    Recolour | None,
+    tuple[float, float, float, float] | None,
+]
+
 class LazyJpeg:
     @staticmethod
     def of(data: bytes, max_pixels: int) -> LazyJpeg | None: ...
@@ -776,13 +785,13 @@ class LazyJpeg:
     def keep_pixels(self, reader: Reader) -> bool: ...
     def draw(
         self,
-        steps: Sequence[tuple[StepKind, _Box | None, Filter | None, tuple[float, float] | None, Recolour | None]],
+        steps: Sequence[_NotedStep],
         recipe: Recipe,
         generators: Streams,
     ) -> Plan | None: ...
     def draw_from(
         self,
-        steps: Sequence[tuple[StepKind, _Box | None, Filter | None, tuple[float, float] | None, Recolour | None]],
+        steps: Sequence[_NotedStep],
         recipe: Recipe,
         generator: Any,
     ) -> tuple[Plan, TorchDraw] | None: ...
@@ -791,7 +800,7 @@ class LazyJpeg:
     ) -> npt.NDArray[Any] | None: ...
     def draw_each(
         self,
-        steps: Sequence[tuple[StepKind, _Box | None, Filter | None, tuple[float, float] | None, Recolour | None]],
+        steps: Sequence[_NotedStep],
         recipes: Sequence[Recipe],
         generators: Streams,
     ) -> list[Plan] | None: ...

@@ -216,8 +216,7 @@ Pixels Lane::run_steps(bool kept) {
       case recipe::StepKind::resize: {
         const Pixels out = turned_[next].image(step.want.width, step.want.height);
         next = 1 - next;
-        resampler_.run({step.in_width, step.in_height, step.out_width, step.out_height, step.filter, step.want}, pixels,
-                       out);
+        resampler_.run(recipe::resize_of(step, step.want), pixels, out);
         pixels = out;
         break;
       }

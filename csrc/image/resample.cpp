@@ -31,8 +31,8 @@ Simd best_simd() {
 
 Box needed_input(const Resize& resize) {
   const Box& region = resize.region;
-  const Span columns = input_span(resize.filter, resize.in_width, resize.out_width, region.x, region.width);
-  const Span rows = input_span(resize.filter, resize.in_height, resize.out_height, region.y, region.height);
+  const Span columns = input_span(resize.filter, resize.across(), region.x, region.width);
+  const Span rows = input_span(resize.filter, resize.down(), region.y, region.height);
   return {columns.begin, rows.begin, columns.end - columns.begin, rows.end - rows.begin};
 }
 
@@ -65,8 +65,8 @@ void Resampler::settle() {
 void Resampler::run(const Resize& resize, const Pixels& source, const Pixels& out) {
   const Box& region = resize.region;
   const Box need = needed_input(resize);
-  const bool across = resize.in_width != resize.out_width;
-  const bool down = resize.in_height != resize.out_height;
+  const bool across = resize.across().is_changed();
+  const bool down = resize.down().is_changed();
   Pixels rows = source;
   if (across) {
     if (down) {
@@ -76,13 +76,11 @@ void Resampler::run(const Resize& resize, const Pixels& source, const Pixels& ou
     } else {
       rows = out;
     }
-    state_->taps.fill(resize.filter, resize.in_width, resize.out_width, region.x, region.width,
-                      {need.x, need.x + need.width});
+    state_->taps.fill(resize.filter, resize.across(), region.x, region.width, {need.x, need.x + need.width});
     state_->run(state_->passes->horizontal, source, rows);
   }
   if (down) {
-    state_->taps.fill(resize.filter, resize.in_height, resize.out_height, region.y, region.height,
-                      {need.y, need.y + need.height});
+    state_->taps.fill(resize.filter, resize.down(), region.y, region.height, {need.y, need.y + need.height});
     state_->run(state_->passes->vertical, rows, out);
   } else if (!across) {
     for (int32_t y = 0; y < out.height; ++y) std::memcpy(out.row(y), source.row(y), 4 * static_cast<size_t>(out.width));

@@ -19,7 +19,25 @@ Simd best_simd();
 // Whether this build and this processor can run `simd`.
 bool has_simd(Simd simd);
 
-// A resize of a whole image of in_width x in_height to out_width x out_height, of which only `region` (in output pixels) is
+// One side of a resize: `out_size` outputs are made of inputs [begin, end), which need not be whole numbers. Taps reach beyond these, but
+// not beyond the `in_size` that there are.
+struct Axis {
+  int32_t in_size;
+  int32_t out_size;
+  float begin;
+  float end;
+
+  bool is_changed() const { return in_size != out_size || begin != 0 || end != static_cast<float>(in_size); }
+};
+
+// A part of an image, in pixels that need not be whole; of all zeros: the whole image.
+struct Part {
+  float left = 0, top = 0, right = 0, bottom = 0;
+
+  bool is_whole() const { return right == 0 && bottom == 0; }
+};
+
+// A resize of an image of in_width x in_height, or a part of it, to out_width x out_height, of which only `region` (in output pixels) is
 // wanted. Coefficients are those of the whole resize: taps clamp to the whole input image, never to the region.
 struct Resize {
   int32_t in_width = 0;
@@ -28,6 +46,10 @@ struct Resize {
   int32_t out_height = 0;
   Filter filter = Filter::bilinear;
   Box region;
+  Part part;
+
+  Axis across() const { return {in_width, out_width, part.left, part.is_whole() ? static_cast<float>(in_width) : part.right}; }
+  Axis down() const { return {in_height, out_height, part.top, part.is_whole() ? static_cast<float>(in_height) : part.bottom}; }
 };
 
 // The input pixels that `resize.region` depends on.
@@ -46,7 +68,6 @@ class Resampler {
   void settle();
 
  private:
-  struct Axis;
   struct State;
   State* state_;
 };

@@ -58,19 +58,21 @@ double support_of(Filter filter) {
 // Where an output's taps lie.
 class Scale {
  public:
-  Scale(Filter filter, int32_t in_size, int32_t out_size)
-      : in_size_(in_size),
-        scale_(static_cast<double>(in_size) / out_size),
+  Scale(Filter filter, const Axis& axis)
+      : in_size_(axis.in_size),
+        begin_(axis.begin),
+        scale_(static_cast<double>(axis.end - axis.begin) / axis.out_size),
         stretch_(std::max(scale_, 1.0)),
         support_(support_of(filter) * stretch_) {}
 
-  double center(int32_t i) const { return (i + 0.5) * scale_; }
+  double center(int32_t i) const { return begin_ + (i + 0.5) * scale_; }
   int32_t begin(double center) const { return std::max(0, static_cast<int32_t>(center - support_ + 0.5)); }
   int32_t end(double center) const { return std::min(in_size_, static_cast<int32_t>(center + support_ + 0.5)); }
   double inverse_stretch() const { return 1.0 / stretch_; }
 
  private:
   int32_t in_size_;
+  double begin_;
   double scale_;
   double stretch_;
   double support_;
@@ -85,28 +87,28 @@ int32_t fixed_point(double weight) {
 
 // Positions of a nearest resize: Pillow steps through the input by adding up the scale.
 template <typename TakeFn>
-void nearest(int32_t in_size, int32_t out_size, int32_t first, int32_t count, TakeFn take) {
-  const double scale = static_cast<double>(in_size) / out_size;
-  double position = scale * 0.5;
+void nearest(const Axis& axis, int32_t first, int32_t count, TakeFn take) {
+  const double scale = static_cast<double>(axis.end - axis.begin) / axis.out_size;
+  double position = axis.begin + scale * 0.5;
   for (int32_t i = 0; i < first + count; ++i, position += scale) {
-    if (i >= first) take(i - first, std::min(in_size - 1, static_cast<int32_t>(position)));
+    if (i >= first) take(i - first, std::min(axis.in_size - 1, static_cast<int32_t>(position)));
   }
 }
 
 }  // namespace
 
-Span input_span(Filter filter, int32_t in_size, int32_t out_size, int32_t first, int32_t count) {
-  if (in_size == out_size) return {first, first + count};
+Span input_span(Filter filter, const Axis& axis, int32_t first, int32_t count) {
+  if (!axis.is_changed()) return {first, first + count};
   if (filter == Filter::nearest) {
-    Span span = {in_size, 0};
-    nearest(in_size, out_size, first, count, [&](int32_t, int32_t at) {
+    Span span = {axis.in_size, 0};
+    nearest(axis, first, count, [&](int32_t, int32_t at) {
       span.begin = std::min(span.begin, at);
       span.end = std::max(span.end, at + 1);
     });
     return span;
   }
   // Both bounds grow with the output.
-  const Scale scale(filter, in_size, out_size);
+  const Scale scale(filter, axis);
   return {scale.begin(scale.center(first)), scale.end(scale.center(first + count - 1))};
 }
 
@@ -134,15 +136,15 @@ void Taps::fill_weights(FilterFn filter, const Scale& scale, int32_t first, Span
   }
 }
 
-void Taps::fill(Filter filter, int32_t in_size, int32_t out_size, int32_t first, int32_t count, Span span) {
+void Taps::fill(Filter filter, const Axis& axis, int32_t first, int32_t count, Span span) {
   outputs_ = count;
   starts_.resize(static_cast<size_t>(count));
-  const Scale scale(filter, in_size, out_size);
+  const Scale scale(filter, axis);
   if (filter == Filter::nearest) {
     groups_ = 1;
     weights_.assign(static_cast<size_t>(count) * kTapGroup, 0);
     const int32_t last_start = std::max(0, span.end - span.begin - kTapGroup);
-    nearest(in_size, out_size, first, count, [&](int32_t i, int32_t at) {
+    nearest(axis, first, count, [&](int32_t i, int32_t at) {
       const int32_t start = std::min(at - span.begin, last_start);
       starts_[static_cast<size_t>(i)] = start;
       weights_[static_cast<size_t>(i * kTapGroup + at - span.begin - start)] = 1 << kPrecisionBits;

@@ -14,12 +14,12 @@ constexpr int kPrecisionBits = 32 - 8 - 2;
 // Weights come in groups of this many taps, the last group filled up with zeros.
 constexpr int kTapGroup = 4;
 
-// Inputs [begin, end) that outputs [first, first + count) of a resize of one axis read.
+// Inputs [begin, end) that outputs [first, first + count) of an axis read.
 struct Span {
   int32_t begin;
   int32_t end;
 };
-Span input_span(Filter filter, int32_t in_size, int32_t out_size, int32_t first, int32_t count);
+Span input_span(Filter filter, const Axis& axis, int32_t first, int32_t count);
 
 class Scale;
 
@@ -36,7 +36,7 @@ class Taps {
  public:
   // The taps of outputs [first, first + count), reading inputs of `span` only. Where the span allows it, no output's groups
   // reach past its end; otherwise they do so by at most kTapGroup - 1 inputs, with zero weights.
-  void fill(Filter filter, int32_t in_size, int32_t out_size, int32_t first, int32_t count, Span span);
+  void fill(Filter filter, const Axis& axis, int32_t first, int32_t count, Span span);
 
   TapsView view() const { return {outputs_, groups_, starts_.data(), weights_.data()}; }
 

@@ -303,7 +303,7 @@ Status apply_all(const Recipe& recipe, size_t first, size_t end, random::Generat
 void note(const Noted& noted, VerticalFirst order, PlanBuilder& plan) {
   switch (noted.kind) {
     case StepKind::crop: plan.crop(noted.box); break;
-    case StepKind::resize: plan.resize(noted.box.width, noted.box.height, noted.filter, order); break;
+    case StepKind::resize: plan.resize(noted.box.width, noted.box.height, noted.filter, order, noted.part); break;
     case StepKind::flip_horizontal:
     case StepKind::flip_vertical: plan.flip(noted.kind); break;
     case StepKind::transpose: plan.transpose(); break;

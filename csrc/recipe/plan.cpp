@@ -15,16 +15,7 @@ constexpr int64_t kMaxPixels = (int64_t{1} << 31) - 1;
 Box needed(const Step& step, Box want) {
   switch (step.kind) {
     case StepKind::crop: return {want.x + step.x, want.y + step.y, want.width, want.height};
-    case StepKind::resize: {
-      image::Resize resize;
-      resize.in_width = step.in_width;
-      resize.in_height = step.in_height;
-      resize.out_width = step.out_width;
-      resize.out_height = step.out_height;
-      resize.filter = step.filter;
-      resize.region = want;
-      return image::needed_input(resize);
-    }
+    case StepKind::resize: return image::needed_input(resize_of(step, want));
     case StepKind::flip_horizontal: return {step.in_width - want.x - want.width, want.y, want.width, want.height};
     case StepKind::flip_vertical: return {want.x, step.in_height - want.y - want.height, want.width, want.height};
     case StepKind::transpose: return {want.y, want.x, want.height, want.width};
@@ -107,13 +98,22 @@ void PlanBuilder::crop(Box box) {
   step->y = box.y;
 }
 
-void PlanBuilder::resize(int32_t width, int32_t height, image::Filter filter, VerticalFirst order) {
-  if (width == plan_->width && height == plan_->height) return;
+void PlanBuilder::resize(int32_t width, int32_t height, image::Filter filter, VerticalFirst order, const image::Part& part) {
+  image::Part rest = part;
+  if (part.is_whole() && width == plan_->width && height == plan_->height) return;
   if (filter != image::Filter::nearest && is_vertical_first(order, plan_->width, plan_->height, width, height)) {
-    append(StepKind::resize, plan_->width, height)->filter = filter;
-    if (width == plan_->width) return;
+    const auto whole_width = static_cast<float>(plan_->width);
+    Step* const step = append(StepKind::resize, plan_->width, height);
+    step->filter = filter;
+    if (!part.is_whole()) {
+      step->part = {0, part.top, whole_width, part.bottom};
+      rest = {part.left, 0, part.right, static_cast<float>(height)};
+    }
+    if (width == plan_->width && (rest.is_whole() || (rest.left == 0 && rest.right == whole_width))) return;
   }
-  append(StepKind::resize, width, height)->filter = filter;
+  Step* const step = append(StepKind::resize, width, height);
+  step->filter = filter;
+  step->part = rest;
 }
 
 void PlanBuilder::flip(StepKind kind) {

@@ -19,7 +19,7 @@ class PlanBuilder {
   void count_to(uint8_t stage) { stage_ = stage < kMostStages ? stage : 0; }
 
   void crop(Box box);
-  void resize(int32_t width, int32_t height, image::Filter filter, VerticalFirst order);
+  void resize(int32_t width, int32_t height, image::Filter filter, VerticalFirst order, const image::Part& part = {});
   void flip(StepKind kind);
   void transpose();
   void grayscale();

@@ -178,6 +178,7 @@ struct Step {
   int32_t out_width = 0, out_height = 0;
   int32_t x = 0, y = 0;  // crop: origin; pad: left and top
   image::Filter filter = image::Filter::bilinear;
+  image::Part part;  // of the input that is resized
   image::PadMode pad_mode = image::PadMode::constant;
   uint8_t fill[3] = {0, 0, 0};
   image::Recolour recolour;
@@ -188,6 +189,11 @@ struct Step {
   Box need;
   Box want;
 };
+
+// A step that is a resize, of which `region` is wanted.
+inline image::Resize resize_of(const Step& step, Box region) {
+  return {step.in_width, step.in_height, step.out_width, step.out_height, step.filter, region, step.part};
+}
 
 // A rectangle of the finished tensor that gets other values.
 struct Erasure {
@@ -222,6 +228,7 @@ struct Noted {
   StepKind kind = StepKind::crop;
   Box box;  // crop: what stays; resize: its width and height are the new ones
   image::Filter filter = image::Filter::bilinear;
+  image::Part part;  // resize: of the image
   image::BoxBlur box_blur;
   image::Recolour recolour;
 };

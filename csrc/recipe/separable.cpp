@@ -11,10 +11,11 @@ AxisPass resized(image::Taps* scratch, const Step& step, bool vertical) {
   pass.vertical = vertical;
   pass.lines = vertical ? want.width : need.height;
   pass.span = vertical ? need.height : need.width;
+  const image::Resize resize = resize_of(step, want);
   if (vertical) {
-    scratch->fill(step.filter, step.in_height, step.out_height, want.y, want.height, {need.y, need.y + need.height});
+    scratch->fill(step.filter, resize.down(), want.y, want.height, {need.y, need.y + need.height});
   } else {
-    scratch->fill(step.filter, step.in_width, step.out_width, want.x, want.width, {need.x, need.x + need.width});
+    scratch->fill(step.filter, resize.across(), want.x, want.width, {need.x, need.x + need.width});
   }
   const image::TapsView taps = scratch->view();
   pass.outputs = taps.outputs;
@@ -47,8 +48,8 @@ bool two_passes(const Plan& plan, image::Taps* scratch, AxisPass passes[2]) {
     if (step.kind == StepKind::crop) continue;  // only what it leaves is ever computed
     if (step.kind != StepKind::resize) return false;
     for (const bool vertical : {false, true}) {
-      const bool changes = vertical ? step.in_height != step.out_height : step.in_width != step.out_width;
-      if (!changes) continue;
+      const image::Resize resize = resize_of(step, step.want);
+      if (!(vertical ? resize.down() : resize.across()).is_changed()) continue;
       if (made == 2) return false;
       passes[made++] = resized(scratch, step, vertical);
     }

@@ -31,8 +31,10 @@ _FILTERS: dict[int, _core.Filter] = {
 }
 
 
-def _step(kind: _core.StepKind, box: Any = None, filter: Any = None, radius: Any = None, change: Any = None) -> _Step:
-    return kind, box, filter, radius, change
+def _step(
+    kind: _core.StepKind, box: Any = None, filter: Any = None, radius: Any = None, change: Any = None, part: Any = None
+) -> _Step:
+    return kind, box, filter, radius, change, part
 
 
 _Step = tuple[Any, ...]  # in the engine's form
@@ -185,22 +187,33 @@ class Plan:
         width, height = map(_as_index, size)
         if filter is None or width < 1 or height < 1 or width * height > _MOST_PIXELS:
             return None
-        if box is not None and (not isinstance(box, tuple) or box != (0, 0, *self.size)):
-            return None  # its filter reads beyond the box
-        if reducing_gap is not None and not self._is_resized_at_once(width, height, resample, reducing_gap):
+        whole = (0, 0, *self.size)
+        part = None if box is None or (type(box) is tuple and box == whole) else _part_of(box, *self.size)
+        if box is not None and part is None and (type(box) is not tuple or box != whole):
+            return None  # an error, or nothing to be made of it
+        if reducing_gap is not None and not self._is_resized_at_once(
+            width, height, resample, reducing_gap, box or whole
+        ):
             return None
-        if (width, height) == self.size:
+        if part is None and (width, height) == self.size:
             return self
         is_nearest = resample == _NEAREST
-        step = _step(_core.StepKind.resize, (0, 0, width, height), filter)
-        call = ("resize", (width, height), resample)
+        step = _step(_core.StepKind.resize, (0, 0, width, height), filter, part=part)
+        call = ("resize", (width, height), resample, box)
+        if (
+            part is not None
+            and part[2] - part[0] == width
+            and part[3] - part[1] == height
+            and part[0] % 1 == part[1] % 1 == 0
+        ):
+            return self.crop(part)  # as Pillow does it, whatever the filter
         return self._then((step,), call, (width, height), self.mode, self.fourth if is_nearest else _RESIZED)
 
-    def _is_resized_at_once(self, width: int, height: int, resample: Any, reducing_gap: Any) -> bool:
+    def _is_resized_at_once(self, width: int, height: int, resample: Any, reducing_gap: Any, box: Any) -> bool:
         """And not reduced by whole numbers before."""
         if reducing_gap < 1.0:
             return False
-        across, down = int(self.size[0] / width / reducing_gap), int(self.size[1] / height / reducing_gap)
+        across, down = int((box[2] - box[0]) / width / reducing_gap), int((box[3] - box[1]) / height / reducing_gap)
         return resample == _NEAREST or (across <= 1 and down <= 1)
 
     def transpose(self, method: Any) -> Plan | None:
@@ -271,6 +284,14 @@ class Plan:
 def plan_of_nothing(size: tuple[int, int], mode: str) -> Plan:
     """Says what would be noted of an image of this size and mode; it has no pixels to give."""
     return Plan(cast(Source, None), size, mode)
+
+
+def _part_of(box: Any, width: int, height: int) -> tuple[float, float, float, float] | None:
+    """In the numbers that Pillow computes with; None: it may refuse them."""
+    if type(box) is not tuple or len(box) != 4 or not all(type(side) in (int, float) for side in box):
+        return None
+    left, top, right, bottom = (float(np.float32(side)) for side in box)
+    return (left, top, right, bottom) if 0 <= left < right <= width and 0 <= top < bottom <= height else None
 
 
 def _as_index(side: Any) -> int:

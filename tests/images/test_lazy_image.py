@@ -86,6 +86,17 @@ METHODS = {
     "thumbnail of a copy": lambda i: (c := i.convert("RGB"), c.thumbnail((50, 30)), c)[2],
     "thumbnail without a gap": lambda i: i.thumbnail((50, 30), reducing_gap=None) or i,
     "resize box": lambda i: i.resize((33, 21), box=(3.5, 2, 60, 55)),
+    "resize a box of whole pixels": lambda i: i.resize((57, 53), box=(3, 2, 60, 55)),
+    "resize a box along one side": lambda i: i.resize(
+        (i.size[0], 21), PIL.Image.Resampling.BOX, (0, 2.25, i.size[0], 55)
+    ),
+    "resize the nearest of a box": lambda i: i.resize((33, 21), PIL.Image.Resampling.NEAREST, (3.5, 2, 60.1, 55)),
+    "resize a box with a gap": lambda i: i.resize((9, 8), box=(3.5, 2, 60, 55), reducing_gap=1.5),
+    "resize a box with an idle gap": lambda i: i.resize((33, 21), box=(3.5, 2, 60, 55), reducing_gap=3.0),
+    "resize a box of a list": lambda i: i.resize((33, 21), box=[3.5, 2, 60, 55]),
+    "resize a box beyond": lambda i: i.resize((33, 21), box=(3.5, 2, 2000, 55)),
+    "resize an empty box": lambda i: i.resize((33, 21), box=(9, 2, 9, 55)),
+    "resize a box upside down": lambda i: i.resize((33, 21), box=(9, 2, 5, 55)),
     "resize whole box": lambda i: i.resize((33, 21), box=(0, 0, *i.size)),
     "resize with a gap": lambda i: i.resize((9, 8), reducing_gap=2.0),
     "resize with an idle gap": lambda i: i.resize((70, 60), reducing_gap=2.0),

@@ -67,8 +67,13 @@ def step(rng: random.Random, image: PIL.Image.Image) -> PIL.Image.Image:
             image.load()
             return image
         case "box":
-            box = (rng.random() * width / 2, 0, width, height - rng.random() * height / 2)
-            return image.resize((rng.randint(1, 60), rng.randint(1, 60)), rng.choice(FILTERS), box)
+            sides = [rng.random() * width / 2, rng.random() * height / 2, width - rng.random() * width / 2, height]
+            box = tuple(round(side) if rng.random() < 0.3 else side for side in sides)
+            size = (rng.randint(1, 60), rng.randint(1, 60))
+            if rng.random() < 0.2:  # of whole pixels, and of the size that it has
+                box = tuple(map(round, box))
+                size = (max(1, box[2] - box[0]), max(1, box[3] - box[1]))
+            return image.resize(size, rng.choice(FILTERS), box)
         case "gap":
             return image.resize(
                 (rng.randint(1, 60), rng.randint(1, 60)), rng.choice(FILTERS), reducing_gap=1 + rng.random() * 2
