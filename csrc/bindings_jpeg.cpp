@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bindings.h"
+#include "bindings_image.h"
 #include "bindings_lock.h"
 #include "bindings_names.h"
 #include "jpeg/decode.h"
@@ -96,9 +97,10 @@ py::array_t<uint8_t> pixels_of(jpeg::Session* session, const Box& box) {
 }
 
 py::array_t<uint8_t> decode(const py::bytes& data, const Window& window, int64_t max_pixels,
-                            const std::optional<std::string>& entropy) {
+                            const std::optional<std::string>& entropy, const std::optional<std::string>& simd) {
   jpeg::Session& session = session_of_thread();
   session.use(entropy_of(entropy));
+  session.use(simd ? simd_named(*simd) : image::best_simd());
   jpeg::Header header;
   require_ok(session.open(span_of(data), max_pixels, &header));
   return pixels_of(&session, box_of(window, header));
@@ -200,7 +202,7 @@ void bind_jpeg(py::module_& module) {
     return names;
   });
   module.def("jpeg_decode", &decode, py::arg("data"), py::arg("window") = py::none(), py::arg("max_pixels") = 0,
-             py::arg("entropy") = py::none(),
+             py::arg("entropy") = py::none(), py::arg("simd") = py::none(),
              "uint8 [height, width, 3] of a JPEG in memory, or of a window (x, y, width, height) of it.");
   module.def("jpeg_entries", &entries_of, py::arg("data"), py::arg("every"), py::arg("entropy") = py::none(),
              "The record of entry points before every K-th MCU (0: one a row) of a JPEG, or None.");

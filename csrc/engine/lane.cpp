@@ -40,7 +40,7 @@ bool changes_in_place(const recipe::Step& step) {
 
 }  // namespace
 
-Lane::Lane(image::Simd simd) : simd_(simd), resampler_(simd), mixer_(simd) {}
+Lane::Lane(image::Simd simd) : simd_(simd), resampler_(simd), mixer_(simd) { jpeg_.use(simd); }
 
 bool Lane::is_allowed(int32_t width, int32_t height) const {
   return max_pixels_ == 0 || static_cast<int64_t>(width) * height <= max_pixels_;

@@ -15,6 +15,7 @@
 // clang-format on
 
 #include "jpeg/huffman.h"
+#include "jpeg/inverse_dct.h"
 #include "types.h"
 
 #if !defined(LIBJPEG_TURBO_VERSION_NUMBER) || LIBJPEG_TURBO_VERSION_NUMBER < 2001005
@@ -29,6 +30,7 @@ enum class Markers : uint8_t { skipped, kept };
 struct Codec {
   jpeg_decompress_struct libjpeg = {};
   Huffman huffman;
+  Transform transform;
   std::jmp_buf failure;  // set it before calling libjpeg; after a jump, `status` says why
   Status status;
 

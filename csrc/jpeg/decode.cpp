@@ -267,6 +267,7 @@ Status Session::State::decode(Box window, Pixels* out, int every) {
   noted.is_there = false;
   if (setjmp(codec.failure) != 0) return fail();
   jpeg_decompress_struct& libjpeg = codec.libjpeg;
+  codec.transform.take_over(&libjpeg);
   const bool has_notes = every >= 0 && has_codes && entries == nullptr && codec.huffman.note(&libjpeg, every);
   if (has_codes && entries == nullptr && !has_notes) codec.huffman.take_over(&libjpeg);
   const Columns span = columns(window);
@@ -285,10 +286,9 @@ Status Session::State::decode(Box window, Pixels* out, int every) {
   if (!ends_well && libjpeg.output_scanline < libjpeg.output_height) {
     codec.give_up(Code::not_native, "the end was not looked at");
   }
-  const bool is_cmyk = libjpeg.out_color_space == JCS_CMYK;
   if (has_notes) end_notes();
+  if (libjpeg.out_color_space == JCS_CMYK) image::cmyk_to_rgbx(*out);
   codec.close();  // not finish: rows below the window are never read
-  if (is_cmyk) image::cmyk_to_rgbx(*out);
   return {};
 }
 
@@ -394,5 +394,7 @@ void Session::close() { state_->codec.close(); }
 void Session::settle() { state_->codec.huffman.settle(); }
 
 void Session::use(Entropy entropy) { state_->codec.huffman.use(entropy); }
+
+void Session::use(image::Simd simd) { state_->codec.transform.use(simd); }
 
 }  // namespace fastload::jpeg

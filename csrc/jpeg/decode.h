@@ -13,6 +13,7 @@
 #include <memory>
 #include <vector>
 
+#include "image/resample.h"
 #include "jpeg/coefficients.h"
 #include "jpeg/entries.h"
 #include "types.h"
@@ -101,8 +102,9 @@ class Session {
   // See Buffer; while no image is open.
   void settle();
 
-  // In the place of best_entropy(), which all have at first.
+  // In the place of best_entropy() and best_simd(), which all have at first. scalar: whatever code libjpeg has.
   void use(Entropy entropy);
+  void use(image::Simd simd);
 
  private:
   struct State;
