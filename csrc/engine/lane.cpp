@@ -59,6 +59,7 @@ Pixels Lane::adopt(int32_t width, int32_t height) {
   height_ = height;
   cached_ = {};
   whole_ = adopted_ = true;
+  left_ = top_ = 0;
   state_ = planned ? if_of_plan(LaneState::decoded) : LaneState::opened;
   return pixels_;
 }
