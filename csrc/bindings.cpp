@@ -30,6 +30,7 @@ PYBIND11_MODULE(_core, module) {
   bind_memory(module);
   bind_cache(module);
   bind_entries(module);
+  bind_device(module);
   bind_batch(module);
   bind_engine(module);
   bind_places(module);

@@ -22,6 +22,7 @@ void bind_http(pybind11::module_& module);
 void bind_memory(pybind11::module_& module);
 void bind_cache(pybind11::module_& module);
 void bind_entries(pybind11::module_& module);
+void bind_device(pybind11::module_& module);   // what a GPU runs: its source, and the same on this machine
 void bind_batch(pybind11::module_& module);
 void bind_engine(pybind11::module_& module);
 void bind_reader(pybind11::module_& module);

@@ -119,8 +119,7 @@ void bind_batch(py::module_& module) {
   py::enum_<engine::Defer>(module, "Leave", "What a batch leaves to somebody else.")
       .value("nothing", engine::Defer::nothing)
       .value("bytes", engine::Defer::bytes, "Files, to another decoder.")
-      .value("coefficients", engine::Defer::coefficients,
-             "What makes the pixels of windows, to whoever can make them.");
+      .value("windows", engine::Defer::windows, "What makes the pixels of windows, codes or coefficients, to whoever can make them.");
   py::class_<PyBatch>(module, "Batch", "A batch under way.")
       .def(
           "take_block", [](const PyBatch& b) { return b.done().output.release(); },
@@ -159,9 +158,15 @@ void bind_batch(py::module_& module) {
           py::arg("taps"),
           "What was left to another decoder: (samples, passes, encoded); fills `taps` (int32, deferred_taps elements).")
       .def(
-          "coefficients", [](const PyBatch& b, const Taps& taps) { return coefficients(&b.done(), taps); },
-          py::arg("taps"),
-          "What was left as coefficients, once the batch is done: (samples, passes, planes, slabs); fills `taps`.")
+          "windows", [](const PyBatch& b) { return windows(&b.done()); },
+          "What was left as windows, once the batch is done; once: (slabs: [(block, used)], place of the works, bytes of scratch "
+          "memory, (intervals, blocks, columns of the window, rows between the passes: the most of an image)).")
+      .def_property_readonly(
+          "left_samplings", [](const PyBatch& b) { return samplings_of(b.done().results); },
+          "Of the samples in windows(): 10 x columns + rows of luminance for one of chroma; 0: gray; each once.")
+      .def_property_readonly(
+          "left_codes", [](const PyBatch& b) { return count_codes(b.done().results); },
+          "Samples in windows() whose codes nobody has read yet.")
       .def_property_readonly(
           "kept", [](const PyBatch& b) { return kept_here(b.done().results); },
           "{reason: samples decoded here for it}, where something is left.")

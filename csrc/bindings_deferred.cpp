@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -21,10 +22,6 @@ const char* const kKeepNames[static_cast<int>(engine::Keep::count)] = {
     "none",      "not a plain JPEG", "progressive", "colour", "sampling",
     "cut short", "too large",        "transforms",  "scan",   "refused"};
 
-// The numbers of each of a deferred sample's planes: slab, offset in it, first sample's x and y, columns and rows of blocks,
-// width and height of the component. Planes that a gray image lacks are zeros.
-constexpr py::ssize_t kPlaneNumbers = 8;
-
 // Copies the taps behind one another and notes where; the caller holds no lock of Python's.
 void write_passes(const engine::Results& results, const std::vector<size_t>& slots, int32_t* numbers, int32_t* taps) {
   int32_t at = 0;
@@ -41,7 +38,7 @@ void write_passes(const engine::Results& results, const std::vector<size_t>& slo
   }
 }
 
-// What is known of all deferred samples, whatever they were deferred as.
+// What is known of all samples that were deferred as bytes.
 struct DeferredRows {
   std::vector<size_t> slots;
   py::array_t<int32_t> samples;  // [n, 8]
@@ -77,6 +74,21 @@ struct DeferredRows {
 int64_t count_deferred(const engine::Results& results) {
   return std::count_if(results.deferred.begin(), results.deferred.end(),
                        [](const engine::Deferred& deferred) { return deferred.pending; });
+}
+
+int64_t count_codes(const engine::Results& results) {
+  return std::count_if(results.deferred.begin(), results.deferred.end(),
+                       [](const engine::Deferred& deferred) { return deferred.pending && deferred.has_codes; });
+}
+
+py::list samplings_of(const engine::Results& results) {
+  std::set<int32_t> found;
+  for (const engine::Deferred& deferred : results.deferred) {
+    if (deferred.pending) found.insert(deferred.sampling);
+  }
+  py::list listed;
+  for (const int32_t one : found) listed.append(one);
+  return listed;
 }
 
 int64_t count_pixels(const engine::Results& results) {
@@ -119,29 +131,12 @@ py::tuple deferred(const std::shared_ptr<engine::Batch>& batch, py::array_t<int3
   return py::make_tuple(rows.samples, rows.passes, encoded);
 }
 
-py::tuple coefficients(engine::Batch* batch, py::array_t<int32_t, py::array::c_style> taps) {
-  const DeferredRows rows(batch->results, std::move(taps));
-  py::array_t<int64_t> planes(
-      {static_cast<py::ssize_t>(rows.slots.size()), py::ssize_t{jpeg::kMaxPlanes}, kPlaneNumbers});
-  int64_t* row = planes.mutable_data();
-  for (const size_t slot : rows.slots) {
-    const engine::Deferred& one = batch->results.deferred[slot];
-    auto at = static_cast<int64_t>(one.place.offset);
-    for (int i = 0; i < jpeg::kMaxPlanes; ++i, row += kPlaneNumbers) {
-      int64_t numbers[kPlaneNumbers] = {};
-      if (i < one.coefficients.count) {
-        const jpeg::Plane& plane = one.coefficients.planes[i];
-        const int64_t known[kPlaneNumbers] = {one.place.slab, at,         plane.x,     plane.y,
-                                              plane.columns,  plane.rows, plane.width, plane.height};
-        std::memcpy(numbers, known, sizeof numbers);
-        at += static_cast<int64_t>(plane.size() * sizeof(int16_t));
-      }
-      std::memcpy(row, numbers, sizeof numbers);
-    }
-  }
+py::tuple windows(engine::Batch* batch) {
+  const engine::Works::Sizes sizes = unlocked([batch] { return batch->works.sizes(); });
   py::list slabs;
   for (const engine::Slabs::Slab& slab : batch->slabs.release()) slabs.append(py::make_tuple(slab.block, slab.used));
-  return py::make_tuple(rows.samples, rows.passes, planes, slabs);
+  return py::make_tuple(slabs, sizes.works_at, sizes.scratch_bytes,
+                        py::make_tuple(sizes.intervals, sizes.blocks, sizes.columns, sizes.between_rows));
 }
 
 }  // namespace fastload::bindings

@@ -118,7 +118,7 @@ std::unique_ptr<PyBatch> submit(const std::shared_ptr<engine::Engine>& engine, c
   if (py::isinstance<engine::BatchMemory>(out)) {
     asked.memory = out.cast<std::shared_ptr<engine::BatchMemory>>();
   } else {
-    if (defer == engine::Defer::coefficients) throw py::value_error("coefficients need a BatchMemory");
+    if (defer == engine::Defer::windows) throw py::value_error("windows need a BatchMemory");
     asked.out = checked_output(out.cast<py::array>(), asked);
   }
   asked.defer = defer;
@@ -166,7 +166,7 @@ void bind_engine(py::module_& module) {
             made.reclaim(batch.shared(), slots);  // with Python's lock: see PyBatch
           },
           py::arg("batch"), py::arg("slots"),
-          "Decodes here those of the slots that the batch left to another decoder; the batch is then done once more.")
+          "Decodes here those of the slots that the batch left to somebody else; the batch is then done once more.")
       .def(
           "end", [](Engine& made) { unlocked([&] { made.end(); }); },
           "Cancels batches under way. The threads end when they are through with their samples.")

@@ -71,6 +71,7 @@ void bind_entries(py::module_& module) {
            py::arg("folder"), py::arg("name"), "A file of that name, which comes, with the folder, when the first record is added.")
       .def_property_readonly("records", &RecordLog::records)
       .def_property_readonly("path", [](const RecordLog& log) { return Path(log.path()); })
+      .def("end", &RecordLog::end, "No more are added; whoever merges may have them.")
       .def_property_readonly("is_open", &RecordLog::is_open, "Whether more would be added.");
   py::class_<Store, std::shared_ptr<Store>>(module, "EntryStore", "Records of entry points, of all roots of a data set.")
       .def(py::init(&store_of), py::arg("roots"), py::kw_only(), py::arg("every"), py::arg("verifies"),

@@ -11,6 +11,7 @@
 
 #include "bindings.h"
 #include "bindings_image.h"
+#include "bindings_jpeg.h"
 #include "bindings_lock.h"
 #include "bindings_names.h"
 #include "jpeg/decode.h"
@@ -37,13 +38,6 @@ jpeg::Entropy entropy_of(const std::optional<std::string>& name) {
     if (*name == one.name && jpeg::has_entropy(one.entropy)) return one.entropy;
   }
   throw py::value_error("this processor has no entropy decoder " + *name);
-}
-
-void require_ok(const Status& status) {
-  if (status.ok()) return;
-  const py::object error = py::module_::import("fastload._core").attr("JpegError");
-  PyErr_SetObject(error.ptr(), py::make_tuple(code_name(status.code), status.message).ptr());
-  throw py::error_already_set();
 }
 
 ByteSpan span_of(const py::bytes& data) {
@@ -187,6 +181,13 @@ py::object sequential(const py::buffer& data, int64_t max_pixels) {
 }
 
 }  // namespace
+
+void require_ok(const Status& status) {
+  if (status.ok()) return;
+  const py::object error = py::module_::import("fastload._core").attr("JpegError");
+  PyErr_SetObject(error.ptr(), py::make_tuple(code_name(status.code), status.message).ptr());
+  throw py::error_already_set();
+}
 
 void bind_jpeg(py::module_& module) {
   py::exception<void> error(module, "JpegError");

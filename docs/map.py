@@ -45,6 +45,7 @@ FLOORS = (
     "jpeg",
     "cache",
     "entries",
+    "device",
     "engine",
     "bindings",
 )

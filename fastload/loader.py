@@ -99,10 +99,10 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
             float between 0 and 1: when more than this share of an epoch's samples failed. None: never.
         device: where batches arrive; None: where torch's loader leaves them. To a CUDA device the copy runs on a stream of its
             own, and the batch is safe to use on the caller's current stream, to keep and to drop.
-        decode: who decodes. "cpu": the engine. "gpu": a CUDA ``device``, its hardware decoder (through NVIDIA DALI) first, and
-            few of the CPU's threads. "hybrid": the same with all threads, as much each as it manages. "auto": the fastest, by a
-            short measurement. Windows, flips and order are the same, and so are all pixels but the hardware decoder's, which
-            are off by a level at most before they are resized. :class:`GpuDecode` has more settings.
+        decode: who decodes. "cpu": the engine. "gpu": a CUDA ``device``: images whose ``entries`` are known from their codes on;
+            of others few of the CPU's threads read the codes. "hybrid": the same with all threads. "auto": the fastest, by a short
+            measurement. Windows, flips, order and pixels are the same. "dali": the hardware decoder (NVIDIA DALI) first, whose
+            pixels are off by a level at most before they are resized. :class:`GpuDecode` has more settings.
         cache: what of each sample is kept in memory from its first use on, until that is full. "encoded": the bytes of the file.
             "decoded": the pixels of the whole image (3 bytes each, 1 of gray images), so that windows stay random and batches the
             same. One copy for all processes of this user on this machine that load the same data set with the same ``cache`` and
@@ -363,8 +363,8 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         ``first_batch_seconds``, ``stages`` (seconds by stage, summed over the threads; an augmentation is one, by its class),
         ``slowest_samples`` (ten, each its batch's slowest: seconds, index, name), ``fallbacks`` (samples that Pillow decoded),
         ``errors`` (samples that failed), ``all_errors`` and ``errors_by_reason`` (the same since the loader was made) and
-        ``decoders`` (images that the "cpu" and the "gpu" decoded, and of the "split" ones the CPU read the codes and the GPU did
-        the rest; "reasons" why the CPU decoded some, for one with a GPU; "refused": index, path and reason of those that DALI could
+        ``decoders`` (images that the "cpu" and the "gpu"'s hardware decoded, those that the GPU made of "codes", and of the
+        "split" ones the CPU read these; "reasons" why the CPU decoded some; "refused": index, path and reason of what DALI could
         not decode). ``remote``, where this process has read from afar, since it began: ``requests``, ``bytes``, ``hedges``
         (requests sent again because they were late), ``retries`` (because they had failed) and ``waits`` (reads that somebody had
         to wait for). Stages, slowest samples, fallbacks and decoders are of native threads; elsewhere an image is a sample, and
@@ -372,8 +372,8 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         ``images`` and ``tensors``. ``threads``: of the engine, those that run; ``threads_why``: what that rests on, with
         ``threads="auto"``; else None. ``shared_blocks``: tensors from workers in new shared memory ("made") and in memory of
         earlier ones ("used_again"). ``cache`` is None without one, else ``hits``, ``misses`` and ``hit_rate`` of the epoch, and of
-        the cache as all processes share it ``bytes`` (of its ``capacity``), ``samples`` and whether it is ``full``.
-        ``entries``, or None: images whose entry points were "used", "made", and "ignored" as of another file.
+        the cache as all processes share it ``bytes`` (of its ``capacity``), ``samples`` and whether it is ``full``. ``entries``,
+        or None: images whose entry points were "used", "made", and "ignored" as of another file.
         """
         return {
             "mode": self._mode_seen.name if self._mode_seen else None,

@@ -39,7 +39,10 @@ _KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "pin_memory": (_is_flag, "true or false"),
     "threads": (lambda value: _is_positive(value) or value == "auto", 'a positive integer or "auto"'),
     "device": (_is_text, "a device's name"),
-    "decode": (lambda value: value in ("cpu", "gpu", "hybrid", "auto"), '"cpu", "gpu", "hybrid" or "auto"'),
+    "decode": (
+        lambda value: value in ("cpu", "gpu", "hybrid", "dali", "auto"),
+        '"cpu", "gpu", "hybrid", "dali" or "auto"',
+    ),
     "cache": (lambda value: value in ("encoded", "decoded"), '"encoded" or "decoded"'),
     "cache_bytes": (_is_positive, "bytes, a positive integer"),
 }
@@ -81,7 +84,7 @@ def read_settings(path: str | os.PathLike[str], given: Iterable[str] = ()) -> di
         if not is_right(value):
             raise ValueError(f"{path}: {name} should be {what}, but is {value!r}")
     there = {*settings, *given}
-    if settings.get("decode") in ("gpu", "hybrid") and "device" not in there:
+    if settings.get("decode") in ("gpu", "hybrid", "dali") and "device" not in there:
         raise ValueError(
             f'{path}: decode = {json.dumps(settings["decode"])} needs a device beside it, as device = "cuda"'
         )

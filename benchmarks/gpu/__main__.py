@@ -31,6 +31,7 @@ ARMS = (
     "dali_fancy",
     "fastload_cpu",
     "fastload_gpu",
+    "fastload_dali",
     "fastload_hybrid",
     "fastload_auto",
 )

@@ -284,6 +284,10 @@ class fastload_gpu(fastload_cpu):
     decode = "gpu"
 
 
+class fastload_dali(fastload_cpu):
+    decode = "dali"
+
+
 class fastload_hybrid(fastload_cpu):
     decode = "hybrid"
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import tempfile
+import types
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,8 @@ import torchvision.transforms as T
 from fastload import _core
 from fastload.gpu import resize_images
 from fastload.gpu.bytes_to_values import Finish, bytes_target, finish_in_torch
-from fastload.gpu.coefficients_to_rgb import Coded, windows_on_gpu
-from fastload.gpu.device_copy import Staging
+from fastload.gpu.device_copy import Destination
+from fastload.gpu.window_kernels import WindowKernels
 from fastload.transforms.split_transforms import Reading, read
 
 BATCH, SIDE = 256, 224
@@ -41,9 +43,11 @@ def milliseconds(launch: Any) -> float:
     return min(times[2:])
 
 
-def made(engine: _core.Engine, paths: list[str], reading: Reading, leave: _core.Leave) -> tuple[Any, Any, Staging]:
-    """A batch that is done, its images as far as the CPU made them, and its memory."""
-    staging = Staging(pinned=True)
+def made(
+    engine: _core.Engine, paths: list[str], reading: Reading, leave: _core.Leave, entries: Any = None
+) -> tuple[Any, Any, Destination]:
+    """A batch that is done, its images as far as the CPU made them, and where its memory is."""
+    destination = Destination(torch.device("cuda"))
     height, width = reading.size
     batch = engine.submit(
         paths,
@@ -51,7 +55,7 @@ def made(engine: _core.Engine, paths: list[str], reading: Reading, leave: _core.
         recipe=reading.recipe,
         target=bytes_target(3),
         size=(height, width),
-        out=staging.native,
+        out=destination.staging.native,
         order=None,
         seed=1,
         epoch=0,
@@ -59,12 +63,13 @@ def made(engine: _core.Engine, paths: list[str], reading: Reading, leave: _core.
         max_pixels=0,
         load=None,
         leave=leave,
+        entries=entries,
     )
     batch.wait()
     block = batch.take_block()
     shape = (len(paths), height, width, 3)
-    images = torch.zeros(shape, dtype=torch.uint8) if block < 0 else staging.memory(block).view(shape)
-    return batch, images, staging
+    images = torch.zeros(shape, dtype=torch.uint8) if block < 0 else destination.staging.memory(block).view(shape)
+    return batch, images, destination
 
 
 def check(name: str, given: int, expected: torch.Tensor, pixels: torch.Tensor, launch: Any) -> int:
@@ -89,8 +94,10 @@ def kernels_alone(launch: Any) -> str:
     return ", ".join(f"{name} {time:.3f} ms" for name, time in times.items() if time > 0.001)
 
 
-def check_end(engine: _core.Engine, paths: list[str], images: dict[str, torch.Tensor], name: str) -> int:
-    """One kind of transforms, of decoded images and of coefficients; how many bytes differ."""
+def check_end(
+    engine: _core.Engine, paths: list[str], images: dict[str, torch.Tensor], entries: _core.EntryStore, name: str
+) -> int:
+    """One kind of transforms, of decoded images, of coefficients and of codes; how many bytes differ."""
     reading = read(T.Compose([*ENDS[name], T.ToTensor(), T.Normalize(MEAN, STD)]))
     _, expected, _ = made(engine, paths, reading, _core.Leave.nothing)
 
@@ -106,19 +113,20 @@ def check_end(engine: _core.Engine, paths: list[str], images: dict[str, torch.Te
     wrong = check(f"{name}, of images", len(addresses), expected, pixels, resize)
     print(f"  {kernels_alone(resize)}", flush=True)
 
-    batch, some, staging = made(engine, paths, reading, _core.Leave.coefficients)
-    taps = torch.empty(batch.deferred_taps, dtype=torch.int32, pin_memory=True)
-    samples, passes, planes, slabs = batch.coefficients(taps.numpy())
-    coded = Coded.of(samples, passes, taps, planes)
-    memory = [staging.memory(block)[:used].cuda() for block, used in slabs]
-    pixels = some.cuda()
+    for what, records in (("coefficients", None), ("codes", entries)):
+        batch, some, destination = made(engine, paths, reading, _core.Leave.windows, records)
+        left = batch.left_codes if records is not None else batch.deferred_count
+        pixels, windows = some.cuda(), batch.windows()
+        kernels = WindowKernels(destination)
+        destination.staging.give_after = lambda block, event: None  # they are used again
 
-    def decode() -> None:
-        _windows, at = windows_on_gpu(coded, memory)
-        resize_images.resize_on_gpu(at, coded.deferred, pixels)
+        again: Any = types.SimpleNamespace(windows=lambda found=windows: found)
 
-    wrong += check(f"{name}, of coefficients", len(samples), expected, pixels, decode)
-    print(f"  of {sum(used for _, used in slabs) / 1e6:.0f} MB: {kernels_alone(decode)}", flush=True)
+        def decode(kernels: WindowKernels = kernels, pixels: torch.Tensor = pixels, again: Any = again) -> None:
+            kernels.make(again, pixels)
+
+        wrong += check(f"{name}, of {what}", left, expected, pixels, decode)
+        print(f"  of {sum(used for _, used in windows[0]) / 1e6:.0f} MB: {kernels_alone(decode)}", flush=True)
 
     for dtype in (torch.float32, torch.bfloat16):
         for channels_last in (False, True):
@@ -138,7 +146,10 @@ def main() -> int:
     paths = [str(files[number % len(files)]) for number in range(BATCH)]
     images = {path: torch.from_numpy(np.array(PIL.Image.open(path).convert("RGB"))).cuda() for path in set(paths)}
     engine = _core.Engine(16)
-    return 1 if sum(check_end(engine, paths, images, name) for name in ENDS) else 0
+    with tempfile.TemporaryDirectory() as folder:
+        store = _core.EntryStore([("", [], _core.RecordLog(folder, "1.log"))], every=8, verifies=False)
+        store.make(paths, 16)
+        return 1 if sum(check_end(engine, paths, images, store, name) for name in ENDS) else 0
 
 
 if __name__ == "__main__":

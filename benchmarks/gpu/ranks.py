@@ -32,7 +32,7 @@ class Numbered(fastload.ImageFolder):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True)
-    parser.add_argument("--decode", default="cpu", choices=["cpu", "gpu", "hybrid"])
+    parser.add_argument("--decode", default="cpu", choices=["cpu", "gpu", "hybrid", "dali"])
     parser.add_argument("--batch-size", type=int, default=256)
     given = parser.parse_args()
     rank, ranks = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])

@@ -26,6 +26,8 @@ import torch
 import torchvision.transforms as T
 
 import fastload
+from fastload.engine import file_dataset_of
+from fastload.entries import make_entries
 from fastload.gpu import decode_iterator, device_copy
 
 IMAGES, SIDE, MOST_KEPT = 4096, 96, 24
@@ -78,7 +80,7 @@ def of_the_hardware(dataset: Any, weights: torch.Tensor, workers: int) -> torch.
     expected = torch.empty(IMAGES, dtype=torch.int64, device="cuda")
     decides = decode_iterator.GpuDecodeIterator._is_for_decoder
     decode_iterator.GpuDecodeIterator._is_for_decoder = lambda self, images: True  # type: ignore[method-assign]
-    for images, indices in fastload.DataLoader(dataset, 64, num_workers=workers, device="cuda", decode="gpu"):
+    for images, indices in fastload.DataLoader(dataset, 64, num_workers=workers, device="cuda", decode="dali"):
         torch.cuda.synchronize()
         expected[indices] = checksums(images, weights)
         torch.cuda.synchronize()
@@ -111,7 +113,9 @@ def run(
     while seen < batches:
         for images, indices in loader:
             if choice.random() < 0.2:  # what is copied from here on comes late
-                with loader._on_device.destination.on_stream():
+                destination, decoding = loader._on_device.destination, loader._on_device.decoding
+                further = next(decoding.pipeline._streams) if decoding is not None and choice.random() < 0.5 else None
+                with destination.on_stream(further):
                     torch.cuda._sleep(choice.randrange(100_000, 10_000_000))
             way = choice.choice(list(ways))
             ways[way] += 1
@@ -153,7 +157,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batches", type=int, default=20_000)
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--decode", default="cpu", choices=["cpu", "gpu", "hybrid"])
+    parser.add_argument("--decode", default="cpu", choices=["cpu", "gpu", "hybrid", "dali"])
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--normalise", action="store_true", help="float32 instead of uint8")
     parser.add_argument("--break", dest="broken", choices=["wait", "record", "staging"], help="must fail")
@@ -170,8 +174,10 @@ def main() -> int:
         for images, indices in fastload.DataLoader(dataset, 64, num_workers=given.workers):
             expected[:, indices.cuda()] = checksums(images.cuda(), weights)
             pixels[indices.cuda()] = images.cuda()
-        if given.decode != "cpu":
+        if given.decode == "dali":
             expected[1] = of_the_hardware(dataset, weights, given.workers)
+        if given.decode in ("gpu", "hybrid"):
+            make_entries(file_dataset_of(dataset), 4)
         if given.broken:
             take_away(given.broken)
         loader = fastload.DataLoader(

@@ -10,6 +10,7 @@ Batch::Batch(Request request)
       tasks(asked.samples.size()),
       output(asked.out, asked.memory, asked.samples.size() * asked.sample_bytes),
       slabs(asked.memory),
+      works(asked.samples.size()),
       unmixed_(asked.samples.size()) {
   const size_t count = asked.samples.size();
   results.outcomes.resize(count);
@@ -109,6 +110,12 @@ void Batch::count_fallback() {
 void Batch::count_cached() {
   const std::lock_guard<std::mutex> lock(mutex_);
   ++results.cached;
+}
+
+void Batch::count_entries_as_refused() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  --results.entered;
+  ++results.refused;
 }
 
 void Batch::count_entries(bool entered, bool noted, bool refused) {

@@ -4,9 +4,9 @@
 //   asked          the caller's, immutable: none
 //   tasks          the queue's: the lock of the ThreadPool
 //   results        the threads': see Results; the batch's own lock where that names it
-//   output, slabs  memory: a lock of their own each
+//   output, slabs, works  memory: a lock of their own each
 //   failed, cancelled  raised by any thread, never lowered: atomic
-// Whoever holds the pool's lock may take the batch's, and nobody who holds either waits for Python's. Output and slabs may: they take
+// Whoever holds the pool's lock may take the batch's, and nobody who holds either waits for Python's. Output, slabs and works may: they take
 // memory while they hold theirs.
 //
 // Its phases: made; submitted, once it is the engine's; planned, when it is known which samples are deferred (at once where none can
@@ -26,6 +26,7 @@
 #include "engine/results.h"
 #include "engine/slabs.h"
 #include "engine/tasks.h"
+#include "engine/works.h"
 
 namespace fastload::engine {
 
@@ -42,6 +43,7 @@ class Batch {
   Results results;
   Output output;
   Slabs slabs;
+  Works works;
   std::atomic<bool> failed{false};     // a sample has
   std::atomic<bool> cancelled{false};  // no further sample is to start
 
@@ -72,6 +74,8 @@ class Batch {
   void count_fallback();
   void count_cached();
   void count_entries(bool entered, bool noted, bool refused);
+  // One that was counted as entered was not.
+  void count_entries_as_refused();
 
  private:
   // With the lock, as the next.

@@ -33,7 +33,7 @@ class Engine {
 
   // Once. When the engine was stopped, all samples are cancelled at once.
   void submit(const std::shared_ptr<Batch>& batch);
-  // Of a batch that is done: decodes here those of the slots that are deferred as bytes. The batch is then done once more.
+  // Of a batch that is done: decodes here those of the slots that are deferred. The batch is then done once more.
   void reclaim(const std::shared_ptr<Batch>& batch, std::vector<size_t> slots);
   // No further sample of the batch starts, and its draw order is closed. Samples that run go on to their end.
   void abandon(Batch& batch);

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "device/work_builder.h"
 #include "image/colour.h"
 #include "image/erase.h"
 #include "image/geometry.h"
@@ -115,38 +116,66 @@ Status Lane::defer_bytes(const std::shared_ptr<BytePool>& pool, Deferred* out, K
   return {};
 }
 
-Status Lane::defer_coefficients(Slabs* slabs, Deferred* out, Keep* why) {
+Status Lane::defer_window(Slabs* slabs, Works* works, size_t slot, Deferred* out, Keep* why) {
   const Status status = check(state_, LaneCall::defer);
   if (!status.ok()) return status;
   *why = why_kept();
-  if (*why == Keep::none && !jpeg_.has_coefficients()) *why = Keep::scan;
-  if (*why == Keep::none && !describe(out)) *why = Keep::transforms;
+  if (*why == Keep::none && !has_frame_ && !jpeg_.has_coefficients()) *why = Keep::scan;
+  recipe::AxisForm forms[2];
+  if (*why == Keep::none && !recipe::two_forms(plan_, forms)) *why = Keep::transforms;
   if (*why != Keep::none) return {};
-  out->coefficients = jpeg_.coefficients(plan_.window);
-  out->place = slabs->reserve(out->coefficients.size() * sizeof(int16_t));
-  if (out->place.data == nullptr) {
-    *why = Keep::large;
-  } else {
-    state_ = LaneState::coded;
+  const StageClock clock(&times_, Stage::draw);
+  out->coefficients = has_frame_ ? frame_.planes(plan_.window) : jpeg_.coefficients(plan_.window);
+  device::WorkBuilder builder(plan_, forms, out->coefficients, header_.sampling);
+  if (!has_frame_) {
+    builder.take_coefficients(out->coefficients);
+  } else if (!builder.take_codes(entries_.record(), frame_)) {
+    *why = Keep::scan;
+    return {};
   }
+  Works::Room room;
+  if (!works->reserve(slabs, builder.block_bytes(), builder.scratch_bytes(), &room)) {
+    *why = Keep::large;
+    return {};
+  }
+  out->numbers = builder.write(room.block_at, room.block, room.scratch_at, &taps_, &works->of(slot));
+  out->has_codes = has_frame_;
+  out->piece = builder.piece();
+  out->width = width_;
+  out->height = height_;
+  out->sampling = header_.sampling;
+  out->plan = plan_;
+  state_ = LaneState::coded;
+  return {};
+}
+
+Status Lane::read_window(const Deferred& deferred) {
+  const Status status = check(state_, LaneCall::read_window);
+  if (!status.ok()) return status;
+  state_ = LaneState::drawn;  // where this fails
+  if (deferred.has_codes) {
+    const StageClock clock(&times_, Stage::read);
+    if (!entries_.copy(deferred.piece, deferred.numbers)) return {Code::not_native, "the file has changed while it was read"};
+  } else {
+    const Status read = read_coefficients(deferred);
+    if (!read.ok()) return read;
+  }
+  state_ = LaneState::planned;
   return {};
 }
 
 Status Lane::read_coefficients(const Deferred& deferred) {
-  Status status = check(state_, LaneCall::read_coefficients);
-  if (!status.ok()) return status;
-  state_ = LaneState::planned;
   if (entries_.is_used()) {
     const StageClock clock(&times_, Stage::read);
     if (!entries_.give(jpeg_.codes(deferred.coefficients), &jpeg_)) {
-      entries_.refuse();
       return {Code::not_native, "the file has changed while it was read"};
     }
   }
   const StageClock clock(&times_, Stage::decode);
-  status = jpeg_.read_coefficients(deferred.coefficients, reinterpret_cast<int16_t*>(deferred.place.data));
+  const bool notes = may_note(plan_.window, true);
+  const Status status = jpeg_.read_coefficients(deferred.coefficients, reinterpret_cast<int16_t*>(deferred.numbers));
+  if (notes && status.ok()) entries_.keep(&jpeg_, bytes_);
   if (status.ok()) keep();
-  if (!status.ok() && entries_.is_used()) entries_.refuse();
   return status;
 }
 

@@ -17,11 +17,13 @@
 #include "engine/slabs.h"
 #include "engine/stage_times.h"
 #include "engine/target.h"
+#include "engine/works.h"
 #include "entries/sample_entries.h"
 #include "image/mix.h"
 #include "image/resample.h"
 #include "io/source.h"
 #include "jpeg/decode.h"
+#include "jpeg/frame.h"
 #include "random/generator.h"
 #include "recipe/recipe.h"
 #include "types.h"
@@ -35,9 +37,10 @@ class Lane {
   // Reads the bytes and the header. A file that does not end as a JPEG should is decoded whole right here, so that its damage
   // is known before anything is drawn. Any failure: the caller may fetch the pixels elsewhere and adopt() them. What the cache has
   // is not read, and what it has not is kept once it has shown to be readable: the source and the lookup live until then. A file of
-  // which `entries` has a record that holds is read where the window's codes are, once that is known.
+  // which `entries` has a record that holds is read where the window's codes are, once that is known; `defers`: to be deferred, if it
+  // can be.
   Status open(const io::Source& source, int64_t max_pixels, const cache::Lookup& lookup = {},
-              const entries::Store* entries = nullptr);
+              const entries::Store* entries = nullptr, bool defers = false);
 
   // Pixels of a whole image in the place of a file; they live until the sample is finished.
   Status open(const image::Compact& image);
@@ -52,9 +55,11 @@ class Lane {
   // Defers the drawn sample, which was opened without entry points, as its bytes, in memory of the pool. `why` is Keep::none, or why
   // that cannot be: it is still drawn then.
   Status defer_bytes(const std::shared_ptr<BytePool>& pool, Deferred* out, Keep* why);
-  // The same as its coefficients, which have a place then and are still to be read.
-  Status defer_coefficients(Slabs* slabs, Deferred* out, Keep* why);
-  Status read_coefficients(const Deferred& deferred);
+  // The same as what its window is made of, which has a place then and is still to be read. `work`: of the sample, among the works;
+  // one that was not deferred is nobody's.
+  Status defer_window(Slabs* slabs, Works* works, size_t slot, Deferred* out, Keep* why);
+  // A failure here may be answered by decode().
+  Status read_window(const Deferred& deferred);
 
   // Decodes what the plan needs. A failure here may be answered by adopt() and another decode(), which then does nothing.
   Status decode();
@@ -102,10 +107,16 @@ class Lane {
   // Those in the cache, where it has them.
   Status open_bytes(io::Source source);
   // False: there is no record that holds.
-  bool enter(const entries::Store* entries, const io::Source& source);
+  bool enter(const entries::Store* entries, const io::Source& source, bool defers);
+  // Whether the header of its record is all that must be known of it, as it is to be deferred.
+  bool read_frame();
+  Status open_entered();
+  Status read_coefficients(const Deferred& deferred);
   Status decode_window();
   Status decode_entered();
   Status decode_bytes();
+  // Whether entry points are noted while this window's codes are read.
+  bool may_note(Box window, bool reads_codes_alone);
   // In the cache, as they are now: before the steps change pixels, and while the bytes are there.
   void keep() noexcept;
 
@@ -115,6 +126,8 @@ class Lane {
   Keeping keeping_;
   entries::SampleEntries entries_;
   jpeg::Header header_;
+  jpeg::Frame frame_;
+  bool has_frame_ = false;  // and jpeg_ is not open
   image::Taps taps_;
   jpeg::Session jpeg_;
   image::Resampler resampler_;

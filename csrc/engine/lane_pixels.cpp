@@ -12,13 +12,15 @@ namespace {
 constexpr size_t kMostForeign = size_t{1} << 26;
 // Entry points are noted where not more than this part of the codes would have to be read for it alone.
 constexpr double kMostBelow = 0.125;
+// Where reading codes is all that is done here, less: else it is felt.
+constexpr double kMostBelowOfCodes = 0.03;
 
 }  // namespace
 
 Status Lane::open(const io::Source& source, int64_t max_pixels, const cache::Lookup& lookup,
-                  const entries::Store* entries) {
+                  const entries::Store* entries, bool defers) {
   state_ = LaneState::empty;
-  whole_ = adopted_ = false;
+  whole_ = adopted_ = has_frame_ = false;
   cached_ = {};
   max_pixels_ = max_pixels;
   {
@@ -37,17 +39,17 @@ Status Lane::open(const io::Source& source, int64_t max_pixels, const cache::Loo
   }
   // A cache that still fills wants all of a file.
   const bool fills = lookup.cache != nullptr && !keeping_.was_found() && !lookup.cache->store.is_full();
-  return enter(fills ? nullptr : entries, source) ? Status{} : open_bytes(source);
+  return enter(fills ? nullptr : entries, source, defers) ? Status{} : open_bytes(source);
 }
 
-bool Lane::enter(const entries::Store* entries, const io::Source& source) {
+bool Lane::enter(const entries::Store* entries, const io::Source& source, bool defers) {
   {
     const StageClock clock(&times_, Stage::read);
     if (!entries_.find(entries, source, keeping_.bytes())) return false;
   }
   const StageClock clock(&times_, Stage::header);
-  header_ = jpeg::Header{};
-  if (!jpeg_.open(entries_.record(), max_pixels_, &header_).ok()) {
+  has_frame_ = defers && read_frame();
+  if (!has_frame_ && !open_entered().ok()) {
     entries_.refuse();
     return false;
   }
@@ -56,6 +58,18 @@ bool Lane::enter(const entries::Store* entries, const io::Source& source) {
   height_ = header_.height;
   state_ = LaneState::opened;
   return true;
+}
+
+bool Lane::read_frame() {
+  if (!frame_.read(entries_.record()) || !is_allowed(frame_.width, frame_.height)) return false;
+  header_ = {frame_.width, frame_.height, true, false, true, frame_.sampling};
+  return true;
+}
+
+Status Lane::open_entered() {
+  has_frame_ = false;
+  header_ = jpeg::Header{};
+  return jpeg_.open(entries_.record(), max_pixels_, &header_);
 }
 
 Status Lane::open_bytes(io::Source source) {
@@ -98,7 +112,7 @@ Status Lane::open_bytes(io::Source source) {
 
 Status Lane::open(const image::Compact& image) {
   state_ = LaneState::empty;
-  whole_ = adopted_ = false;
+  whole_ = adopted_ = has_frame_ = false;
   keeping_.find({}, {});
   entries_.find(nullptr, {}, {});
   jpeg_.close();
@@ -122,6 +136,11 @@ Status Lane::decode_window() {
 }
 
 Status Lane::decode_entered() {
+  if (has_frame_) {
+    const StageClock clock(&times_, Stage::header);
+    const Status status = open_entered();
+    if (!status.ok()) return status;
+  }
   {
     const StageClock clock(&times_, Stage::read);
     if (!entries_.give(jpeg_.codes(plan_.window), &jpeg_)) return {Code::unreadable, "the file has changed"};
@@ -129,6 +148,13 @@ Status Lane::decode_entered() {
   const StageClock clock(&times_, Stage::decode);
   pixels_ = {decoded_.reserve(jpeg_.required_bytes(plan_.window)), 0, 0, 0};
   return jpeg_.decode(plan_.window, &pixels_);
+}
+
+bool Lane::may_note(Box window, bool reads_codes_alone) {
+  const double most = reads_codes_alone ? kMostBelowOfCodes : kMostBelow;
+  const bool may = entries_.wants_record() && file_.is_whole() && jpeg_.codes_below(window) <= most;
+  if (may) jpeg_.note(entries_.every());
+  return may;
 }
 
 Status Lane::decode_bytes() {
@@ -141,8 +167,7 @@ Status Lane::decode_bytes() {
   const bool all = keeping_.wants_pixels(width_, height_);
   const Box window = all ? Box{0, 0, width_, height_} : plan_.window;
   pixels_ = {decoded_.reserve(jpeg_.required_bytes(window)), 0, 0, 0};
-  const bool notes = entries_.wants_record() && file_.is_whole() && jpeg_.codes_below(window) <= kMostBelow;
-  if (notes) jpeg_.note(entries_.every());
+  const bool notes = may_note(window, false);
   const Status status = jpeg_.decode(window, &pixels_);
   whole_ = all && status.ok();
   if (notes && status.ok()) entries_.keep(&jpeg_, bytes_);

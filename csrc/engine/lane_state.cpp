@@ -10,9 +10,9 @@ Status check(LaneState state, LaneCall call) {
     case LaneCall::defer:
       if (state == LaneState::drawn) return {};
       return {Code::damaged, "a sample is deferred after it is drawn and before it is decoded"};
-    case LaneCall::read_coefficients:
+    case LaneCall::read_window:
       if (state == LaneState::coded) return {};
-      return {Code::damaged, "coefficients that were not deferred"};
+      return {Code::damaged, "a window that was not deferred"};
     case LaneCall::decode:
       if (state == LaneState::drawn || state == LaneState::decoded) return {};
       if (state == LaneState::mismatched) break;

@@ -53,7 +53,7 @@ struct Request {
 
   Mixer mixer;  // only with an order, where nothing is deferred, and of Layout::chw
 
-  Defer defer = Defer::nothing;  // coefficients only where there is `memory`
+  Defer defer = Defer::nothing;  // windows only where there is `memory`
 };
 
 }  // namespace fastload::engine

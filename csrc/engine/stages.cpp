@@ -37,15 +37,21 @@ class Run {
     return is_deferred_ ? make_deferred() : make_here();
   }
 
-  // What was deferred as bytes, by the plan that it has.
+  // What was deferred, by the plan that it has.
   Status make_reclaimed() {
     if (batch_.cancelled) return kCancelled;
     Deferred& deferred = batch_.results.deferred[task_.slot];
     batch_.results.kept[task_.slot] = Keep::refused;
-    io::Source source;
-    source.kind = io::SourceKind::memory;
-    source.memory = {deferred.bytes.data(), deferred.bytes.size()};
-    Status status = open(source);
+    Status status;
+    if (batch_.defers_bytes()) {
+      io::Source source;
+      source.kind = io::SourceKind::memory;
+      source.memory = {deferred.bytes.data(), deferred.bytes.size()};
+      status = open(source);
+    } else {
+      status = open(asked_.samples[task_.slot].source, lookup());
+      if (deferred.has_codes) batch_.count_entries_as_refused();
+    }
     if (status.ok()) status = lane_.use(deferred.plan);
     if (status.ok()) status = decode();
     return status.ok() ? finish() : status;
@@ -56,10 +62,9 @@ class Run {
   Status plan() {
     Status status = kCancelled;
     if (!batch_.cancelled && !(asked_.stop_at_failure && batch_.failed)) {
-      const Sample& sample = asked_.samples[task_.slot];
       // Another decoder takes whole files.
       const entries::Store* const entries = asked_.defer == Defer::bytes ? nullptr : asked_.entries.get();
-      status = open(sample.source, {asked_.cache.get(), sample.cache_name, asked_.cache_variant}, entries);
+      status = open(asked_.samples[task_.slot].source, lookup(), entries);
       if (lane_.was_cached()) batch_.count_cached();
     }
     status = asked_.order ? draw_in_turn(status) : draw_by_index(status);
@@ -68,8 +73,13 @@ class Run {
   }
 
   Status open(const io::Source& source, const cache::Lookup& lookup = {}, const entries::Store* entries = nullptr) {
-    const Status status = without_throwing([&] { return lane_.open(source, asked_.max_pixels, lookup, entries); });
+    const bool defers = asked_.defer == Defer::windows;
+    const Status status = without_throwing([&] { return lane_.open(source, asked_.max_pixels, lookup, entries, defers); });
     return status.ok() ? status : fall_back(status);
+  }
+
+  cache::Lookup lookup() const {
+    return {asked_.cache.get(), asked_.samples[task_.slot].cache_name, asked_.cache_variant};
   }
 
   Status draw_by_index(Status opened) {
@@ -118,8 +128,9 @@ class Run {
   Status defer() {
     Deferred* const deferred = &batch_.results.deferred[task_.slot];
     Keep* const why = &batch_.results.kept[task_.slot];
-    const Status status = batch_.defers_bytes() ? lane_.defer_bytes(surroundings_.bytes, deferred, why)
-                                                : lane_.defer_coefficients(&batch_.slabs, deferred, why);
+    const Status status = batch_.defers_bytes()
+                              ? lane_.defer_bytes(surroundings_.bytes, deferred, why)
+                              : lane_.defer_window(&batch_.slabs, &batch_.works, task_.slot, deferred, why);
     is_deferred_ = status.ok() && *why == Keep::none;
     if (is_deferred_ && batch_.defers_bytes()) deferred->pending = true;
     return status;
@@ -129,13 +140,15 @@ class Run {
   Status make_deferred() {
     if (batch_.defers_bytes()) return {};
     Deferred& deferred = batch_.results.deferred[task_.slot];
-    Status status = without_throwing([&] { return lane_.read_coefficients(deferred); });
+    const Status status = without_throwing([&] { return lane_.read_window(deferred); });
     deferred.pending = status.ok();
     if (status.ok()) return {};
+    batch_.works.of(task_.slot).way = device::kElsewhere;
     batch_.results.kept[task_.slot] = Keep::not_plain;
-    status = fall_back(status);
-    if (!status.ok()) batch_.failed = true;
-    return status.ok() ? finish() : status;
+    if (lane_.sample_entries().is_used()) return make_here();
+    const Status answer = fall_back(status);
+    if (!answer.ok()) batch_.failed = true;
+    return answer.ok() ? finish() : answer;
   }
 
   Status make_here() {

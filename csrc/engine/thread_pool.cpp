@@ -61,7 +61,6 @@ void ThreadPool::submit(const std::shared_ptr<Batch>& batch) {
 }
 
 void ThreadPool::reclaim(const std::shared_ptr<Batch>& batch, std::vector<size_t> slots) {
-  if (!batch->defers_bytes()) return;
   std::vector<Deferred>& deferred = batch->results.deferred;
   const auto is_made = [&](size_t slot) { return slot >= deferred.size() || !deferred[slot].pending; };
   slots.erase(std::remove_if(slots.begin(), slots.end(), is_made), slots.end());

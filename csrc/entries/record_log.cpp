@@ -31,9 +31,15 @@ RecordLog::RecordLog(std::string folder, std::string name)
     : folder_(std::move(folder)), path_(folder_ + "/" + std::move(name)), owner_(::getpid()) {}
 
 RecordLog::~RecordLog() {
-  if (fd_ < 0) return;
-  if (::getpid() == owner_) ::flock(fd_, LOCK_UN);  // which a forked child has as well, for as long as it lives
-  ::close(fd_);
+  end();
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void RecordLog::end() {
+  if (::getpid() != owner_) return;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  has_failed_ = true;
+  if (fd_ >= 0) ::flock(fd_, LOCK_UN);  // which a forked child has as well, for as long as it lives
 }
 
 bool RecordLog::create() {
@@ -54,7 +60,7 @@ bool RecordLog::is_open() const { return !has_failed_ && ::getpid() == owner_; }
 bool RecordLog::add(const cache::Key& key, ByteSpan record) {
   if (!is_open()) return false;
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (fd_ < 0 && !create()) {
+  if (has_failed_ || (fd_ < 0 && !create())) {
     has_failed_ = true;
     return false;
   }

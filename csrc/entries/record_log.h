@@ -30,6 +30,8 @@ class RecordLog {
   // False: it cannot be written, and from then on nothing is.
   bool add(const cache::Key& key, ByteSpan record);
   bool find(const cache::Key& key, Buffer* to, ByteSpan* record) const;
+  // No more are added, and whoever merges may have them, though a sample that still runs may hold this for a while.
+  void end();
 
   // Whether a record would be added.
   bool is_open() const;

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include <cstring>
 #include <new>
 
 #include "cache/hash.h"
@@ -123,14 +124,25 @@ bool SampleEntries::give(const jpeg::Piece& wanted, jpeg::Session* session) {
     session->give(whole_, 0);
     return true;
   }
-  if (wanted.size == 0 || wanted.at + wanted.size > static_cast<size_t>(size_)) return false;
   uint8_t* const data = codes_.reserve(wanted.size + kPixelSlack);
-  struct stat info;
-  if (!file_.read(begin_ + static_cast<int64_t>(wanted.at), wanted.size, data)) return false;
-  // Behind the read, since a file's times change before its bytes do.
-  if (!file_.look(&info) || !is_as_it_was(info) || io::status_ns(info) != status_ns_) return false;
+  if (!read(wanted, data)) return false;
   session->give({data, wanted.size}, wanted.at);
   return true;
+}
+
+bool SampleEntries::copy(const jpeg::Piece& wanted, uint8_t* to) {
+  if (whole_.data == nullptr) return read(wanted, to);
+  if (wanted.at + wanted.size > whole_.size) return false;
+  std::memcpy(to, whole_.data + wanted.at, wanted.size);
+  return true;
+}
+
+bool SampleEntries::read(const jpeg::Piece& wanted, uint8_t* to) const {
+  if (wanted.size == 0 || wanted.at + wanted.size > static_cast<size_t>(size_)) return false;
+  struct stat info;
+  if (!file_.read(begin_ + static_cast<int64_t>(wanted.at), wanted.size, to)) return false;
+  // Behind the read, since a file's times change before its bytes do.
+  return file_.look(&info) && is_as_it_was(info) && io::status_ns(info) == status_ns_;
 }
 
 void SampleEntries::refuse() {

@@ -39,6 +39,8 @@ class SampleEntries {
   const jpeg::EntryRecord& record() const { return record_; }
   // Hands the codes to a session that was opened with the record. False: the file has changed, or cannot be read.
   bool give(const jpeg::Piece& wanted, jpeg::Session* session);
+  // The same, but copies them.
+  bool copy(const jpeg::Piece& wanted, uint8_t* to);
   // The record turned out to be wrong.
   void refuse();
 
@@ -69,6 +71,7 @@ class SampleEntries {
   bool is_as_it_was(const struct stat& info) const;
   // Whether the file is still that of look_before(), and old enough; what it is.
   bool looks_as_before(size_t size, jpeg::Origin* origin);
+  bool read(const jpeg::Piece& wanted, uint8_t* to) const;
 
   const Store* store_ = nullptr;
   const Root* root_ = nullptr;

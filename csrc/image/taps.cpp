@@ -112,6 +112,16 @@ Span input_span(Filter filter, const Axis& axis, int32_t first, int32_t count) {
   return {scale.begin(scale.center(first)), scale.end(scale.center(first + count - 1))};
 }
 
+int32_t taps_of(Filter filter, const Axis& axis, int32_t first, int32_t count) {
+  if (filter == Filter::nearest) return kTapGroup;
+  const Scale scale(filter, axis);
+  int32_t most = 1;
+  for (int32_t i = first; i < first + count; ++i) {
+    most = std::max(most, scale.end(scale.center(i)) - scale.begin(scale.center(i)));
+  }
+  return (most + kTapGroup - 1) / kTapGroup * kTapGroup;
+}
+
 template <typename FilterFn>
 void Taps::fill_weights(FilterFn filter, const Scale& scale, int32_t first, Span span) {
   const int32_t width = groups_ * kTapGroup;
@@ -151,11 +161,7 @@ void Taps::fill(Filter filter, const Axis& axis, int32_t first, int32_t count, S
     });
     return;
   }
-  int32_t most = 1;
-  for (int32_t i = first; i < first + count; ++i) {
-    most = std::max(most, scale.end(scale.center(i)) - scale.begin(scale.center(i)));
-  }
-  groups_ = (most + kTapGroup - 1) / kTapGroup;
+  groups_ = taps_of(filter, axis, first, count) / kTapGroup;
   weights_.resize(static_cast<size_t>(count) * static_cast<size_t>(groups_) * kTapGroup);
   switch (filter) {
     case Filter::nearest: break;

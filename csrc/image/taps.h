@@ -21,6 +21,9 @@ struct Span {
 };
 Span input_span(Filter filter, const Axis& axis, int32_t first, int32_t count);
 
+// How many taps, a multiple of kTapGroup, each of these outputs has.
+int32_t taps_of(Filter filter, const Axis& axis, int32_t first, int32_t count);
+
 class Scale;
 
 // What the passes read: plain pointers, so that files compiled for one processor instantiate nothing that others share.

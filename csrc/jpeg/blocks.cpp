@@ -1,7 +1,8 @@
 #include "jpeg/blocks.h"
 
-#include <algorithm>
 #include <cstring>
+
+#include "jpeg/frame.h"
 
 namespace fastload::jpeg {
 
@@ -14,43 +15,16 @@ struct Route {
   ptrdiff_t skip;     // from behind a row of MCUs to the next row
 };
 
-struct Range {
-  int32_t begin;
-  int32_t end;
-};
-
-// Of MCUs along an axis of which `count` samples at `ratio` to one of chroma, `size` in all, are wanted from `at` on. Where chroma is
-// halved, the sample beside each counts too.
-Range mcus(int32_t at, int32_t count, int32_t ratio, JDIMENSION size) {
-  const int32_t beside = ratio > 1 ? 1 : 0;
-  const int32_t first = std::max(0, at / ratio - beside);
-  const int32_t last = std::min(static_cast<int32_t>(size) - 1, (at + count - 1) / ratio + beside);
-  return {first / DCTSIZE, last / DCTSIZE + 1};
-}
-
 }  // namespace
 
 Coefficients blocks_of(const jpeg_decompress_struct& libjpeg, Box window) {
-  // The only component of a scan has MCUs of one block, whatever its sampling.
-  const bool is_alone = libjpeg.num_components == 1;
-  const jpeg_component_info& smallest = libjpeg.comp_info[libjpeg.num_components - 1];
-  const Range across =
-      mcus(window.x, window.width, is_alone ? 1 : libjpeg.max_h_samp_factor, smallest.downsampled_width);
-  const Range down =
-      mcus(window.y, window.height, is_alone ? 1 : libjpeg.max_v_samp_factor, smallest.downsampled_height);
-  Coefficients wanted;
-  wanted.count = libjpeg.num_components;
-  for (int i = 0; i < wanted.count; ++i) {
+  PlaneShape shapes[kMaxPlanes];
+  for (int i = 0; i < libjpeg.num_components; ++i) {
     const jpeg_component_info& component = libjpeg.comp_info[i];
-    Plane& plane = wanted.planes[i];
-    plane.x = across.begin * component.MCU_width * DCTSIZE;
-    plane.y = down.begin * component.MCU_height * DCTSIZE;
-    plane.columns = (across.end - across.begin) * component.MCU_width;
-    plane.rows = (down.end - down.begin) * component.MCU_height;
-    plane.width = static_cast<int32_t>(component.downsampled_width);
-    plane.height = static_cast<int32_t>(component.downsampled_height);
+    shapes[i] = {component.MCU_width, component.MCU_height, static_cast<int32_t>(component.downsampled_width),
+                 static_cast<int32_t>(component.downsampled_height)};
   }
-  return wanted;
+  return planes_of(shapes, libjpeg.num_components, window);
 }
 
 void read_blocks(Codec* codec, const Coefficients& wanted, int16_t* out) {

@@ -86,7 +86,7 @@ struct Session::State {
   int32_t sampling() const;
   bool upsamples_as_pillows() const;
   bool has_coefficients() const;
-  Status read_coefficients(const Coefficients& wanted, int16_t* out);
+  Status read_coefficients(const Coefficients& wanted, int16_t* out, int every);
 
   Columns columns(Box window) const;
   void read_rows(int32_t first_column, const Pixels& out);
@@ -302,15 +302,17 @@ bool Session::State::has_coefficients() const {
   return ratio < 20 || libjpeg.comp_info[1].downsampled_width > 2;
 }
 
-Status Session::State::read_coefficients(const Coefficients& wanted, int16_t* out) {
+Status Session::State::read_coefficients(const Coefficients& wanted, int16_t* out, int every) {
+  noted.is_there = false;
   if (setjmp(codec.failure) != 0) return fail();
   if (entries != nullptr) {
     const Mcus read = mcus(wanted);
     codec.huffman.enter(&codec.libjpeg, *entries, codes, codes_at, read.left, read.right);
-  } else {
-    codec.huffman.take_over(&codec.libjpeg);
   }
+  const bool has_notes = every >= 0 && entries == nullptr && codec.huffman.note(&codec.libjpeg, every);
+  if (entries == nullptr && !has_notes) codec.huffman.take_over(&codec.libjpeg);
   read_blocks(&codec, wanted, out);
+  if (has_notes) end_notes();
   codec.close();  // what lies below the window is never read
   return {};
 }
@@ -386,7 +388,7 @@ Coefficients Session::coefficients(Box window) const { return blocks_of(state_->
 
 Status Session::read_coefficients(const Coefficients& wanted, int16_t* out) {
   if (!state_->codec.is_open()) return {Code::damaged, "no image is open"};
-  return state_->read_coefficients(wanted, out);
+  return state_->read_coefficients(wanted, out, every_);
 }
 
 void Session::close() { state_->codec.close(); }

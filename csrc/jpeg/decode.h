@@ -87,7 +87,7 @@ class Session {
 
   // The part of an image's codes that lie below a window's last row, if entry points may be noted; else 1.
   double codes_below(Box window) const;
-  // decode() shall read these as well, and note entry points. What comes of it does not change the pixels.
+  // decode() or read_coefficients() shall read these as well, and note entry points. What comes of it does not change the pixels.
   void note(int every) { every_ = every; }
   // In the place of decode(): only notes, and closes the image. Code::not_native where there can be none.
   Status read_codes(int every);
@@ -109,7 +109,7 @@ class Session {
  private:
   struct State;
   std::unique_ptr<State> state_;
-  int every_ = -1;  // what is noted by decode(): see note(); negative: nothing
+  int every_ = -1;  // what is noted: see note(); negative: nothing
 };
 
 }  // namespace fastload::jpeg

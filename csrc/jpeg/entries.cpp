@@ -112,10 +112,16 @@ bool EntryRecord::parse(ByteSpan bytes) {
   const size_t points = packed_bytes(size_t{head.mcu_rows} * static_cast<size_t>(layout_.per_row()), point_width_);
   // A word is read where a point begins, and all of it must be here.
   if (sizeof head + rows + points + head.header_bytes + kAlignment > size) return false;
+  bytes_ = {bytes.data, size};
   rows_ = bytes.data + sizeof head;
   points_ = rows_ + rows;
   header_ = {points_ + points, head.header_bytes};
   return true;
+}
+
+EntryRecord::Packing EntryRecord::packing() const {
+  const auto place = [this](const uint8_t* part) { return static_cast<size_t>(part - bytes_.data); };
+  return {place(rows_), place(points_), place(header_.data), bit_width_, point_width_, dc_widths_};
 }
 
 uint32_t EntryRecord::row_begin(int row) const {

@@ -53,6 +53,18 @@ class EntryRecord {
   // The segments of the file up to the codes, as far as the pixels depend on them: SOI, tables, frame, scan.
   ByteSpan header() const { return header_; }
 
+  // All of it, and how its points are packed, for those who read them themselves.
+  struct Packing {
+    size_t rows = 0;    // from the record's beginning
+    size_t points = 0;
+    size_t header = 0;
+    int bit_width = 0;
+    int point_width = 0;
+    const int* dc_widths = nullptr;
+  };
+  ByteSpan bytes() const { return bytes_; }
+  Packing packing() const;
+
   // Of a row the `number`-th; the one behind its last is where the next row begins, or, as a bit alone, where the codes end.
   uint32_t bit(int row, int number) const;
   EntryPoint point(int row, int number) const;
@@ -61,6 +73,7 @@ class EntryRecord {
   uint32_t row_begin(int row) const;
   uint64_t packed(size_t bit) const;
 
+  ByteSpan bytes_;
   Origin origin_;
   ScanLayout layout_;
   const uint8_t* rows_ = nullptr;    // u32 each: where their codes begin, and behind the last where they end

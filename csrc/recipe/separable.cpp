@@ -4,43 +4,35 @@ namespace fastload::recipe {
 
 namespace {
 
-AxisPass resized(image::Taps* scratch, const Step& step, bool vertical) {
+AxisForm resized(const Step& step, bool vertical) {
   const Box& need = step.need;
   const Box& want = step.want;
-  AxisPass pass;
-  pass.vertical = vertical;
-  pass.lines = vertical ? want.width : need.height;
-  pass.span = vertical ? need.height : need.width;
+  AxisForm form;
   const image::Resize resize = resize_of(step, want);
-  if (vertical) {
-    scratch->fill(step.filter, resize.down(), want.y, want.height, {need.y, need.y + need.height});
-  } else {
-    scratch->fill(step.filter, resize.across(), want.x, want.width, {need.x, need.x + need.width});
-  }
-  const image::TapsView taps = scratch->view();
-  pass.outputs = taps.outputs;
-  pass.taps = taps.groups * image::kTapGroup;
-  pass.starts.assign(taps.starts, taps.starts + taps.outputs);
-  pass.weights.assign(taps.weights, taps.weights + static_cast<ptrdiff_t>(taps.outputs) * pass.taps);
-  return pass;
+  form.vertical = vertical;
+  form.lines = vertical ? want.width : need.height;
+  form.span = vertical ? need.height : need.width;
+  form.outputs = vertical ? want.height : want.width;
+  form.filter = step.filter;
+  form.axis = vertical ? resize.down() : resize.across();
+  form.first = vertical ? want.y : want.x;
+  form.origin = vertical ? need.y : need.x;
+  form.taps = image::taps_of(form.filter, form.axis, form.first, form.outputs);
+  return form;
 }
 
-AxisPass copied(int32_t width, int32_t height) {
-  AxisPass pass;
-  pass.lines = height;
-  pass.span = pass.outputs = width;
-  pass.taps = image::kTapGroup;
-  pass.weights.assign(static_cast<size_t>(width) * image::kTapGroup, 0);
-  for (int32_t i = 0; i < width; ++i) {
-    pass.starts.push_back(i);
-    pass.weights[static_cast<size_t>(i) * image::kTapGroup] = 1 << image::kPrecisionBits;
-  }
-  return pass;
+AxisForm copied(int32_t width, int32_t height) {
+  AxisForm form;
+  form.is_copy = true;
+  form.lines = height;
+  form.span = form.outputs = width;
+  form.taps = image::kTapGroup;
+  return form;
 }
 
 }  // namespace
 
-bool two_passes(const Plan& plan, image::Taps* scratch, AxisPass passes[2]) {
+bool two_forms(const Plan& plan, AxisForm forms[2]) {
   int made = 0;
   if (!plan.erasures.empty()) return false;
   for (int i = 0; i < plan.count; ++i) {
@@ -51,18 +43,47 @@ bool two_passes(const Plan& plan, image::Taps* scratch, AxisPass passes[2]) {
       const image::Resize resize = resize_of(step, step.want);
       if (!(vertical ? resize.down() : resize.across()).is_changed()) continue;
       if (made == 2) return false;
-      passes[made++] = resized(scratch, step, vertical);
+      forms[made++] = resized(step, vertical);
     }
   }
   while (made < 2) {
-    const AxisPass* last = made > 0 ? &passes[made - 1] : nullptr;
+    const AxisForm* last = made > 0 ? &forms[made - 1] : nullptr;
     if (last == nullptr) {
-      passes[made] = copied(plan.window.width, plan.window.height);
+      forms[made] = copied(plan.window.width, plan.window.height);
     } else {
-      passes[made] = last->vertical ? copied(last->lines, last->outputs) : copied(last->outputs, last->lines);
+      forms[made] = last->vertical ? copied(last->lines, last->outputs) : copied(last->outputs, last->lines);
     }
     ++made;
   }
+  return true;
+}
+
+AxisPass pass_of(const AxisForm& form, image::Taps* scratch) {
+  AxisPass pass;
+  pass.vertical = form.vertical;
+  pass.lines = form.lines;
+  pass.span = form.span;
+  pass.outputs = form.outputs;
+  pass.taps = form.taps;
+  if (form.is_copy) {
+    pass.weights.assign(static_cast<size_t>(form.outputs) * static_cast<size_t>(form.taps), 0);
+    for (int32_t i = 0; i < form.outputs; ++i) {
+      pass.starts.push_back(i);
+      pass.weights[static_cast<size_t>(i) * static_cast<size_t>(form.taps)] = 1 << image::kPrecisionBits;
+    }
+    return pass;
+  }
+  scratch->fill(form.filter, form.axis, form.first, form.outputs, {form.origin, form.origin + form.span});
+  const image::TapsView taps = scratch->view();
+  pass.starts.assign(taps.starts, taps.starts + taps.outputs);
+  pass.weights.assign(taps.weights, taps.weights + static_cast<ptrdiff_t>(taps.outputs) * pass.taps);
+  return pass;
+}
+
+bool two_passes(const Plan& plan, image::Taps* scratch, AxisPass passes[2]) {
+  AxisForm forms[2];
+  if (!two_forms(plan, forms)) return false;
+  for (int i = 0; i < 2; ++i) passes[i] = pass_of(forms[i], scratch);
   return true;
 }
 

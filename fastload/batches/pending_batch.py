@@ -25,5 +25,6 @@ class PendingBatch:
         self.made: Future[None] | None = None  # … and the pixels are there
         self.left: Any = None  # of files, once the other decoder has them
         self.pixels: torch.Tensor | None = None  # uint8, once they are on a device
+        self.behind: Any = None  # an event behind what makes these
         self.upload: Any = None  # for a device: what was begun before the batch was asked for
         self.sent_at = time.monotonic()

@@ -18,7 +18,7 @@ from fastload.diagnosis.patches import Patches
 from fastload.diagnosis.rank_clock import rank_and_ranks
 from fastload.diagnosis.run_folder import Lines
 from fastload.diagnosis.tuning import Surroundings, Tuning
-from fastload.gpu import why_missing
+from fastload.gpu import GpuDecode, why_unavailable
 from fastload.machine import usable_cores
 
 # Of the time that is left: for so long a loader that does not shuffle is left alone, since another may come that does.
@@ -130,7 +130,7 @@ def surroundings() -> Surroundings:
     """Of this process."""
     if not torch.cuda.is_available():
         return Surroundings(usable_cores())
-    return Surroundings(usable_cores(), cuda=True, no_decoder=why_missing())
+    return Surroundings(usable_cores(), cuda=True, no_decoder=why_unavailable(GpuDecode(), torch.device("cuda")))
 
 
 class _Batches:

@@ -68,7 +68,7 @@ class BatchSamples:
             # A bad index fails when its turn comes, like any bad sample: no bytes here, and load() raises.
             index, path, target = -1, None, None
             form: Any = b""  # no bytes: load() is asked
-            cache_name = None
+            cache_name = name = None
             try:
                 index = operator.index(given)
                 files, within = find(index)
@@ -76,14 +76,18 @@ class BatchSamples:
                 transform = target_transforms.get(id(files.dataset)) if target_transforms else None
                 target = target if transform is None else transform(target)
                 load = files.load_of(within, self._target_of(len(self.targets), transform))
-                cache_name = cache_name_of(path)
-                is_kept = cache is not None and cache.has_named(cache_name)
-                form = path.cached_form() if is_kept else engine_form_of(path)  # what is there need not be fetched
+                if type(path) is str:  # as most are: this is done for each sample
+                    name = name_of(path)
+                    form = b"" if name is None else name
+                else:
+                    cache_name = cache_name_of(path)
+                    is_kept = cache is not None and cache.has_named(cache_name)
+                    form = path.cached_form() if is_kept else engine_form_of(path)  # what is there need not be fetched
                 index += length if index < 0 else 0
             except Exception as error:
                 load = _raiser(error)
             self.indices.append(index)
-            self.paths.append(name_of(path))
+            self.paths.append(name_of(path) if name is None else name)
             self.sources.append(form)
             self.cache_names.append(cache_name)
             self.targets.append(target)

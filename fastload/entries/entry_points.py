@@ -56,6 +56,9 @@ class EntryPoints:
 
     def begin_epoch(self) -> None:
         """What this process and others have made since comes into use."""
+        if self._pid == os.getpid():
+            for log in self._logs:
+                log.end()
         self._store, self._logs = None, []  # what was added to them is on the disk, and nobody's now
         if not self.is_file:
             for folder in self._folders():

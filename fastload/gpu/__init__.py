@@ -1,9 +1,8 @@
 """Batches on a device, and decoding there."""
 
-from fastload.gpu.dali_library import why_missing
 from fastload.gpu.decode_choice import DeviceResources
 from fastload.gpu.decode_iterator import GpuDecodeIterator
-from fastload.gpu.decode_options import GpuDecode, checked_decode
+from fastload.gpu.decode_options import GpuDecode, checked_decode, why_unavailable
 from fastload.gpu.decode_resources import NICENESS, DecodeResources
 from fastload.gpu.device_copy import MovingIterator, Pinning, checked_device
 from fastload.gpu.device_iterator import DeviceIterator
@@ -19,5 +18,5 @@ __all__ = [
     "Pinning",
     "checked_decode",
     "checked_device",
-    "why_missing",
+    "why_unavailable",
 ]

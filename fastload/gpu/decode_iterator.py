@@ -1,15 +1,18 @@
-"""Batches that two decoders share: the GPU's hardware through DALI, and the engine's threads, which leave arithmetic to the GPU.
+"""Batches whose images are made on the GPU: of their windows' codes, of coefficients that threads read, or of files by its
+hardware.
 
-The engine opens, draws and orders every sample, so windows, flips, order and errors are its own. Of some batches the files that the
-hardware can take go to DALI, and the decoded images through fastload's own resize into the batch. What DALI refuses is taken back
-and decoded by the engine, with the window that was drawn. Of the others the engine reads the codes, three quarters of what decoding
-costs, and the GPU makes pixels of the coefficients, bit for bit Pillow's. Files of other kinds are decoded by the engine.
+The engine opens, draws and orders every sample, so windows, flips, order and errors are its own. Of a file whose entry points are
+known it reads the bytes of the window's codes, and kernels make the pixels; of others it reads the codes themselves, three quarters
+of what decoding costs, and the kernels do the rest. Both are Pillow's, bit for bit. Where there is DALI, the files of some batches
+go to the hardware, and the decoded images through fastload's own resize into the batch; what DALI refuses is taken back and decoded
+by the engine, with the window that was drawn. Files of other kinds are decoded by the engine.
 
 Note [who decodes a batch]
-Each batch goes, when it is sent, to who will have it sooner: by what each still has to do, at the pace that it has had of late. So
-each does as much as it can, and both go from batch to batch in the order in which they will be asked for. The threads get all until
-DALI is there, which takes seconds. With "hybrid" they also get all, and leave nothing to the GPU, while enough batches are waiting
-for the consumer: the GPU has its own work. With "gpu" there are only a third of the threads.
+Without DALI the kernels have all batches, but with "hybrid", while enough batches are waiting for the consumer, the threads leave
+nothing to the GPU, which has its own work. With DALI each batch goes, when it is sent, to who will have it sooner: by what each
+still has to do, at the pace that it has had of late. So each does as much as it can, and both go from batch to batch in the order
+in which they will be asked for. The threads get all until DALI is there, which takes seconds. With "gpu" there are only a third of
+the threads.
 """
 
 from __future__ import annotations
@@ -72,9 +75,11 @@ class GpuDecodeIterator(DeviceIterator):
     def _is_for_decoder(self, images: int) -> bool:
         """See Note [who decodes a batch]."""
         decoding = self._decoding
-        if decoding.decode.how == "gpu" and decoding.rest == _core.Leave.nothing:
+        if decoding.decoder is None:
+            return False
+        if decoding.decode.how in ("gpu", "dali") and decoding.rest == _core.Leave.nothing:
             return True
-        if decoding.rest == _core.Leave.coefficients and not decoding.decoder.is_ready:
+        if decoding.rest == _core.Leave.windows and not decoding.decoder.is_ready:
             return False
         decoder, threads = decoding.decoder.pace, decoding.threads_pace
         with_decoder, with_threads = decoding.decoder.files + images, images
@@ -124,14 +129,15 @@ class GpuDecodeIterator(DeviceIterator):
         statistics, left, reasons = self._record.statistics, job.batch.deferred_count, job.batch.kept
         match job.leave:
             case _core.Leave.bytes:
-                statistics.add_decoders(left, 0, reasons)
+                statistics.add_decoders(left, 0, 0, reasons)
                 for slot in job.left.culprits:
                     index = job.samples.indices[slot]
                     statistics.refuse(index, job.samples.paths[slot], self._decoding.pipeline.refused[index])
-            case _core.Leave.coefficients:
-                statistics.add_decoders(0, left, reasons)
+            case _core.Leave.windows:
+                codes = job.batch.left_codes
+                statistics.add_decoders(0, codes, left - codes, reasons)
             case _:
-                statistics.add_decoders(0, 0, {"balance": len(job.samples.indices)})
+                statistics.add_decoders(0, 0, 0, {"balance": len(job.samples.indices)})
         return super()._deliver(job, waited)
 
     def _shutdown_workers(self) -> None:

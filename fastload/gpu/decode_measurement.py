@@ -98,7 +98,7 @@ def _rate(
         if pixels.is_cuda:
             torch.cuda.current_stream(pixels.device).synchronize()
         now = time.perf_counter()
-        if held.decoding is not None and held.decoding.decoder.is_starting:
+        if held.decoding is not None and held.decoding.is_starting:
             began = now
         if counted_from:
             images += len(pixels)

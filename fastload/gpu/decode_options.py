@@ -11,8 +11,9 @@ import torchvision.transforms.v2 as v2
 
 from fastload.batches import LoaderSettings, Mode, Way
 from fastload.gpu.dali_library import why_missing
+from fastload.gpu.kernel_program import why_no_kernels
 
-HOW = ("gpu", "hybrid", "auto")
+HOW = ("gpu", "hybrid", "dali", "auto")
 _NOT_ON_GPU = tuple(getattr(version, name) for version in (v1, v2) for name in ("Grayscale", "RandomGrayscale", "Pad"))
 
 
@@ -21,13 +22,16 @@ class GpuDecode:
     """How the GPU decodes; ``decode="gpu"`` is ``decode=GpuDecode("gpu")``.
 
     Args:
-        how: "gpu": its hardware decodes as many images as it manages; of the others the CPU reads the codes, with a third of the
-            threads, and the GPU does the rest. "hybrid": the same with all threads, which do all of it while enough batches are
-            waiting. "auto": the fastest of these and the CPU alone, by a short measurement before the first epoch.
+        how: "gpu": from their codes on, images whose entry points are known (``entries=``); of others the CPU reads the codes, with
+            a third of the threads, and the GPU does the rest. "hybrid": the same with all threads, which do all of it while enough
+            batches are waiting. "dali": as "gpu", but the hardware decoder, through DALI, decodes as many images as it manages,
+            whose pixels may differ by a level. "auto": the fastest of "gpu", "hybrid" and the CPU alone, by a short measurement
+            before the first epoch. Where DALI is installed, "gpu" and "hybrid" use it as "dali" does as long as less than half of
+            the samples have entry points.
         hw_decoder_load: the part of DALI's images that the hardware decoder gets; the rest is for DALI's threads and the GPU's
             multiprocessors. None: 1, whose pixels are off by a level at most. The others' are off by up to 3 levels.
         threads: DALI's. None: 4 beside the hardware decoder alone, otherwise as many as the engine's.
-        backend: "gpu", or "cpu": DALI's CPU backend, for tests on machines without a GPU.
+        backend: "gpu", or "cpu": the same kernels and DALI's CPU backend on the CPU, for tests on machines without a GPU.
     """
 
     how: str = "gpu"
@@ -60,11 +64,28 @@ def checked_decode(decode: str | GpuDecode, device: torch.device | None) -> GpuD
 
 
 def why_unavailable(decode: GpuDecode, device: torch.device | None) -> str:
+    """Why it cannot be used on that device; empty if it can."""
     if decode.backend == "gpu" and (device is None or device.type != "cuda"):
         return "it needs a CUDA device: device='cuda'"
     if decode.backend == "cpu" and (device is None or device.type != "cpu"):
-        return "DALI's CPU backend needs device='cpu'"
-    return why_missing()
+        return "the CPU backend needs device='cpu'"
+    no_dali = why_missing()
+    if not no_dali:
+        return ""
+    if decode.how == "dali":
+        return no_dali
+    return "" if decode.backend == "cpu" else why_no_kernels()
+
+
+def uses_dali(settings: LoaderSettings, decode: GpuDecode) -> bool:
+    """Whether batches may go to the hardware. Where most samples have entry points, what it takes away would be slower there."""
+    return decode.how == "dali" or (not why_missing() and not has_entries(settings))
+
+
+def has_entries(settings: LoaderSettings) -> bool:
+    """Whether the entry points of at least half of the samples are known."""
+    entries = settings.entries
+    return entries is not None and entries.native is not None and 2 * entries.records >= len(settings.dataset)
 
 
 def why_not(mode: Mode) -> str:
@@ -81,6 +102,6 @@ def why_not(mode: Mode) -> str:
 
 
 def engine_threads(settings: LoaderSettings, decode: GpuDecode) -> int:
-    """ "gpu" leaves two thirds of the cores alone, unless the loader was told how many threads to have."""
+    """ "gpu" and "dali" leave two thirds of the cores alone, unless the loader was told how many threads to have."""
     count = settings.thread_count
-    return math.ceil(count / 3) if decode.how == "gpu" and settings.threads is None else count
+    return math.ceil(count / 3) if decode.how in ("gpu", "dali") and settings.threads is None else count

@@ -116,14 +116,35 @@ class Destination:
             return self.device == torch.device("cuda", torch.cuda.current_device())
         return self.device == device
 
-    def on_stream(self) -> AbstractContextManager[Any]:
-        """A context in which its work is launched."""
-        # torch.cuda.stream(None) would bring CUDA up, which a forked process cannot.
-        return nullcontext() if self.stream is None else torch.cuda.stream(self.stream)
+    def further_streams(self, count: int) -> list[torch.cuda.Stream | None]:
+        """So many for work beside its own that is done long before it is wanted: it gives way to that."""
+        if self.stream is None:
+            return [None]
+        return [torch.cuda.Stream(self.device) for _ in range(count)]
 
-    def event(self) -> torch.cuda.Event | None:
-        """Recorded behind all work so far; None where there is no stream."""
-        return None if self.stream is None else self.stream.record_event()
+    def on_stream(self, stream: torch.cuda.Stream | None = None) -> AbstractContextManager[Any]:
+        """A context in which its work is launched, on its own stream or another."""
+        # torch.cuda.stream(None) would bring CUDA up, which a forked process cannot.
+        return nullcontext() if self.stream is None else torch.cuda.stream(stream or self.stream)
+
+    def event(self, stream: torch.cuda.Stream | None = None) -> torch.cuda.Event | None:
+        """Recorded behind all work so far on its own stream, or another; None where there is no stream."""
+        if self.stream is None:
+            return None
+        event: torch.cuda.Event = (stream or self.stream).record_event()
+        return event
+
+    def wait(self, event: torch.cuda.Event | None) -> None:
+        """Whatever comes next on its own stream waits for the event."""
+        if event is not None and self.stream is not None:
+            self.stream.wait_event(event)
+
+    def lend(self, tensor: torch.Tensor, stream: torch.cuda.Stream | None) -> torch.cuda.Event | None:
+        """What is written on that stream will be read on its own, which waits for the event first."""
+        if stream is None or self.stream is None:
+            return None
+        tensor.record_stream(self.stream)
+        return self.event(stream)
 
     def copy(self, tensor: torch.Tensor) -> torch.Tensor:
         """The tensor on the device; to be called in ``on_stream()``."""
@@ -138,7 +159,8 @@ class Destination:
         pixels = torch.empty(shape, dtype=torch.uint8, device=self.device)
         if block >= 0:
             pixels.copy_(self.staging.memory(block).view(shape), non_blocking=self.stream is not None)
-            self.staging.give_after(block, self.event())
+            on_stream = None if self.stream is None else torch.cuda.current_stream(self.device)
+            self.staging.give_after(block, self.event(on_stream))
         return pixels
 
     def hand_over(self, tensor: torch.Tensor, event: torch.cuda.Event | None) -> torch.Tensor:

@@ -68,6 +68,7 @@ class DeviceIterator(ThreadIterator):
 
     def _upload(self, job: PendingBatch, take: list[int] | None) -> Upload:
         with self._destination.on_stream():
+            self._destination.wait(job.behind)
             if job.pixels is None:
                 count, channels, height, width = job.images.shape
                 job.pixels = self._destination.pixels((count, height, width, channels), job.batch.take_block())

@@ -24,7 +24,7 @@ class Statistics:
         self._waited = 0.0
         self._ended = False
         self._stages: dict[str, float] = {}
-        self._on_gpu = self._split = 0
+        self._on_gpu = self._of_codes = self._split = 0
         self._cached = self._looked_up = 0
         self._entered = self._noted = self._refused_entries = 0
         self._blocks_made = self._blocks_used_again = 0
@@ -72,9 +72,11 @@ class Statistics:
         self._ended = True
         own_job_file().at_the_end(time.perf_counter())
 
-    def add_decoders(self, gpu: int, split: int, reasons: dict[str, int]) -> None:
-        """How many images of a batch the GPU decoded, or the CPU and the GPU a half each, and why the CPU had the others."""
+    def add_decoders(self, gpu: int, codes: int, split: int, reasons: dict[str, int]) -> None:
+        """How many images of a batch the GPU's hardware decoded, of how many it read the codes, of how many the CPU read them for
+        it, and why the CPU had the others."""
         self._on_gpu += gpu
+        self._of_codes += codes
         self._split += split
         for reason, count in reasons.items():
             self._reasons[reason] = self._reasons.get(reason, 0) + count
@@ -127,8 +129,9 @@ class Statistics:
             "fallbacks": self._fallbacks,
             "shared_blocks": {"made": self._blocks_made, "used_again": self._blocks_used_again},
             "decoders": {
-                "cpu": self._images - self._on_gpu - self._split,
+                "cpu": self._images - self._on_gpu - self._of_codes - self._split,
                 "gpu": self._on_gpu,
+                "codes": self._of_codes,
                 "split": self._split,
                 "reasons": dict(self._reasons),
                 "refused": list(self._refused),

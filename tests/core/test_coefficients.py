@@ -1,54 +1,36 @@
-"""Pixels from coefficients: the engine reads the codes, torch or a kernel does libjpeg's arithmetic, and every byte is Pillow's."""
+"""What a GPU makes of codes and of coefficients, on this machine, where the same source runs: every byte is Pillow's."""
 
 from __future__ import annotations
 
 import numpy as np
 import PIL.Image
 import pytest
-import torch
 from damage import damaged
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from interpreted import check_equal
 from jpeg_forms import noise, pillow_jpeg, pillow_pixels, segments, write_jpeg
 
 from cases import cases
 from fastload import _core
-from fastload.gpu import resize_images
-from fastload.gpu.coefficients_to_rgb import Coded, windows_in_torch
 from images import picture
 
 DQT = 0xDB
 
 
-def coded(data: bytes, window: tuple[int, int, int, int]) -> tuple[Coded, torch.Tensor] | None:
-    """One window's, as the engine gives them, and the slab in which they lie."""
-    found = _core.jpeg_coefficients(data, window)
+def window_pixels(data: bytes, window: tuple[int, int, int, int]) -> np.ndarray | None:
+    """Of the window's coefficients; None where there are none to be had."""
+    found = _core.device_window(data, window)
     if found is None:
         return None
-    numbers, planes = found
-    rows, at = np.zeros((1, 3, 8), np.int64), 0
-    for plane, (x, y, columns, height, *size) in enumerate(planes):
-        rows[0, plane] = (0, at, x, y, columns, height, *size)
-        at += 2 * 64 * (1 + columns * height)
-    sample = np.zeros((1, 8), np.int32)
-    sample[0, [resize_images.WIDTH, resize_images.HEIGHT]] = window[2:]
-    if len(planes) == 3:
-        factors = [segment_factor(data, component) for component in (0, 1)]
-        sample[0, resize_images.SAMPLING] = 10 * (factors[0][0] // factors[1][0]) + factors[0][1] // factors[1][1]
-    left = resize_images.Deferred(sample, np.zeros((1, 2, 6), np.int32), torch.empty(0, dtype=torch.int32), [])
-    return Coded(left, np.array([window[:2]]), rows), torch.from_numpy(numbers).view(torch.uint8)
+    assert found[1] == 0
+    return found[0]
 
 
-def segment_factor(data: bytes, component: int) -> tuple[int, int]:
-    """Columns and rows of a component's sampling, out of the frame's header."""
-    begin = next(begin for marker, begin, _ in segments(data) if marker in (0xC0, 0xC1))
-    return divmod(data[begin + 11 + 3 * component], 16)
-
-
-def window_pixels(data: bytes, window: tuple[int, int, int, int]) -> np.ndarray | None:
-    found = coded(data, window)
-    return None if found is None else windows_in_torch(found[0], [found[1]])[0].numpy()
+def code_pixels(data: bytes, window: tuple[int, int, int, int], every: int) -> np.ndarray:
+    """The same of its codes."""
+    pixels, fault = _core.device_window(data, window, _core.jpeg_entries(data, every))
+    assert fault == 0
+    return pixels
 
 
 def cut(pixels: np.ndarray, window: tuple[int, int, int, int]) -> np.ndarray:
@@ -62,6 +44,7 @@ def windows(draw, width: int, height: int) -> tuple[int, int, int, int]:
     return x, y, draw(st.integers(1, width - x)), draw(st.integers(1, height - y))
 
 
+EVERY = [1, 4, 8, 16, 32, 0]
 SAMPLINGS = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2, "gray": None}
 
 
@@ -77,7 +60,9 @@ def test_pixels_are_pillows(sampling, data):
     else:
         jpeg = pillow_jpeg(image, quality=quality, subsampling=SAMPLINGS[sampling], optimize=data.draw(st.booleans()))
     window = data.draw(windows(width, height))
-    assert np.array_equal(window_pixels(jpeg, window), cut(pillow_pixels(jpeg), window))
+    expected = cut(pillow_pixels(jpeg), window)
+    assert np.array_equal(window_pixels(jpeg, window), expected)
+    assert np.array_equal(code_pixels(jpeg, window, data.draw(st.sampled_from(EVERY))), expected)
 
 
 def test_photos(photo_folder):
@@ -90,6 +75,7 @@ def test_photos(photo_folder):
             ours = window_pixels(data, window)
             if ours is not None:
                 assert np.array_equal(ours, cut(expected, window))
+                assert np.array_equal(code_pixels(data, window, EVERY[number % len(EVERY)]), cut(expected, window))
                 compared += 1
     assert compared > 0
 
@@ -113,7 +99,9 @@ def test_sums_that_overflow_do_so_as_in_libjpeg(sampling, table, content):
                     "flat but the first": 255 if k == 0 else 1,
                 }[table]
     for window in ((0, 0, 48, 40), (11, 3, 30, 29)):
-        assert np.array_equal(window_pixels(bytes(data), window), cut(pillow_pixels(bytes(data)), window))
+        expected = cut(pillow_pixels(bytes(data)), window)
+        assert np.array_equal(window_pixels(bytes(data), window), expected)
+        assert np.array_equal(code_pixels(bytes(data), window, 4), expected)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +120,7 @@ def test_sums_that_overflow_do_so_as_in_libjpeg(sampling, table, content):
 )
 def test_what_cannot_be_had(jpeg):
     try:
-        assert _core.jpeg_coefficients(jpeg(), None) is None
+        assert window_pixels(jpeg(), (0, 0, 4, 4)) is None
     except _core.JpegError as error:  # chroma in halves, where libjpeg-turbo has the ABI of libjpeg 8
         assert "upsamples columns in its own way" in error.args[1]
 
@@ -143,9 +131,70 @@ def test_a_scan_is_forgotten_with_its_image():
     assert _core.jpeg_coefficients(progressive) is None
 
 
-def test_a_window_that_is_none():
-    with pytest.raises(ValueError, match="inside the image"):
-        _core.jpeg_coefficients(pillow_jpeg(picture(1, 60, 50)), (50, 0, 11, 1))
+@pytest.mark.parametrize("window", [(50, 0, 11, 1), (0, 0, 60, 51), (-1, 0, 5, 5), (0, 0, 0, 5)])
+def test_a_window_that_is_none(window):
+    data = pillow_jpeg(picture(1, 60, 50))
+    for record in (None, _core.jpeg_entries(data, 4)):
+        with pytest.raises(ValueError, match="inside the image"):
+            _core.device_window(data, window, record)
+
+
+@pytest.mark.parametrize("restart", [1, 2, 3, 5, 16, 1000])
+@pytest.mark.parametrize(
+    "form", [("gray", "2x2"), ("ycc", "1x1,1x1,1x1"), ("ycc", "2x1,1x1,1x1"), ("ycc", "2x2,1x1,1x1")]
+)
+def test_codes_with_restart_markers(form, restart):
+    data = write_jpeg(97, 71, *form, f"restart={restart}")
+    whole = pillow_pixels(data)
+    for every in EVERY:
+        for window in ((0, 0, 97, 71), (33, 20, 31, 40), (90, 65, 7, 6)):
+            assert np.array_equal(code_pixels(data, window, every), cut(whole, window)), (every, window)
+
+
+def test_codes_with_chroma_halved_along_columns_alone():
+    data = write_jpeg(97, 71, "ycc", "1x2,1x1,1x1")
+    try:
+        record = _core.jpeg_entries(data, 4)
+    except _core.JpegError as error:
+        assert "upsamples columns in its own way" in error.args[1]
+        return
+    for window in ((0, 0, 97, 71), (33, 21, 31, 40), (90, 65, 7, 6)):
+        pixels, fault = _core.device_window(data, window, record)
+        assert fault == 0 and np.array_equal(pixels, cut(pillow_pixels(data), window))
+
+
+@pytest.mark.parametrize(
+    "form", [("ycc", "4x1,1x1,1x1"), ("ycc", "2x2,2x1,2x1"), ("rgb", "1x1,1x1,1x1"), ("ycck", "1x1,1x1,1x1,1x1")]
+)
+def test_records_of_what_the_kernels_do_not_read(form):
+    try:
+        data = write_jpeg(60, 50, *form)
+        record = _core.jpeg_entries(data, 4)
+    except _core.JpegError as error:
+        assert "upsamples columns in its own way" in error.args[1]
+        return
+    assert _core.device_window(data, (0, 0, 8, 8), record) is None
+
+
+def test_each_kind_of_fault_is_told():
+    """Damaged codes, another image's codes, and a record that says what is not so."""
+    data = pillow_jpeg(PIL.Image.fromarray(noise(200, 160, 3)), quality=90, subsampling=0)
+    other = pillow_jpeg(PIL.Image.fromarray(noise(200, 160, 3)[::-1]), quality=90, subsampling=0)
+    window, record = (20, 30, 100, 90), _core.jpeg_entries(data, 8)
+    begin = segments(data)[-1][2]
+    rng = np.random.default_rng(1)
+    faults = set()
+    for _ in range(60):
+        bad = np.frombuffer(data, np.uint8).copy()
+        bad[begin + rng.integers(len(data) // 4, len(data) // 2)] ^= 1 << rng.integers(8)
+        pixels, fault = _core.device_window(bad.tobytes(), window, record)
+        faults.add(fault)
+        if fault == 0:  # then it is what reading all of its codes gives, or a marker lies behind the window
+            entered = _core.jpeg_decode_entered(bad.tobytes(), record, window)[0]
+            assert np.array_equal(pixels, entered)
+    assert faults >= {0, 2}
+    swapped = _core.device_window(other, window, record)
+    assert swapped is None or swapped[1] != 0
 
 
 DAMAGED = [
@@ -177,32 +226,3 @@ def test_damage_is_the_decoders(data):
     if ours is not None:
         theirs = outcome(_core.jpeg_decode)
         assert ours == theirs if isinstance(ours, tuple) else np.array_equal(ours, theirs)
-
-
-@pytest.mark.slow
-def test_the_kernels_equal_their_definitions():
-    """In Triton's interpreter, on the CPU."""
-    script = """
-        import numpy as np, PIL.Image, torch
-        from fastload.gpu.coefficients_to_rgb import windows_in_torch
-        from fastload.gpu.coefficients_to_rgb import windows_on_gpu
-        from jpeg_forms import noise, pillow_jpeg
-        from test_coefficients import coded
-        for width, height, subsampling, window in (
-            (40, 30, 0, (3, 5, 20, 11)), (23, 40, 1, (0, 2, 23, 9)), (50, 33, 2, (17, 13, 33, 20)), (31, 9, None, (1, 0, 9, 9)),
-        ):
-            pixels = noise(width, height, 3)
-            pixels[:16] = pixels[:1]  # blocks without AC rows
-            image = PIL.Image.fromarray(pixels)
-            options = {} if subsampling is None else {"subsampling": subsampling}
-            data = bytearray(pillow_jpeg(image.convert("L") if subsampling is None else image, quality=98, **options))
-            if subsampling == 0:  # large quantizers
-                at = data.index(b"\\xff\\xdb") + 5
-                data[at : at + 64] = bytes(range(192, 256))
-            left, slab = coded(bytes(data), window)
-            (expected,) = windows_in_torch(left, [slab])
-            made, _ = windows_on_gpu(left, [slab])
-            assert torch.equal(made[: expected.numel()].view(expected.shape), expected) and expected.any(), subsampling
-        print("equal")
-    """
-    check_equal(script)

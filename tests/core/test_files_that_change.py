@@ -74,7 +74,7 @@ def submitted(engine, load, *, leave=_core.Leave.nothing, transform=CROP):
     return blocks, batch
 
 
-@pytest.mark.parametrize("leave", [_core.Leave.nothing, _core.Leave.bytes, _core.Leave.coefficients], ids=str)
+@pytest.mark.parametrize("leave", [_core.Leave.nothing, _core.Leave.bytes, _core.Leave.windows], ids=str)
 @pytest.mark.parametrize("size", [(1, 1), (160, 200), (199, 160), (200, 159), (201, 160), (60, 400), (4000, 3000)])
 def test_pixels_of_another_size_are_not_used(leave, size):
     engine = _core.Engine(2)
@@ -87,7 +87,7 @@ def test_pixels_of_another_size_are_not_used(leave, size):
 
 
 @pytest.mark.parametrize("transform", [CROP, T.Compose([T.Resize(SIZE), T.PILToTensor()])], ids=["crop", "resize"])
-@pytest.mark.parametrize("leave", [_core.Leave.nothing, _core.Leave.bytes, _core.Leave.coefficients], ids=str)
+@pytest.mark.parametrize("leave", [_core.Leave.nothing, _core.Leave.bytes, _core.Leave.windows], ids=str)
 def test_pixels_of_the_same_size_are(leave, transform):
     engine = _core.Engine(2)
     other = pixels(200, 160)

@@ -216,7 +216,7 @@ void batches(const std::vector<std::string>& paths, const std::string& folder) {
   }
 }
 
-// Coefficients by entry points, where a file changes between its header and its codes.
+// Windows by entry points, where a file changes between its header and its codes.
 void changing(const std::vector<std::string>& paths, const std::string& folder) {
   const auto log = std::make_shared<entries::RecordLog>(folder, "3.log");
   const auto store = store_of({}, log);
@@ -230,23 +230,24 @@ void changing(const std::vector<std::string>& paths, const std::string& folder) 
     engine::Slabs slabs(std::make_shared<engine::BatchMemory>([&](int, size_t bytes, const std::vector<int>&) {
       return blocks.emplace_back(bytes).data();
     }));
+    engine::Works works(1);
     engine::Deferred deferred;
     engine::Keep why = engine::Keep::none;
     random::Mt19937 generator(1);
-    expect(lane.open(given::file(own), 0, {}, store.get()).ok() && lane.sample_entries().is_used(), "it is opened by its record");
+    const bool as_codes = changed % 2 == 0;
+    expect(lane.open(given::file(own), 0, {}, store.get(), as_codes).ok() && lane.sample_entries().is_used(), "it is opened by its record");
     expect(lane.draw(*given::resize_to(kSide), generator).ok(), "drawn");
-    expect(lane.defer_coefficients(&slabs, &deferred, &why).ok(), "deferred");
+    expect(lane.defer_window(&slabs, &works, 0, &deferred, &why).ok(), "deferred");
     if (why != engine::Keep::none) continue;
     std::ofstream(own, std::ios::binary | std::ios::app).put('x');
-    expect(!lane.read_coefficients(deferred).ok(), "codes of a file that has changed are refused");
+    expect(!lane.read_window(deferred).ok(), "codes of a file that has changed are refused");
+    expect(lane.decode().ok(), "it is decoded without its record");
     expect(!lane.sample_entries().is_used() && lane.sample_entries().is_refused(), "… and told of");
-    const Pixels pixels = lane.adopt(lane.width(), lane.height());
-    std::memset(pixels.data, 0, static_cast<size_t>(pixels.stride) * static_cast<size_t>(pixels.height));
     std::vector<uint8_t> out(3 * kSide * kSide);
-    expect(lane.finish(*given::byte_target(), out.data()).ok(), "another decoder's pixels are taken");
+    expect(lane.finish(*given::byte_target(), out.data()).ok(), "finished");
     ++changed;
   }
-  expect(changed > 0, "some have coefficients");
+  expect(changed > 1, "some have windows, as codes and as coefficients");
 }
 
 }  // namespace

@@ -27,6 +27,7 @@ from fastload.diagnosis.trial_loaders import SameBatch, as_it_is, made_like
 from fastload.diagnosis.tuning import Surroundings, Tuning, worker_counts
 from fastload.diagnosis.tuning_loop import TuningLoop, surroundings
 from fastload.diagnosis.tuning_supervision import read_outcome
+from fastload.gpu import kernel_program
 from waiting import until
 
 
@@ -243,8 +244,11 @@ def test_a_gpu_without_a_package_of_nvidias_is_no_decoder(monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(importlib.util, "find_spec", find_spec)
+    monkeypatch.setattr("fastload.gpu.kernel_program._nvrtc_files", kernel_program._nvrtc_files.__wrapped__)
+    monkeypatch.setattr("fastload.gpu.kernel_program.glob.glob", lambda pattern: [])
+    monkeypatch.setattr("fastload.gpu.kernel_program._loads", lambda name: False)
     here = surroundings()
-    assert here.cuda and "DALI" in here.no_decoder and here.cores >= 1
+    assert here.cuda and "NVRTC" in here.no_decoder and here.cores >= 1
 
 
 TRAIN = """

@@ -6,6 +6,7 @@ benchmarks/gpu/stress.py.
 
 from __future__ import annotations
 
+import functools
 import gc
 import io
 import os
@@ -26,6 +27,7 @@ from torchvision.datasets import ImageFolder
 import fastload
 import fastload.gpu.decode_iterator
 import fastload.gpu.decode_pipeline
+import fastload.gpu.window_kernels
 from children import LIMIT, run_script
 from fastload import GpuDecode, _core
 from fastload.gpu import dali_decoder, dali_library, dali_pipeline, decode_resources, resize_images
@@ -40,8 +42,16 @@ EVALUATE = v1.Compose([v1.Resize(40), v1.CenterCrop(32), v1.ToTensor(), NORMALIZ
 needs_dali = pytest.mark.skipif(bool(dali_library.why_missing()), reason=dali_library.why_missing())
 
 
-def gpu(how="gpu", **options):
+def gpu(how="dali", **options):
     return GpuDecode(how, backend="cpu", **options)
+
+
+@pytest.fixture(autouse=True)
+def without_entries(monkeypatch):
+    """What one epoch keeps would change who decodes the next."""
+    monkeypatch.setattr(
+        fastload.DataLoader, "__init__", functools.partialmethod(fastload.DataLoader.__init__, entries="off")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +190,7 @@ def test_batches_are_those_of_the_cpu(root, monkeypatch, who, workers, transform
 
 
 @needs_dali
-@pytest.mark.parametrize("how", ["gpu", "hybrid"])
+@pytest.mark.parametrize("how", ["dali", "hybrid"])
 @pytest.mark.parametrize("workers", [0, 2])
 def test_whoever_decodes_how_much(root, how, workers):
     dataset = ImageFolder(root, TRAIN)
@@ -191,7 +201,7 @@ def test_whoever_decodes_how_much(root, how, workers):
 
 
 @needs_dali
-@pytest.mark.parametrize("how", ["gpu", "hybrid"])
+@pytest.mark.parametrize("how", ["dali", "hybrid"])
 def test_hybrid_leaves_the_gpu_alone_while_enough_batches_are_waiting(root, how):
     dataset = ImageFolder(root, TRAIN)
     options = {"num_workers": 2, "batch_size": 2}
@@ -203,7 +213,7 @@ def test_hybrid_leaves_the_gpu_alone_while_enough_batches_are_waiting(root, how)
         wait([job.made for job in iterator._jobs], LIMIT)
     assert_same(ours, epochs(dataset, count=1, **options)[0])
     balance = loader.stats()["decoders"]["reasons"].get("balance", 0)
-    if how == "gpu":
+    if how == "dali":
         assert balance == 0
     else:  # all but the first four, and maybe one that was sent before those were ready
         assert len(dataset) - 2 * 5 <= balance <= len(dataset) - 2 * 4
@@ -222,12 +232,12 @@ def test_without_kernels_threads_decode_whole_images(root, monkeypatch):
     monkeypatch.setattr("fastload.gpu.decode_resources._SECONDS_A_THREAD", 1e-9)
     dataset = ImageFolder(root, TRAIN)
     theirs, _ = epochs(dataset, num_workers=2)
-    for how in ("gpu", "hybrid"):
+    for how in ("dali", "hybrid"):
         ours, loader = epochs(dataset, num_workers=2, decode=gpu(how))
         assert_same(ours, theirs)
         decoders = loader.stats()["decoders"]
         assert decoders["split"] == 0
-        if how == "gpu":
+        if how == "dali":
             assert decoders["gpu"] > 0 and "balance" not in decoders["reasons"]
         else:
             assert decoders["reasons"]["balance"] > 0
@@ -383,7 +393,7 @@ def test_the_faster_decoder_gets_more(root, monkeypatch, slow):
 
 
 @needs_dali
-@pytest.mark.parametrize("how", ["gpu", "hybrid"])
+@pytest.mark.parametrize("how", ["dali", "hybrid"])
 def test_threads_do_all_until_dali_is_there(root, monkeypatch, how):
     go_on, make = threading.Event(), dali_pipeline.Pipeline._make
     monkeypatch.setattr(dali_pipeline.Pipeline, "_make", lambda self: go_on.wait(LIMIT) and make(self))
@@ -428,10 +438,10 @@ def test_decoded_images_that_wait_are_bounded(root, monkeypatch, to_dali):
 @needs_dali
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_error_while_pixels_are_made_reaches_the_consumer(root, monkeypatch, workers):
-    def fail(self, job, pixels):
+    def fail(self, batch, pixels):
         raise RuntimeError("no such kernel")
 
-    monkeypatch.setattr(fastload.gpu.decode_pipeline.DecodePipeline, "_decode", fail)
+    monkeypatch.setattr(fastload.gpu.window_kernels.WindowKernels, "make", fail)
     with pytest.raises(RuntimeError, match="no such kernel"):
         epochs(ImageFolder(root, TRAIN), num_workers=workers, decode=gpu("hybrid"))
 
@@ -452,7 +462,7 @@ def test_a_program_ends_while_batches_are_under_way(root):
         decode_iterator.GpuDecodeIterator._is_for_decoder = lambda self, images: True
         dataset = ImageFolder(sys.argv[1], T.Compose([T.RandomResizedCrop(32), T.ToTensor()]))
         loader = fastload.DataLoader(
-            dataset, 1, num_workers=8, prefetch_factor=32, device="cpu", decode=GpuDecode("gpu", backend="cpu"),
+            dataset, 1, num_workers=8, prefetch_factor=32, device="cpu", decode=GpuDecode("dali", backend="cpu"),
             sampler=list(range(len(dataset))) * 20,
         )
         dali_pipeline.MOST_FILES = 1
@@ -768,7 +778,7 @@ def test_dali_and_triton_are_not_imported_before_they_are_used():
 
 
 @needs_dali
-@pytest.mark.parametrize("how", ["cpu", "gpu", "hybrid"])
+@pytest.mark.parametrize("how", ["cpu", "dali", "hybrid"])
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_epoch_is_resumed_with_any_decoder(root, how, workers):
     def make():

@@ -1,0 +1,12 @@
+# The kernels' sources as text in the core (csrc/device/sources.h), made anew whenever one of them changes.
+set(FASTLOAD_KERNEL_HEADERS words image_work code_tables code_reader transform read_codes pixels resample kernels)
+set(FASTLOAD_KERNELS ${CMAKE_CURRENT_BINARY_DIR}/kernel_sources.cpp)
+set(body "#include \"device/sources.h\"\n\nnamespace fastload::device {\n\nstd::vector<Source> sources() {\n  return {\n")
+foreach(name ${FASTLOAD_KERNEL_HEADERS})
+  set(file ${CMAKE_CURRENT_SOURCE_DIR}/csrc/device/${name}.h)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+  file(READ ${file} text)
+  string(APPEND body "{\"device/${name}.h\", R\"TEXT(${text})TEXT\"},\n")
+endforeach()
+string(APPEND body "  };\n}\n\n}  // namespace fastload::device\n")
+file(CONFIGURE OUTPUT ${FASTLOAD_KERNELS} CONTENT "${body}" @ONLY)
