@@ -170,7 +170,7 @@ def _where(name: str) -> str:
 
 def tables() -> dict[str, str]:
     """Each table by its name."""
-    plain = ("gpu", "recipes", "images", "workers", "warps", "formats", "cache", "conversion")
+    plain = ("gpu", "gpu_entries", "recipes", "images", "workers", "warps", "formats", "cache", "conversion")
     found = {name: _compare_table(name) for name in ("train", "eval")} | {name: _plain_table(name) for name in plain}
     return found | {f"where-{name}": _where(name) for name in found}
 
