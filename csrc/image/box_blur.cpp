@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "image/box_rows.h"
+#include "image/box_pass.h"
 #include "image/geometry.h"
 
 namespace fastload::image {
@@ -34,68 +34,37 @@ BoxWeights weights_of(float sigma) {
 
 int32_t margin_of(float sigma) { return sigma == 0 ? 0 : kPasses * (weights_of(sigma).radius + 1); }
 
-BoxRowsFn rows_of([[maybe_unused]] Simd simd) {
+BoxPass pass_of(const BoxWeights& weights, [[maybe_unused]] Simd simd) {
 #if defined(__x86_64__)
-  if (simd != Simd::scalar) return box_rows_avx2;
+  if (simd != Simd::scalar && weights.radius <= kMostRadiusOfAvx2) return box_pass_avx2;
 #endif
-  return box_rows_scalar;
+  return box_pass_scalar;
 }
 
-// A line of pixel pairs, with room for its two ends.
-struct Line {
-  uint8_t* pixels;
-  int32_t count;
-
-  void repeat_ends(int32_t beyond) const {
-    const uint8_t* const last = pixels + 8 * static_cast<ptrdiff_t>(count - 1);
-    for (ptrdiff_t i = 1; i <= beyond; ++i) {
-      std::memcpy(pixels - 8 * i, pixels, 8);
-      std::memcpy(pixels + 8 * (count - 1 + i), last, 8);
-    }
-  }
-};
-
-size_t line_bytes(int32_t count, const BoxWeights& weights) {
-  return 8 * (static_cast<size_t>(count) + 2 * static_cast<size_t>(weights.radius + 1));
-}
-
-// `memory` has room for two lines.
-void blur_rows(const BoxWeights& weights, const Pixels& pixels, uint8_t* memory, BoxRowsFn rows) {
-  const int32_t beyond = weights.radius + 1;
-  Line line = {memory + 8 * static_cast<ptrdiff_t>(beyond), pixels.width};
-  Line other = {line.pixels + line_bytes(pixels.width, weights), pixels.width};
-  for (int32_t y = 0; y < pixels.height; y += 2) {
-    uint8_t* const row = pixels.row(y);
-    uint8_t* const below = pixels.row(std::min(y + 1, pixels.height - 1));
-    for (ptrdiff_t x = 0; x < pixels.width; ++x) {
-      std::memcpy(line.pixels + 8 * x, row + 4 * x, 4);
-      std::memcpy(line.pixels + 8 * x + 4, below + 4 * x, 4);
-    }
-    for (int pass = 0; pass < kPasses; ++pass) {
-      line.repeat_ends(beyond);
-      rows(weights, line.pixels, line.count, other.pixels);
-      std::swap(line, other);
-    }
-    for (ptrdiff_t x = 0; x < pixels.width; ++x) {
-      std::memcpy(row + 4 * x, line.pixels + 8 * x, 4);
-      std::memcpy(below + 4 * x, line.pixels + 8 * x + 4, 4);
-    }
-  }
+Pixels packed(uint8_t* memory, int32_t width, int32_t height) {
+  return {memory, width, height, 4 * static_cast<ptrdiff_t>(width)};
 }
 
 }  // namespace
 
-void box_rows_scalar(const BoxWeights& weights, const uint8_t* line, int32_t count, uint8_t* out) {
-  const ptrdiff_t reach = 8 * static_cast<ptrdiff_t>(weights.radius);
-  for (int c = 0; c < 8; ++c) {
-    const uint8_t* const channel = line + c;
-    uint32_t sum = 0;
-    for (ptrdiff_t x = -reach - 8; x < reach; x += 8) sum += channel[x];
-    for (ptrdiff_t x = 0; x < 8 * static_cast<ptrdiff_t>(count); x += 8) {
-      const uint32_t left = channel[x - reach - 8];
-      const uint32_t right = channel[x + reach + 8];
-      sum += channel[x + reach] - left;
-      out[x + c] = static_cast<uint8_t>((sum * weights.whole + (left + right) * weights.part + (1u << 23)) >> 24);
+void box_pass_scalar(const BoxWeights& weights, const Pixels& source, uint8_t* sums, const Pixels& out) {
+  const auto row_at = [&source](int32_t y) { return source.row(std::clamp(y, 0, source.height - 1)); };
+  const ptrdiff_t bytes = 4 * static_cast<ptrdiff_t>(source.width);
+  auto* const columns = reinterpret_cast<uint32_t*>(sums);
+  std::fill_n(columns, bytes, 0u);
+  for (int32_t y = -weights.radius - 1; y < weights.radius; ++y) {
+    const uint8_t* const row = row_at(y);
+    for (ptrdiff_t i = 0; i < bytes; ++i) columns[i] += row[i];
+  }
+  for (int32_t y = 0; y < source.height; ++y) {
+    const uint8_t* const before = row_at(y - weights.radius - 1);
+    const uint8_t* const entering = row_at(y + weights.radius);
+    const uint8_t* const after = row_at(y + weights.radius + 1);
+    uint8_t* const to = out.row(y);
+    for (ptrdiff_t i = 0; i < bytes; ++i) {
+      columns[i] += static_cast<uint32_t>(entering[i] - before[i]);
+      const auto ends = static_cast<uint32_t>(before[i] + after[i]);
+      to[i] = static_cast<uint8_t>((columns[i] * weights.whole + ends * weights.part + (1u << 23)) >> 24);
     }
   }
 }
@@ -109,18 +78,27 @@ Box box_blur_needs(const BoxBlur& blur, const Box& want, int32_t width, int32_t 
 }
 
 void box_blur(const BoxBlur& blur, const Pixels& pixels, Buffer* scratch, Simd simd) {
-  const BoxRowsFn rows = rows_of(simd);
-  const BoxWeights across = weights_of(blur.x);
-  const BoxWeights down = weights_of(blur.y);
-  const size_t lines = 2 * std::max(line_bytes(pixels.width, across), line_bytes(pixels.height, down));
-  const size_t turned_bytes = 4 * static_cast<size_t>(pixels.width) * static_cast<size_t>(pixels.height);
-  uint8_t* const memory = scratch->reserve(lines + turned_bytes + kPixelSlack);
-  if (blur.x != 0) blur_rows(across, pixels, memory, rows);
+  const size_t longest = 4 * static_cast<size_t>(std::max(pixels.width, pixels.height));
+  const size_t sum_bytes = (4 * longest + Buffer::kAlignment - 1) / Buffer::kAlignment * Buffer::kAlignment;
+  const size_t image_bytes = 4 * static_cast<size_t>(pixels.width) * static_cast<size_t>(pixels.height) + kPixelSlack;
+  uint8_t* const sums = scratch->reserve(sum_bytes + 2 * image_bytes);
+  uint8_t* const memory[2] = {sums + sum_bytes, sums + sum_bytes + image_bytes};
+  if (blur.x != 0) {
+    const BoxWeights weights = weights_of(blur.x);
+    const BoxPass pass = pass_of(weights, simd);
+    const Pixels turned[2] = {packed(memory[0], pixels.height, pixels.width), packed(memory[1], pixels.height, pixels.width)};
+    transpose(pixels, turned[0]);
+    for (int i = 0; i < kPasses; ++i) pass(weights, turned[i % 2], sums, turned[1 - i % 2]);
+    transpose(turned[kPasses % 2], pixels);
+  }
   if (blur.y == 0) return;
-  const Pixels turned = {memory + lines, pixels.height, pixels.width, 4 * static_cast<ptrdiff_t>(pixels.height)};
-  transpose(pixels, turned);
-  blur_rows(down, turned, memory, rows);
-  transpose(turned, pixels);
+  const BoxWeights weights = weights_of(blur.y);
+  const BoxPass pass = pass_of(weights, simd);
+  const Pixels one = packed(memory[0], pixels.width, pixels.height);
+  const Pixels other = packed(memory[1], pixels.width, pixels.height);
+  pass(weights, pixels, sums, one);
+  pass(weights, one, sums, other);
+  pass(weights, other, sums, pixels);
 }
 
 }  // namespace fastload::image
