@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torchvision.transforms.v2 as v2
 from torch.utils.data import default_collate
@@ -122,10 +123,19 @@ class Mixing:
         return draw
 
     def targets(self, drawn: tuple[int, float], targets: torch.Tensor) -> torch.Tensor:
-        """As the transform that was drawn mixes them."""
+        """As the transform that was drawn mixes them.
+
+        Not by torch: in this process it would do so in several threads, which wait for each other longer than they work.
+        """
         which, share = drawn
-        mixed: torch.Tensor = self._leaves[which]._mixup_label(targets, lam=share)
-        return mixed
+        leaf, classes = self._leaves[which], targets.numpy()
+        if targets.dtype != torch.int64 or not 0 <= classes.min() <= classes.max() < leaf.num_classes:
+            refused: torch.Tensor = leaf._mixup_label(targets, lam=share)
+            return refused
+        mixed, rows = np.zeros((len(classes), leaf.num_classes), np.float32), np.arange(len(classes))
+        mixed[rows, np.roll(classes, 1)] = np.float32(1.0 - share)
+        mixed[rows, classes] += np.float32(share)
+        return torch.from_numpy(mixed)
 
 
 def read_collate(collate_fn: Any) -> Collating | None:
