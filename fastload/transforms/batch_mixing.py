@@ -5,6 +5,7 @@ Told from its code, which is not run. What is drawn for a batch comes from the g
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +26,6 @@ from fastload.transforms.read_code import run
 
 keep_originals([v2.MixUp, v2.CutMix, v2.RandomChoice])
 Draws = Callable[[torch.Generator, int, int], "Drawn"]  # of images of so many rows and columns
-_find_labels = v2.MixUp(num_classes=2)._labels_getter
 _DEEPEST = 8  # that choices lie in one another
 
 
@@ -100,7 +100,7 @@ class Mixing:
             )
         if kind not in (v2.MixUp, v2.CutMix):
             raise NotNative(f"{kind.__name__} is no mixing of batches")
-        if type(transform.num_classes) is not int or transform._labels_getter is not _find_labels:
+        if type(transform.num_classes) is not int or transform._labels_getter is not _finds_labels():
             raise NotNative("its targets are no plain numbers")
         which, alphas = len(self._leaves), _alphas_of(transform)
         self._leaves.append(transform)
@@ -198,6 +198,12 @@ class _OfBatches(World):
             raise NotCertain("what is mixed")
         self.mixing, self.unpacks, self.batch = function, True, _Batch(kind)
         return self.batch
+
+
+@functools.cache
+def _finds_labels() -> Any:
+    """What a transform has for labels_getter="default"."""
+    return v2.MixUp(num_classes=2)._labels_getter
 
 
 def _alphas_of(transform: Any) -> torch.Tensor:
