@@ -90,7 +90,7 @@ def main() -> None:
             "lost": len(loader.dataset) - images,
         }
     if asked["kind"] == "fastload":
-        said |= {name: loader.stats()[name] for name in ("remote", "entries", "cache")}
+        said |= {name: loader.stats().get(name) for name in ("remote", "entries", "cache")}
     print(json.dumps(said))
 
 

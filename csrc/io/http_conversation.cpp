@@ -15,7 +15,7 @@ namespace fastload::io {
 
 namespace {
 
-constexpr size_t kPiece = size_t{1} << 13;      // with the begin of the body, which is copied
+constexpr size_t kPiece = size_t{1} << 10;      // with the begin of the body, which is copied
 constexpr size_t kLongestHead = size_t{1} << 16;
 constexpr int64_t kMostBody = int64_t{1} << 31;
 constexpr int64_t kAtOnce = int64_t{1} << 18;  // so much may wait in the system until the thread is woken

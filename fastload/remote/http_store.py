@@ -36,9 +36,12 @@ class HttpStore(Store):
         self._moved: dict[str, _Moved] = {}
         self._odd: set[Origin] = set()  # those that send on, or do not say how much comes
 
+    def is_plain(self, url: str) -> bool:
+        return url.startswith("http://")
+
     def prepared(self, url: str, first: int, length: int, version: str) -> Prepared | None:
         at = self._address(url)
-        if at in self._moved or not at.startswith("http://"):
+        if at in self._moved or not self.is_plain(at):
             return None
         try:
             where, target = self._place(at)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from typing import Any
 
 from fastload._core import Arrival
@@ -23,6 +22,20 @@ class Read:
     Attributes:
         data: once they are there; whatever has a buffer.
     """
+
+    __slots__ = (
+        "__weakref__",
+        "data",
+        "error",
+        "first",
+        "keep",
+        "length",
+        "promised",
+        "size",
+        "transfers",
+        "url",
+        "version",
+    )
 
     def __init__(self, transfers: Any, url: str, first: int, length: int, size: int, version: str, keep: Any) -> None:
         self.transfers = transfers
@@ -66,6 +79,22 @@ class Read:
 class Request:
     """What one request asks for; it may be sent several times."""
 
+    __slots__ = (
+        "attempts",
+        "deadline",
+        "failures",
+        "first",
+        "hedges",
+        "is_over",
+        "last",
+        "length",
+        "reads",
+        "sent",
+        "size",
+        "url",
+        "version",
+    )
+
     def __init__(self, reads: list[Read], first: int, length: int, deadline: float) -> None:
         self.reads = reads
         self.url = reads[0].url
@@ -74,7 +103,6 @@ class Request:
         self.first = first
         self.length = length
         self.deadline = deadline
-        self.began = time.monotonic()
         self.attempts: list[Attempt] = []  # under way
         self.sent = 0
         self.hedges = 0

@@ -91,7 +91,7 @@ class RemoteObject(SampleSource):
 
     @property
     def place(self) -> tuple[str, str]:
-        return redacted(self.url), self.version
+        return self.name, self.version
 
     def _key(self) -> tuple[Any, ...]:
         return self.url, self.size, self.version, self.first, self.length, self.name

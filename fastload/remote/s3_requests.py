@@ -102,8 +102,7 @@ class S3Endpoint:
         virtual = said("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "").lower() in ("1", "true")
         self._by_path = not virtual if self._given else "." in bucket  # a certificate holds for one label
         self._placed: tuple[str, tuple[str, tuple[str, str, int], str, str]] | None = None  # of a region
-        self._now = (0, "")
-        self._key: tuple[str, str, str, _Hmac | None] = ("", "", "", None)  # secret, day, region, and what signs on it
+        self._second: _Second | None = None
 
     def base(self) -> str:
         """The URL before ``/key``."""
@@ -131,36 +130,61 @@ class S3Endpoint:
         if keys is None:
             return {}
         seconds = int(time.time())
-        if seconds != self._now[0]:
-            self._now = seconds, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(seconds))
-        now = self._now[1]
-        day = now[:8]
+        second = self._second
+        if second is None or second.seconds != seconds or second.keys is not keys or second.region != self.region:
+            second = self._second = self._second_of(seconds, keys)
         path, _, query = target.partition("?")
+        request = f"GET\n{path}\n{query}{second.request}"
+        text = second.text + hashlib.sha256(request.encode()).hexdigest()
+        return {**second.headers, "authorization": second.authorization + second.key.signature(text.encode())}
+
+    def _second_of(self, seconds: int, keys: Keys) -> _Second:
+        now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(seconds))
         headers = {"host": self._place()[2], "x-amz-content-sha256": _EMPTY, "x-amz-date": now}
         if keys.token:
             headers["x-amz-security-token"] = keys.token
         names = ";".join(headers)
         lines = "".join([f"{name}:{value}\n" for name, value in headers.items()])
-        request = f"GET\n{path}\n{query}\n{lines}\n{names}\n{_EMPTY}"
-        scope = f"{day}/{self.region}/s3/aws4_request"
-        text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
-        signature = self._signing_key(keys.secret, day).signature(text.encode())
+        scope = f"{now[:8]}/{self.region}/s3/aws4_request"
         del headers["host"]
-        headers["authorization"] = (
-            f"AWS4-HMAC-SHA256 Credential={keys.access}/{scope}, SignedHeaders={names}, Signature={signature}"
+        return _Second(
+            seconds,
+            keys,
+            self.region,
+            headers,
+            f"\n{lines}\n{names}\n{_EMPTY}",
+            f"AWS4-HMAC-SHA256\n{now}\n{scope}\n",
+            self._signing_key(keys.secret, now[:8]),
+            f"AWS4-HMAC-SHA256 Credential={keys.access}/{scope}, SignedHeaders={names}, Signature=",
         )
-        return headers
 
     def _signing_key(self, secret: str, day: str) -> _Hmac:
-        known = self._key
-        if known[3] is None or known[:3] != (secret, day, self.region):
-            made = f"AWS4{secret}".encode()
-            for part in (day, self.region, "s3", "aws4_request"):
-                made = hmac.digest(made, part.encode(), "sha256")
-            signs = _Hmac(made)
-            self._key = (secret, day, self.region, signs)
-            return signs
-        return known[3]
+        made = f"AWS4{secret}".encode()
+        for part in (day, self.region, "s3", "aws4_request"):
+            made = hmac.digest(made, part.encode(), "sha256")
+        return _Hmac(made)
+
+
+@dataclass(frozen=True)
+class _Second:
+    """What all signatures within a second have in common.
+
+    Attributes:
+        headers: but for the signature's.
+        request: behind the path and the query, as it is signed.
+        text: before the request's hash, as it is signed.
+        key: what signs.
+        authorization: before the signature.
+    """
+
+    seconds: int
+    keys: Keys
+    region: str
+    headers: dict[str, str]
+    request: str
+    text: str
+    key: _Hmac
+    authorization: str
 
 
 class _Hmac:

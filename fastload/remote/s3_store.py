@@ -22,9 +22,12 @@ class S3Store(HttpStore):
         self._endpoint = S3Endpoint(bucket)
         self._credentials = credentials
 
+    def is_plain(self, url: str) -> bool:
+        return self._endpoint.origin()[0] == "http"
+
     def prepared(self, url: str, first: int, length: int, version: str) -> Prepared | None:
         where = self._endpoint.origin()
-        if where[0] != "http" or not self._credentials.are_known():
+        if not self.is_plain(url) or not self._credentials.are_known():
             return None
         target = self._endpoint.target_of(url[len(self._prefix) :])
         signed = self._endpoint.signed(target, self._credentials.keys())

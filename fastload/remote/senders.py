@@ -166,22 +166,27 @@ class Senders:
         self._waiting.put(sent)
 
     def _work(self) -> None:
+        sent: Sent | None
         while (sent := self._waiting.get()) is not None:
-            self._send(sent)
-            del sent
+            while sent is not None:
+                is_plain = self._send(sent)
+                sent = None if is_plain or self._is_over else self._next_one()  # by itself, as all the others will be
             self.wake()
             with self._lock:
                 self._idle += 1
 
-    def _send(self, sent: Sent) -> None:
-        request = sent.request
+    def _send(self, sent: Sent) -> bool:
+        """Whether it might have been sent by the thread of all requests."""
+        request, is_plain = sent.request, False
         try:
             store = self._stores.of(request.url)
+            is_plain = store.is_plain(request.url)
             got = store.get(request.url, request.first, request.length, request.version, sent.attempt)
         except Exception as error:
             self._failed(sent, _trouble(error))
         else:
             self._came(sent, got)
+        return is_plain
 
     def end(self) -> list[threading.Thread]:
         """Nothing is sent any more; those threads will end."""

@@ -52,6 +52,8 @@ class Prepared:
 class Attempt:
     """One request under way, which another thread may abort."""
 
+    __slots__ = ("_connection", "_lock", "aborted")
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._connection: Connection | None = None
@@ -86,6 +88,10 @@ class Store:
     def look(self, url: str) -> Got:
         """What the object is now: its first byte."""
         return self.get(url, 0, 1, "", Attempt())
+
+    def is_plain(self, url: str) -> bool:
+        """Whether requests of such a URL may be prepared, as far as can be told without making one."""
+        return False
 
     def prepared(self, url: str, first: int, length: int, version: str) -> Prepared | None:
         """The same as a request for the native core; None: :meth:`get` has to be asked. Waits for nothing."""
