@@ -15,7 +15,9 @@ from test_http_exchange import ANSWERS, OK, RawServer, asked
 
 from fastload import _core
 from fastload.remote.http_connection import Connection
+from fastload.remote.store import Got, Store
 from fastload.remote.transfer_threads import Transfers
+from fastload.remote.trouble import Trouble
 from waiting import until
 
 GET = b"GET /x HTTP/1.1\r\n\r\n"
@@ -298,3 +300,32 @@ def test_what_is_not_wanted_any_more_is_not_waited_for():
             read.wait()
         until(lambda: not any(thread.is_alive() for thread in transfers._senders._threads))
         release.set()
+
+
+class Slow(Store):
+    """One that its library reads, which waits."""
+
+    def __init__(self):
+        self.threads = set()
+
+    def get(self, url, first, length, version, attempt):
+        self.threads.add(threading.get_ident())
+        if url.endswith("7"):
+            raise Trouble("never", passes=False)
+        return Got(url.encode(), len(url), "")
+
+
+def test_stores_that_wait_are_asked_by_a_few_threads_that_go_on():
+    store = Slow()
+    transfers = Transfers(lambda bucket: store, most_at_once=4, seconds=20)
+    try:
+        reads = [transfers.read(f"gs://bucket/{number}") for number in range(40)]
+        for number, read in enumerate(reads):
+            if number % 10 == 7:
+                with pytest.raises(OSError, match="never"):
+                    read.wait()
+            else:
+                assert bytes(read.wait()) == b"gs://bucket/%d" % number
+        assert 1 <= len(store.threads) <= 4
+    finally:
+        transfers.end()
