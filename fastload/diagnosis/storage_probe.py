@@ -27,25 +27,28 @@ def probe(paths: Sequence[str], seconds: float) -> dict[str, Any] | None:
     Returns:
         ``files``, ``file_bytes`` (their mean size), ``p50_s`` and ``p99_s`` of opening and reading one whole file, ``request_s`` of
         opening one and reading 4 KiB, ``byte_s`` (what each further byte adds), ``one_bytes_per_s`` and ``many_bytes_per_s`` (one
-        and eight files at a time), ``memory_s`` (a file that is in memory), ``place`` (the mount), ``cached_share`` (of the files'
-        bytes, what was in the page cache before; None: the kernel does not tell).
+        and eight files at a time), ``sequential_bytes_per_s`` (in the order of their names), ``memory_s`` (a file that is in
+        memory), ``place`` (the mount), ``cached_share`` (of the files' bytes, what was in the page cache before; None: the kernel
+        does not tell).
     """
     draw = random.Random(0)
     files = [*pieces_of([path for path in paths if os.path.isfile(path)], draw)]
     if len(files) < _FEWEST:
         return None
     draw.shuffle(files)
-    part = seconds / 5  # where opening a file takes long, asking and dropping do, too
+    part = seconds / 6  # where opening a file takes long, asking and dropping do, too
     cached = _cached_share([path for path, _, _ in files[:_LOOKED_AT]], part)
     dropped = []
     for piece in in_time(files, part, 2 * _FEWEST):
         drop_all([piece])
         dropped.append(piece)
     quarter = max(1, len(dropped) // 4)
-    small, whole, many = dropped[:quarter], dropped[quarter : 2 * quarter], dropped[2 * quarter :]
+    small, whole, many = dropped[:quarter], dropped[quarter : 2 * quarter], dropped[2 * quarter : 3 * quarter]
+    in_order = sorted(dropped[3 * quarter :])
     requests, _ = one_by_one(small, part, _SMALL)
     times, size_read = one_by_one(whole, part)
     _, together, count = at_once(many, part, _AT_ONCE)
+    _, sequential, count_in_order = at_once(in_order, part, 1)
     size = size_read / len(times)
     # Means: a throttle lets requests through in bursts, most of them at once.
     request, one = statistics.mean(requests), statistics.mean(times)
@@ -53,7 +56,7 @@ def probe(paths: Sequence[str], seconds: float) -> dict[str, Any] | None:
     read(whole[len(times) - 1])
     in_memory = time.perf_counter() - began
     return {
-        "files": len(requests) + len(times) + count,
+        "files": len(requests) + len(times) + count + count_in_order,
         "file_bytes": size,
         "p50_s": statistics.median(times),
         "p99_s": _percentile_99(times),
@@ -61,6 +64,7 @@ def probe(paths: Sequence[str], seconds: float) -> dict[str, Any] | None:
         "byte_s": max(0.0, (one - request) / max(1.0, size - _SMALL)),
         "one_bytes_per_s": size_read / sum(times),
         "many_bytes_per_s": together,
+        "sequential_bytes_per_s": sequential,
         "memory_s": in_memory,
         "cached_share": cached,
         "place": _mount_of(files[0][0]),

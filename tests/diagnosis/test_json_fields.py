@@ -59,7 +59,7 @@ EXPERIMENTS = {
     "items": {"items": 9, "mean_s": 0.1, "median_s": 0.1, "first_mean_s": 0.2, "slowest": [(1.0, "3", "a.jpg")]},
     "storage": {
         **dict.fromkeys(("files", "p50_s", "p99_s", "request_s", "byte_s", "memory_s", "cached_share"), 0.1),
-        **dict.fromkeys(("file_bytes", "one_bytes_per_s", "many_bytes_per_s"), 1e6),
+        **dict.fromkeys(("file_bytes", "one_bytes_per_s", "many_bytes_per_s", "sequential_bytes_per_s"), 1e6),
         "place": "/",
     },
     "sweep": {
