@@ -79,19 +79,6 @@ def costs_of(loader: LoaderFacts, fetches: Iterable[Fetch] | None = None, from_s
     return costs
 
 
-def cpu_without(loader: LoaderFacts, function: str) -> float:
-    """CPU seconds that a batch takes its maker, without this function of :attr:`Costs.functions`."""
-    detailed = [fetch for fetch in loader.fetches if fetch.stages is not None]
-    names = {TRANSFORM + function, COLLATE + function}
-    if function == _item_of(loader):
-        names |= {ITEM, POOL}
-    left = sum(
-        max(0.0, fetch.cpu - sum(cpu for name, (_, cpu, _) in (fetch.stages or {}).items() if name in names))
-        for fetch in detailed
-    )
-    return (left / len(detailed) if detailed else 0.0) + loader.sent / max(1, len(loader.fetches))
-
-
 def _item_of(loader: LoaderFacts) -> str:
     """What gives samples, as a function."""
     return f"{(loader.what.get('dataset') or ['the data set'])[-1]}.{loader.what.get('items_by', '__getitem__')}"

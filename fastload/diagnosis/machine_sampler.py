@@ -20,7 +20,15 @@ from typing import Any
 if __name__ == "__main__":  # this folder is no place for other libraries' imports; that of the package is for ours
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from fastload.machine import allowed_cores, group_counters, has_gpu, pressure, shared_memory, virtual_memory
+from fastload.machine import (
+    allowed_cores,
+    group_counters,
+    has_gpu,
+    pressure,
+    processes_below,
+    shared_memory,
+    virtual_memory,
+)
 
 _LINE_EVERY_S = 0.5
 _STATES_EVERY_S = 0.1
@@ -39,7 +47,7 @@ class Machine:
 
         self._psutil = psutil
         self._root = root
-        self._tree: dict[int, Any] = {}
+        self._tree: list[int] = []
         self._states: dict[int, list[int]] = {}
         self._turn = 0
         self._cores = allowed_cores(root)
@@ -103,14 +111,7 @@ class Machine:
 
     def _refresh(self) -> tuple[float, int]:
         """CPU seconds of the tree so far, and how many of its threads want a core now."""
-        psutil = self._psutil
-        try:
-            root = self._tree.get(self._root) or psutil.Process(self._root)
-            processes = {self._root: root, **{child.pid: child for child in root.children(recursive=True)}}
-        except psutil.Error:
-            processes = {}
-        processes.pop(os.getpid(), None)
-        self._tree = {pid: self._tree.get(pid, process) for pid, process in processes.items()}
+        self._tree = [pid for pid in self._processes() if pid != os.getpid()]
         seconds, runnable = 0.0, 0
         for pid in self._tree:
             try:
@@ -121,6 +122,19 @@ class Machine:
             except (OSError, IndexError):
                 continue
         return seconds, runnable
+
+    def _processes(self) -> list[int]:
+        """Of the tree; none once its root has ended."""
+        psutil = self._psutil
+        if not os.path.exists(f"/proc/{self._root}"):
+            return []
+        below = processes_below(self._root)
+        if not below and not os.path.exists(
+            f"/proc/{self._root}/task/{self._root}/children"
+        ):  # a kernel without such lists
+            with contextlib.suppress(psutil.Error):
+                below = [child.pid for child in psutil.Process(self._root).children(recursive=True)]
+        return [self._root, *below]
 
     def _disk(self) -> dict[str, float]:
         counters = self._psutil.disk_io_counters()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastload.diagnosis.facts import Facts, LoaderFacts
-from fastload.diagnosis.fetch_costs import PYTHON, batch_seconds, costs_of, cpu_without
+from fastload.diagnosis.fetch_costs import PYTHON, batch_seconds, costs_of
 from fastload.diagnosis.memory_predictions import memory_predictions
 from fastload.diagnosis.prefetch_predictions import prefetch_predictions
 from fastload.diagnosis.remedy_model import Model, Prediction
@@ -113,15 +113,13 @@ def _storage(model: Model) -> list[Prediction]:
 
 
 def _python(model: Model) -> list[Prediction]:
-    """The costliest function, were it free; and where the loader's own threads wait for cores, with what that frees."""
+    """The costliest function, were it free. Where threads wait for each other's cores nobody knows what the rest takes then."""
     costs = costs_of(model.loader)
     batch = batch_seconds(model.loader)
-    if costs.seconds.get(PYTHON, 0.0) <= 0 or batch is None or not costs.functions:
+    if costs.seconds.get(PYTHON, 0.0) <= 0 or batch is None or not costs.functions or model.loader.crowded:
         return []
     name = max(costs.functions, key=lambda each: costs.functions[each])
-    share = costs.functions[name] / costs.total
-    # Seconds in which others had the cores are nobody's cost.
-    left = cpu_without(model.loader, name) if model.loader.crowded else batch * max(0.0, 1 - share)
+    left = batch * max(0.0, 1 - costs.functions[name] / costs.total)
     line = f"# make {name} cheaper, or do it once beforehand"
     return [model.of("without_function", _made_in(model, left), line, f"the share of {name} in a batch")]
 

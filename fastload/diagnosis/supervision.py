@@ -19,6 +19,7 @@ from fastload.diagnosis.interrupt_in_pause import mark
 from fastload.diagnosis.reporting import report_run
 from fastload.diagnosis.run_guard import RunGuard
 from fastload.diagnosis.session import FOLDER_VARIABLE, OVER, SETTINGS, start_sampler, stop_sampler
+from fastload.machine import processes_below
 
 _LOOK_EVERY_S = 0.05
 _OTHER_RANKS_S = 15.0
@@ -139,7 +140,7 @@ def _paused(pid: int, folder: Path, guard: RunGuard, for_experiments: bool) -> I
     spares = {int(path.name.rpartition("-")[2]) for path in folder.glob("spare-*")}
     stopped: list[int] = []
     try:
-        for process in [pid, *_below(pid)]:
+        for process in [pid, *processes_below(pid)]:
             if process not in spares:
                 guard.in_the_end(signal.SIGCONT, process)
                 with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -153,15 +154,6 @@ def _paused(pid: int, folder: Path, guard: RunGuard, for_experiments: bool) -> I
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(process, signal.SIGCONT)
         guard.over()
-
-
-def _below(pid: int) -> list[int]:
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            for child in map(int, task.read_text().split()):
-                found += [child, *_below(child)]
-    return found
 
 
 def end_as(status: int) -> None:

@@ -12,6 +12,7 @@ from fastload.machine.counters import (
 from fastload.machine.memory_limits import MemoryLimit, read_memory_limits
 from fastload.machine.nvidia_devices import has_gpu
 from fastload.machine.pillow_arithmetic import pillow_blurs_as_the_engine
+from fastload.machine.process_tree import processes_below
 
 __all__ = [
     "MemoryLimit",
@@ -22,6 +23,7 @@ __all__ = [
     "limiting_groups",
     "pillow_blurs_as_the_engine",
     "pressure",
+    "processes_below",
     "read_memory_limits",
     "runnable",
     "shared_memory",

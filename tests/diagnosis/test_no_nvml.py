@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import types
@@ -11,6 +12,8 @@ import pytest
 
 from fastload.diagnosis import examination, gpu_now, machine_sampler
 from fastload.diagnosis.gpu_now import Gpus
+from fastload.machine import processes_below
+from waiting import tree, until
 
 
 class NVMLError(Exception):
@@ -100,3 +103,14 @@ def test_a_process_that_has_ended_takes_nobodys_cores_with_it():
         watched = machine_sampler.Machine(process.pid)
         assert watched.line()["usable_cores"] == 1
     assert watched.line()["usable_cores"] == 1
+
+
+def test_a_tree_of_processes_is_what_their_parents_say():
+    script = "sleep 60 & sh -c 'sleep 60 & sleep 60 & wait' & echo begun; wait"
+    with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True) as process:
+        try:
+            assert process.stdout.readline() == b"begun\n"
+            until(lambda: len(tree(process.pid)) == 5, "all of them")
+            assert sorted([process.pid, *processes_below(process.pid)]) == sorted(tree(process.pid))
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
