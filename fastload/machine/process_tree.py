@@ -1,4 +1,4 @@
-"""The processes that a process has started, and those that these have: by the kernel's own lists, without a look at all processes."""
+"""The processes that a process has started, and those that these have: by the kernel's own lists, with no look at all others."""
 
 from __future__ import annotations
 
