@@ -17,7 +17,6 @@ namespace {
 constexpr uint8_t kZigzag[64] = {0,  1,  5,  6,  14, 15, 27, 28, 2,  4,  7,  13, 16, 26, 29, 42, 3,  8,  12, 17, 25, 30,
                                  41, 43, 9,  11, 18, 24, 31, 40, 44, 53, 10, 19, 23, 32, 39, 45, 52, 54, 20, 22, 33, 38,
                                  46, 51, 55, 60, 21, 34, 37, 47, 50, 56, 59, 61, 35, 36, 48, 49, 57, 58, 62, 63};
-constexpr double kInchesOfCentimetres = 2.54;
 
 // What Pillow's JpegImageFile knows after open, of headers that are made of the usual segments, one behind the other. All else is
 // Pillow's to judge.
@@ -83,11 +82,8 @@ class HeaderForPillow {
       const uint8_t unit = byte(segment, 7);
       info_["jfif"] = version;
       info_["jfif_version"] = py::make_tuple(version / 256, version % 256);
+      if (unit == 2) return false;  // of centimetres Pillow's releases make different inches
       if (unit == 1) info_["dpi"] = py::make_tuple(across, down);
-      if (unit == 2) {
-        info_["dpi"] = py::make_tuple(static_cast<double>(across) * kInchesOfCentimetres,
-                                      static_cast<double>(down) * kInchesOfCentimetres);
-      }
       info_["jfif_unit"] = unit;
       info_["jfif_density"] = py::make_tuple(across, down);
     } else if (marker == 0xe1 && starts(segment, {"Exif\0\0", 6})) {

@@ -24,7 +24,7 @@ _HEADER = ("_size", "_mode", "layers", "layer", "quantization", "app", "applist"
 def _pieces() -> list[Any]:
     """What Pillow opens a JPEG with."""
     functions = [_MODULE.get(name) for name in ("jpeg_factory", "_accept", "_getmp", "zigzag_index")]
-    return [*(getattr(JpegImageFile, name) for name in _METHODS), *functions, *JpegImagePlugin.MARKER.items()]
+    return [*(getattr(JpegImageFile, name, None) for name in _METHODS), *functions, *JpegImagePlugin.MARKER.items()]
 
 
 _PIECES = _pieces()
@@ -49,6 +49,8 @@ def opened(factory: Callable[..., Any], fp: Any, filename: Any) -> JpegImageFile
 
 
 def _made(blank: _Blank, fp: Any, filename: Any) -> JpegImageFile | None:
+    if filename is None:
+        return None  # so it does not come from PIL.Image.open
     if type(fp) is io.BufferedReader:
         beginning = fp.peek(1)
     elif type(fp) is io.BytesIO:
@@ -60,7 +62,10 @@ def _made(blank: _Blank, fp: Any, filename: Any) -> JpegImageFile | None:
     if header is None:
         return None
     *parts, exif_offset, scan = header
-    size, mode = header[:2]
+    size, mode, info = header[0], header[1], header[8]
+    finds_dots = getattr(JpegImageFile, "_read_dpi_from_exif", None)
+    if finds_dots is None and "exif" in info and "dpi" not in info:
+        return None  # before Pillow 11 that is in the midst of its parser
     image = JpegImageFile.__new__(JpegImageFile)
     space = image.__dict__
     space.update(blank.values)
@@ -69,12 +74,13 @@ def _made(blank: _Blank, fp: Any, filename: Any) -> JpegImageFile | None:
     space.update(zip(_HEADER, parts, strict=True))
     space["decodermaxblock"] = ImageFile.MAXBLOCK
     space["tile"] = [blank.tile("jpeg", (0, 0, *size), 0, (mode, ""))]
-    if blank.has_exif_offset:
+    if blank.has_exif_offset if "exif" in info else blank.has_offset_of_none:
         space["_exif_offset"] = exif_offset
     space["fp"] = fp
-    space["filename"] = filename if filename is not None else ""
+    space["filename"] = filename
     fp.seek(scan)
-    image._read_dpi_from_exif()
+    if finds_dots is not None:
+        finds_dots(image)
     return image
 
 
@@ -85,11 +91,12 @@ class _Blank:
         ValueError: there is more to it.
     """
 
-    def __init__(self, image: JpegImageFile) -> None:
+    def __init__(self, image: JpegImageFile, without_exif: JpegImageFile) -> None:
         own = dict(vars(image))
         tile: Any = type(image.tile[0])
         self.tile: Callable[..., Any] = tile if tile is not tuple else lambda *parts: parts
         self.has_exif_offset = "_exif_offset" in own
+        self.has_offset_of_none = "_exif_offset" in vars(without_exif)
         for name in (*_HEADER, "tile", "fp", "filename", "decodermaxblock", "_exif_offset"):
             own.pop(name, None)
         self.dicts = [name for name, value in own.items() if type(value) is dict and not value]
@@ -104,14 +111,16 @@ def _blank() -> _Blank | None:
     file = io.BytesIO()
     exif = PIL.Image.Exif()
     exif[0x0112] = 6
-    picture = PIL.Image.new("RGB", (24, 8))
+    picture, plain = PIL.Image.new("RGB", (24, 8)), io.BytesIO()
+    picture.save(plain, "JPEG")
+    plain.seek(0)
     picture.save(file, "JPEG", dpi=(30, 40), exif=exif, icc_profile=b"profile", comment=b"comment", quality=50)
     file.seek(0)
     try:
-        theirs = JpegImageFile(file)
+        theirs = JpegImageFile(file, "")
         file.seek(0)
-        blank = _Blank(theirs)
-        ours = _made(blank, file, None)
+        blank = _Blank(theirs, JpegImageFile(plain, ""))
+        ours = _made(blank, file, "")
     except Exception:
         return None
     return blank if ours is not None and vars(ours) == vars(theirs) else None

@@ -162,8 +162,11 @@ def test_pillow_that_somebody_has_changed(asked, monkeypatch):
     assert "comment" not in PIL.Image.open(io.BytesIO(FILES["comment"])).info
     monkeypatch.undo()
     assert "comment" in PIL.Image.open(io.BytesIO(FILES["comment"])).info
-    monkeypatch.setattr(JpegImagePlugin.JpegImageFile, "_read_dpi_from_exif", lambda self: self.info.update(dpi="mine"))
-    assert PIL.Image.open(io.BytesIO(FILES["exif without JFIF"])).info["dpi"] == "mine"
+    plain = JpegImagePlugin.JpegImageFile._open
+    monkeypatch.setattr(
+        JpegImagePlugin.JpegImageFile, "_open", lambda self: plain(self) or self.info.update(dpi="mine")
+    )
+    assert PIL.Image.open(io.BytesIO(JPEG)).info["dpi"] == "mine"
     monkeypatch.setattr(PIL.ImageFile, "MAXBLOCK", 7)
     assert PIL.Image.open(io.BytesIO(JPEG)).decodermaxblock == 7
 
