@@ -138,19 +138,10 @@ def test_attributes(name, by, tmp_path, asked):
 
 def test_the_usual_headers_are_read_natively(asked):
     fastload.install()
-    for name in (
-        "plain",
-        "gray",
-        "progressive",
-        "dots",
-        "comment",
-        "profile",
-        "exif",
-        "exif with dots",
-        "adobe",
-        "others",
-        "restarts",
-    ):
+    names = ["plain", "gray", "progressive", "dots", "comment", "profile", "adobe", "others", "restarts"]
+    if hasattr(JpegImagePlugin.JpegImageFile, "_read_dpi_from_exif"):
+        names += ["exif", "exif with dots"]
+    for name in names:
         asked.clear()
         PIL.Image.open(io.BytesIO(FILES[name]))
         assert [type(image) for image in asked] == [JpegImagePlugin.JpegImageFile], name
