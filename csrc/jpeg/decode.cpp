@@ -392,11 +392,8 @@ Status Session::read_coefficients(const Coefficients& wanted, int16_t* out) {
 }
 
 void Session::close() { state_->codec.close(); }
-
 void Session::settle() { state_->codec.huffman.settle(); }
-
 void Session::use(Entropy entropy) { state_->codec.huffman.use(entropy); }
-
 void Session::use(image::Simd simd) { state_->codec.transform.use(simd); }
 
 }  // namespace fastload::jpeg

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 import torchvision.transforms as v1
-from torchvision.transforms import autoaugment
+from torchvision.transforms import _functional_tensor, autoaugment
 from torchvision.transforms import functional as F
 
 from fastload import _core
@@ -134,22 +134,28 @@ _MATRICES: dict[str, Callable[[float, tuple[int, int]], list[float]]] = {
 @functools.lru_cache(maxsize=64)
 def _way_of_grids(height: int, width: int, interpolation: v1.InterpolationMode) -> bool:
     """Whether torch multiplies grids of this size with fused multiply-adds."""
+    is_fused = not all(_is_rounded_twice(height, width, degrees) for degrees in (11.3, -3.8, 16.7, -30.0))
     image = _noise(height, width)
-    tried = [("Rotate", s) for s in (30.0, -7.3, 0.0)] + [
-        (name, s) for name in ("ShearX", "ShearY") for s in (0.3, -0.11)
-    ]
+    tried = [("Rotate", s) for s in (30.0, -7.3, 0.0)]
+    tried += [(name, s) for name in ("ShearX", "ShearY") for s in (0.3, -0.11, 0.2)]
     tried += [("TranslateX", width / 3.0), ("TranslateY", -height / 7.0)]
-    expected = [_by_torchvision(image, name, strength, interpolation) for name, strength in tried]
-    for is_fused in (False, True):
-        made = (
-            _core.tensor_op(
-                image, tensor_op(name, s, (height, width)), is_fused=is_fused, is_nearest=_MODES[interpolation]
-            )
-            for name, s in tried
-        )
-        if all(map(np.array_equal, made, expected)):
-            return is_fused
-    raise NotNative("this torch computes grids with other roundings")
+    for name, strength in tried:
+        operation = tensor_op(name, strength, (height, width))
+        made = _core.tensor_op(image, operation, is_fused=is_fused, is_nearest=_MODES[interpolation])
+        if not np.array_equal(made, _by_torchvision(image, name, strength, interpolation)):
+            raise NotNative("this torch computes grids with other roundings")
+    return is_fused
+
+
+def _is_rounded_twice(height: int, width: int, degrees: float) -> bool:
+    """Whether a grid is rounded after each product and sum. It tells where most pixels of an image would be the same either way."""
+    matrix = F._get_inverse_affine_matrix([0.0, 0.0], degrees / 3, [0.0, 0.0], 1.0, [degrees, 0.0])
+    theta = torch.tensor(matrix).reshape(1, 2, 3)
+    grid = _functional_tensor._gen_affine_grid(theta, w=width, h=height, ow=width, oh=height)[0].numpy()
+    across, down, shift = (theta[0].T / torch.tensor([0.5 * width, 0.5 * height])).numpy()
+    x = np.arange(width, dtype=np.float32)[None, :, None] - np.float32(width / 2 - 0.5)
+    y = np.arange(height, dtype=np.float32)[:, None, None] - np.float32(height / 2 - 0.5)
+    return np.array_equal(grid, x * across + y * down + shift)
 
 
 @functools.cache

@@ -167,9 +167,9 @@ def test_erasing_of_gray(root, value):
 
 
 def test_in_torchs_workers(root):
-    """A collate_fn keeps the samples there."""
+    """A collate_fn that cannot be read keeps the samples there."""
     transform = recipe(v2, v2.RandomErasing(p=0.7, value="random"))
-    collate = lambda samples: torch.utils.data.default_collate(samples)  # noqa: E731
+    collate = lambda samples: list(map(torch.utils.data.default_collate, [samples]))[0]  # noqa: E731, RUF015
     loader = fastload.DataLoader(ImageFolder(str(root), transform), num_workers=2, collate_fn=collate)
     assert "torch's workers" in loader.explain()
     assert_as_stock(root, transform, 4, num_workers=2, collate_fn=collate)
