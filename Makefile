@@ -150,6 +150,10 @@ asan tsan: $(VENV)/.requirements ## the core alone under those sanitizers
 check-arm: $(VENV)/.requirements ## the core for 64-bit Arm, in an emulator: its C++ tests, and the same bytes as here
 	@PATH="$(abspath $(BIN)):$$PATH" bash packaging/check_arm.sh $(BIN)/python
 
+# _core.pyi, of the signatures in the built module.
+stubs: $(VENV)/.installed ## the types of the core, fastload/_core.pyi, written anew
+	@$(BIN)/python packaging/stubs.py
+
 # The documentation as a site, build/site, in an environment of its own: it reads the sources and needs neither torch nor the core.
 docs: .venv-docs/.installed ## the documentation as a site, build/site
 	@.venv-docs/bin/python docs/pictures.py && .venv-docs/bin/python docs/plots.py

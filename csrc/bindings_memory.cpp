@@ -37,7 +37,7 @@ std::shared_ptr<engine::BatchMemory> make_memory(const py::function& grow) {
 void bind_memory(py::module_& module) {
   py::class_<engine::BatchMemory, std::shared_ptr<engine::BatchMemory>>(
       module, "BatchMemory", "Blocks of memory for batches, taken when a batch is first written.")
-      .def(py::init(&make_memory), py::arg("grow"))
+      .def(py::init(&make_memory), py::arg("grow"), "Of grow(id, bytes, ids that are gone), which gives uint8.")
       .def("give", &engine::BatchMemory::give_back, py::arg("id"), "Block `id` is nobody's again.")
       .def("forget", &engine::BatchMemory::forget, py::arg("id"), "Block `id` is the caller's for good.");
 }

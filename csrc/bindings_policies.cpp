@@ -63,10 +63,13 @@ void bind_policies(py::module_& module) {
             return made;
           },
           py::arg("recolour"))
-      .def_static("shear", [](double x, double y) { return of(Effect::Kind::shear, x, y); }, py::arg("x"), py::arg("y"))
+      .def_static(
+          "shear", [](double x, double y) { return of(Effect::Kind::shear, x, y); }, py::arg("x"), py::arg("y"),
+          "By degrees, about the first pixel's corner.")
       .def_static(
           "translate", [](double x, double y) { return of(Effect::Kind::translate, x, y); }, py::arg("x"), py::arg("y"))
-      .def_static("rotate", [](double angle) { return of(Effect::Kind::rotate, angle, 0); }, py::arg("angle"))
+      .def_static(
+          "rotate", [](double angle) { return of(Effect::Kind::rotate, angle, 0); }, py::arg("angle"), "By degrees.")
       .def_static(
           "spread",
           [](bool is_vertical, bool is_negative, double times, double divisor, int32_t bins, int32_t bin) {
@@ -84,10 +87,13 @@ void bind_policies(py::module_& module) {
           py::arg("bins"), py::arg("bin"));
   py::class_<Operation>(module, "Operation", "An operation of a policy.")
       .def(py::init(&make_operation), py::arg("effects"), py::kw_only(), py::arg("is_signed"), py::arg("magnitudes"),
-           py::arg("p") = 1.0f);
+           py::arg("p") = 1.0f,
+           "`effects`: of each magnitude, and behind it of the negative one; `magnitudes`: how many one is drawn of, "
+           "0: none is drawn.");
   py::class_<Policy, std::shared_ptr<Policy>>(module, "Policy", "AutoAugment, RandAugment or TrivialAugmentWide.")
-      .def(py::init(&make_policy), py::arg("choices"), py::kw_only(), py::arg("v2"), py::arg("is_auto"), py::arg("count"),
-           py::arg("filter"), py::arg("fill"));
+      .def(py::init(&make_policy), py::arg("choices"), py::kw_only(), py::arg("v2"), py::arg("is_auto"),
+           py::arg("count"), py::arg("filter"), py::arg("fill"),
+           "`choices`: operations, one after the other; `is_auto`: each with its probability.");
 }
 
 }  // namespace fastload::bindings

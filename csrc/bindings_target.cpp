@@ -48,7 +48,7 @@ engine::NoiseFn noise_of(std::vector<std::string> dtypes, size_t element_bytes) 
 
 std::shared_ptr<engine::Target> make_target(const py::buffer& table, const std::string& element,
                                             const std::string& layout, const std::vector<float>& mean,
-                                            const std::vector<float>& std_, const std::string& erased,
+                                            const std::vector<float>& std_, const py::bytes& erased,
                                             std::vector<std::string> noise) {
   auto target = std::make_shared<engine::Target>();
   const NamedElement* named = nullptr;
@@ -77,7 +77,8 @@ std::shared_ptr<engine::Target> make_target(const py::buffer& table, const std::
     image::find_arithmetic(&target->values, normalise ? mean.data() : nullptr, normalise ? std_.data() : nullptr,
                            normalise);
   }
-  target->erased.assign(erased.begin(), erased.end());
+  const auto values = static_cast<std::string_view>(erased);
+  target->erased.assign(values.begin(), values.end());
   if (!noise.empty()) target->noise = noise_of(std::move(noise), named->bytes);
   return target;
 }
@@ -88,8 +89,10 @@ void bind_target(py::module_& module) {
   py::class_<engine::Target, std::shared_ptr<engine::Target>>(module, "Target",
                                                               "What a byte of each channel becomes, and where.")
       .def(py::init(&make_target), py::arg("table"), py::kw_only(), py::arg("element"), py::arg("layout"),
-           py::arg("mean") = std::vector<float>{}, py::arg("std") = std::vector<float>{}, py::arg("erased") = py::bytes(),
-           py::arg("noise") = std::vector<std::string>{})
+           py::arg("mean") = std::vector<float>{}, py::arg("std") = std::vector<float>{},
+           py::arg("erased") = py::bytes(), py::arg("noise") = std::vector<std::string>{},
+           "`element`: uint8, float32, float16, bfloat16 or float64; `layout`: chw or hwc; `erased`: an element a "
+           "channel for each RandomErasing; `noise`: dtypes of torch's that normal deviates are cast to, one after the other.")
       .def_property_readonly("arithmetic", [](const engine::Target& t) { return t.values.use_arithmetic; })
       .def_property_readonly("channels", [](const engine::Target& t) { return t.values.channels; });
 }

@@ -245,7 +245,8 @@ void bind_transform(py::module_& module) {
              return made;
            }),
            py::arg("change"), py::kw_only(), py::arg("factor") = 1.0f, py::arg("level") = 0,
-           py::arg("order") = std::array<uint8_t, 3>{0, 1, 2})
+           py::arg("order") = std::array<uint8_t, 3>{0, 1, 2},
+           "`level`: hue's 0 to 255, solarize's first inverted value, posterize's bits that stay; `order`: of channels.")
       .def_readonly("change", &Recolour::change);
   py::class_<Transform>(module, "Transform", "One geometric or grayscale transform with torchvision's parameters.")
       .def(py::init([](recipe::Kind kind) {

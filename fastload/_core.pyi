@@ -1,4 +1,4 @@
-"""Types of the native core, in the order of csrc/bindings.cpp. tests/test_core_stub.py holds them to the built module."""
+"""Types of the native core, as `make stubs` writes them; tests/core/test_core_stub.py holds them to the built module."""
 
 from collections.abc import Callable, Sequence
 from os import PathLike
@@ -18,26 +18,42 @@ _Source = (
 _Box = tuple[int, int, int, int]  # x, y, width, height
 _Path = PathLike[Any] | str | bytes
 
-# Random numbers
+class _Enum:  # of this file: what each enum has
+    __members__: ClassVar[dict[str, Any]]
+    def __init__(self, value: int) -> None: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def value(self) -> int: ...
+    def __int__(self) -> int: ...
+    def __index__(self) -> int: ...
+    def __hash__(self) -> int: ...
 
 class Mt19937:
+    """torch's CPU generator."""
     def __init__(self, seed: int) -> None: ...
     @staticmethod
-    def from_torch(state: _Memory) -> Mt19937: ...
+    def from_torch(state: _Memory) -> Mt19937:
+        """From the bytes of torch.get_rng_state()."""
     def next(self) -> int: ...
-    def export_torch(self, state: _Memory) -> None: ...
+    def export_torch(self, state: _Memory) -> None:
+        """Writes this generator into the bytes of torch.get_rng_state()."""
 
 def philox_words(seed: int, epoch: int, index: int, count: int) -> list[int]: ...
 
 class Streams:
-    # python: as random.getstate() has it; numpy: as numpy.random.get_state(legacy=False)
-    def __init__(self, torch: Mt19937, *, python: Any = None, numpy: Any = None) -> None: ...
+    """torch's generator, and beside it Python's and NumPy's where a recipe draws from them."""
+    def __init__(self, torch: Mt19937, *, python: Any = None, numpy: Any = None) -> None:
+        """`python`: as random.getstate() gives it; `numpy`: as numpy.random.get_state(legacy=False) does."""
     @property
-    def torch(self) -> Mt19937: ...
+    def torch(self) -> Mt19937:
+        """A copy."""
     @property
-    def python(self) -> Any: ...
+    def python(self) -> Any:
+        """For random.setstate(); None: it was not given."""
     @property
-    def numpy(self) -> Any: ...
+    def numpy(self) -> Any:
+        """For numpy.random.set_state(); None: it was not given."""
     def python_random(self) -> float: ...
     def python_uniform(self, a: float, b: float) -> float: ...
     def python_randrange(self, n: int) -> int: ...
@@ -51,21 +67,38 @@ class Streams:
     def numpy_beta(self) -> float: ...
 
 class DrawOrder:
+    """The generators of one emulated worker, drawn from in the order of samples."""
     def __init__(self, generators: Streams) -> None: ...
-    def generators(self) -> Streams: ...
+    def generators(self) -> Streams:
+        """A copy of the generators as they are between two samples."""
 
-# Transforms
+class GaussianBlur:
+    """torchvision's blur; `size` is (width, height) of its kernel."""
+    def __init__(
+        self,
+        size: Sequence[int],
+        *,
+        sigma: float = 1.0,
+        v2: bool = False,
+        is_gray: bool = False,
+        in_order: bool = False,
+    ) -> None: ...
+    @property
+    def in_order(self) -> bool:
+        """Whether torch's sums are known to be fused multiply-adds, row by row."""
 
-class _Enum:  # of this file: what each enum has
-    __members__: ClassVar[dict[str, Any]]
-    def __init__(self, value: int) -> None: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def value(self) -> int: ...
-    def __int__(self) -> int: ...
-    def __index__(self) -> int: ...
-    def __hash__(self) -> int: ...
+def gaussian_blur(
+    image: npt.ArrayLike, blur: GaussianBlur, region: Sequence[int] | None = None, simd: str = "scalar"
+) -> tuple[npt.NDArray[np.uint8], int]:
+    """The region of the blurred image, and how many of its pixels were doubtful."""
+
+def sums_in_order(values: npt.ArrayLike, weights: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """A convolution in two dimensions: fused multiply-adds, row by row."""
+
+def box_blur(
+    image: npt.ArrayLike, x: float, y: float, region: Sequence[int] | None = None, simd: str = "scalar"
+) -> npt.NDArray[np.uint8]:
+    """The region of what Pillow's GaussianBlur((x, y)) makes of the image."""
 
 class Kind(_Enum):
     random_resized_crop: ClassVar[Kind]
@@ -136,28 +169,25 @@ class VerticalFirst(_Enum):
     very_tall: ClassVar[VerticalFirst]
     much_shorter: ClassVar[VerticalFirst]
 
-def vertical_first_of(major: int, minor: int) -> VerticalFirst: ...
+def vertical_first_of(major: int, minor: int) -> VerticalFirst:
+    """Of Pillow of that version."""
 
 class Recolour:
-    # level: of hue 0 to 255, of solarize the first inverted value, of posterize the bits that stay; order: of channels
-    def __init__(self, change: Change, *, factor: float = 1.0, level: int = 0, order: Sequence[int] = ...) -> None: ...
+    """A change of colour, as Pillow computes it."""
+    def __init__(
+        self, change: Change, *, factor: float = 1.0, level: int = 0, order: Sequence[int] = [0, 1, 2]
+    ) -> None:
+        """`level`: hue's 0 to 255, solarize's first inverted value, posterize's bits that stay; `order`: of
+        channels.
+        """
     @property
     def change(self) -> Change: ...
 
-class GaussianBlur:
-    def __init__(
-        self,
-        size: Sequence[int],
-        *,
-        sigma: float = 1.0,
-        v2: bool = False,
-        is_gray: bool = False,
-        in_order: bool = False,
-    ) -> None: ...
-    @property
-    def in_order(self) -> bool: ...
-
 class Transform:
+    """One geometric or grayscale transform with torchvision's parameters."""
+    def __init__(self, kind: Kind) -> None: ...
+    @property
+    def kind(self) -> Kind: ...
     v2: bool
     height: int
     width: int
@@ -167,9 +197,8 @@ class Transform:
     p_inclusive: bool
     is_gray: bool
     is_noise: bool
-    is_plain: bool
-    policy: Policy | None
     aug_mix: AugMix | None
+    policy: Policy | None
     count: int
     weights: Sequence[float]
     longest: float
@@ -177,31 +206,72 @@ class Transform:
     aspect_p: float
     filters: list[Filter]
     draws_filter: bool
+    def set_log_ratio_in_double(self, log_ratio: Sequence[float]) -> None: ...
     draws_python: bool
     draws_numpy: bool
     stage: int
-    def set_log_ratio_in_double(self, log_ratio: Sequence[float]) -> None: ...
-    def set_augments(self, policy: AugmentPolicy) -> None: ...
-    def set_rectangles(self, least: int, most: int) -> None: ...
     recolour: Recolour
     blur: GaussianBlur
+    def set_range(self, which: int, least: float, most: float) -> None:
+        """0 to 3: brightness, contrast, saturation, hue."""
     padded: bool
     pad_if_needed: bool
     pad_mode: PadMode
     sizes: list[float]
     expand: bool
     distortion: float
-    def __init__(self, kind: Kind) -> None: ...
-    @property
-    def kind(self) -> Kind: ...
     def set_center(self, xy: Sequence[float]) -> None: ...
-    def set_shares(self, xy: Sequence[float]) -> None: ...
+    def set_shares(self, xy: Sequence[float]) -> None:
+        """How far it moves at most, of the width and the height."""
     def set_scale(self, scale: Sequence[float]) -> None: ...
     def set_ratio(self, ratio: Sequence[float]) -> None: ...
     def set_log_ratio(self, low: float, high: float) -> None: ...
     def set_padding(self, ltrb: Sequence[int]) -> None: ...
     def set_fill(self, rgb: Sequence[int]) -> None: ...
-    def set_range(self, which: int, least: float, most: float) -> None: ...
+    def set_augments(self, policy: AugmentPolicy) -> None: ...
+    is_plain: bool
+    def set_rectangles(self, least: int, most: int) -> None:
+        """How many timm's RandomErasing erases."""
+
+def affine_map(
+    center: Sequence[float],
+    angle: float,
+    translate: Sequence[float],
+    scale: float,
+    shear: Sequence[float],
+    v2: bool = False,
+) -> list[float]:
+    """The inverse affine matrix of torchvision's transforms, or of its transforms.v2."""
+
+def rotation(
+    width: int, height: int, angle: float, expand: bool = False, center: Sequence[float] | None = None
+) -> tuple[int, int, list[float]]:
+    """(width, height, the six numbers) of Pillow's Image.rotate; none of them where it only flips and transposes."""
+
+def perspective_map(width: int, height: int, ends: Sequence[Sequence[int]]) -> list[float] | None:
+    """The eight numbers of torchvision's perspective, or None where only torch itself is certain of them."""
+
+class Recipe:
+    """Transforms in order, ready to draw from."""
+    def __init__(
+        self,
+        transforms: Sequence[Transform],
+        *,
+        fused_uniform: bool,
+        vertical_first: VerticalFirst,
+        stages: Sequence[str] = [],
+    ) -> None: ...
+    @property
+    def draws(self) -> bool:
+        """Whether a sample may cost random numbers."""
+    @property
+    def draws_python(self) -> bool:
+        """Whether some of them are of Python's `random`."""
+    @property
+    def draws_numpy(self) -> bool:
+        """Whether some of them are of NumPy's legacy generator."""
+    def draw(self, generators: Streams, width: int, height: int) -> tuple[_Box, int, int, bool, bool]:
+        """(window (x, y, width, height), width, height, trailing flips) for an image of this size."""
 
 class AugmentKind(_Enum):
     autocontrast: ClassVar[AugmentKind]
@@ -226,6 +296,7 @@ class AugmentKind(_Enum):
     translate_y_rel: ClassVar[AugmentKind]
 
 class Augment:
+    """One AugmentOp of timm."""
     def __init__(self, kind: AugmentKind) -> None: ...
     @property
     def kind(self) -> AugmentKind: ...
@@ -243,58 +314,39 @@ class Augment:
     def set_fill(self, rgb: Sequence[int]) -> None: ...
 
 class AugmentPolicy:
+    """timm's RandAugment or AutoAugment."""
     def __init__(
-        self,
-        choices: Sequence[Sequence[Augment]],
-        *,
-        layers: int = 1,
-        p: Sequence[float] = ...,
-        is_auto: bool = False,
+        self, choices: Sequence[Sequence[Augment]], *, layers: int = 1, p: Sequence[float] = [], is_auto: bool = False
     ) -> None: ...
-
-class Recipe:
-    def __init__(
-        self,
-        transforms: Sequence[Transform],
-        *,
-        fused_uniform: bool,
-        vertical_first: VerticalFirst,
-        stages: Sequence[str] = ...,
-    ) -> None: ...
-    @property
-    def draws(self) -> bool: ...
-    @property
-    def draws_python(self) -> bool: ...
-    @property
-    def draws_numpy(self) -> bool: ...
-    # (window, width, height, flip_horizontal, flip_vertical)
-    def draw(self, generators: Streams, width: int, height: int) -> tuple[_Box, int, int, bool, bool]: ...
-
-# Policies
 
 class Effect:
+    """An operation of a policy at one strength."""
     @staticmethod
     def nothing() -> Effect: ...
     @staticmethod
     def recolour(recolour: Recolour) -> Effect: ...
     @staticmethod
-    def shear(x: float, y: float) -> Effect: ...  # degrees, about the first pixel's corner
+    def shear(x: float, y: float) -> Effect:
+        """By degrees, about the first pixel's corner."""
     @staticmethod
     def translate(x: float, y: float) -> Effect: ...
     @staticmethod
-    def rotate(angle: float) -> Effect: ...  # degrees
-    # by int(torch.linspace(0, times * side / divisor, bins)[bin]) pixels
+    def rotate(angle: float) -> Effect:
+        """By degrees."""
     @staticmethod
     def spread(
         *, is_vertical: bool, is_negative: bool, times: float, divisor: float, bins: int, bin: int
     ) -> Effect: ...
 
 class Operation:
-    # effects: of each magnitude, and behind it of the negative one; magnitudes: how many one is drawn of, 0: none is drawn
-    def __init__(self, effects: Sequence[Effect], *, is_signed: bool, magnitudes: int, p: float = 1.0) -> None: ...
+    """An operation of a policy."""
+    def __init__(self, effects: Sequence[Effect], *, is_signed: bool, magnitudes: int, p: float = 1.0) -> None:
+        """`effects`: of each magnitude, and behind it of the negative one; `magnitudes`: how many one is drawn of,
+        0: none is drawn.
+        """
 
 class Policy:
-    # choices: operations, one after the other; is_auto: each with its probability
+    """AutoAugment, RandAugment or TrivialAugmentWide."""
     def __init__(
         self,
         choices: Sequence[Sequence[Operation]],
@@ -304,11 +356,11 @@ class Policy:
         count: int,
         filter: Filter,
         fill: Sequence[int],
-    ) -> None: ...
-
-# AugMix
+    ) -> None:
+        """`choices`: operations, one after the other; `is_auto`: each with its probability."""
 
 class TensorOp:
+    """An operation on a tensor of bytes at one strength."""
     @staticmethod
     def table(table: Sequence[int]) -> TensorOp: ...
     @staticmethod
@@ -325,14 +377,16 @@ class TensorOp:
     def warp(by: Sequence[float]) -> TensorOp: ...
 
 class MixOperation:
+    """An operation of AugMix."""
     def __init__(self, effects: Sequence[TensorOp], *, is_signed: bool, magnitudes: int) -> None: ...
 
 class AugMix:
+    """AugMix of images of one size (height, width)."""
     def __init__(
         self,
         operations: Sequence[MixOperation],
         *,
-        size: tuple[int, int],  # height and width
+        size: tuple[int, int],
         is_gray: bool,
         is_fused: bool,
         is_nearest: bool,
@@ -349,44 +403,42 @@ def tensor_op(
     is_fused: bool = False,
     is_nearest: bool = False,
     is_scalar: bool = False,
-) -> npt.NDArray[Any]: ...
-
-# Target
+) -> npt.NDArray[Any]:
+    """What one operation of AugMix makes of [height, width, 3]."""
 
 class Target:
-    # element: uint8, float32, float16, bfloat16 or float64; layout: chw or hwc
+    """What a byte of each channel becomes, and where."""
     def __init__(
         self,
         table: _Memory,
         *,
         element: str,
         layout: str,
-        mean: Sequence[float] = ...,
-        std: Sequence[float] = ...,
-        erased: bytes = ...,  # an element a channel for each RandomErasing
-        noise: Sequence[
-            str
-        ] = ...,  # dtypes of torch's that normal deviates are cast to, one after the other; none: there is no noise
-    ) -> None: ...
+        mean: Sequence[float] = [],
+        std: Sequence[float] = [],
+        erased: bytes = b"",
+        noise: Sequence[str] = [],
+    ) -> None:
+        """`element`: uint8, float32, float16, bfloat16 or float64; `layout`: chw or hwc; `erased`: an element a
+        channel for each RandomErasing; `noise`: dtypes of torch's that normal deviates are cast to, one after
+        the other.
+        """
     @property
     def arithmetic(self) -> bool: ...
     @property
     def channels(self) -> int: ...
 
-# Index
-
 class PathTable:
+    """Paths and integer targets in flat arrays."""
     def __init__(self) -> None: ...
     def append(self, path: str, target: int) -> None: ...
     def shrink(self) -> None: ...
-    def __reduce_ex__(self, protocol: int) -> Any: ...  # type: ignore[override]  # its base takes any index
+    def __reduce_ex__(self, protocol: int) -> Any: ...  # type: ignore[override]
     def __len__(self) -> int: ...
     def path(self, i: int) -> str: ...
     def target(self, i: int) -> int: ...
     @property
     def memory_bytes(self) -> int: ...
-
-# Shards
 
 def scan_tar(
     source: str | Callable[[int, int], bytes],
@@ -394,14 +446,26 @@ def scan_tar(
     images: Sequence[str],
     targets: Sequence[tuple[str, bool]],
     window: int = 4096,
-) -> dict[str, Any]: ...
+) -> dict[str, Any]:
+    """The samples of a tar of `size` bytes: a file's path, or what gives bytes by (offset, length)."""
+
 def list_tar(
     source: str | Callable[[int, int], bytes], size: int, window: int = 4096
-) -> tuple[list[tuple[bytes, int, int, bool]], str, int, bytes]: ...
-def split_tar_name(name: str | bytes) -> tuple[bytes, bytes] | None: ...
-def crc32c(data: _Memory, before: int = 0, variant: str = "") -> int: ...
-def example_features(example: _Memory) -> dict[bytes, list[Any]]: ...
-def protobuf_fields(message: _Memory) -> list[tuple[int, int | tuple[int, int]]]: ...
+) -> tuple[list[tuple[bytes, int, int, bool]], str, int, bytes]:
+    """The files in a tar, each (name, offset, size, whether another tar began before it), and how it ended."""
+
+def split_tar_name(name: str | bytes) -> tuple[bytes, bytes] | None:
+    """Key and ending of a member's name; None if it is of no sample."""
+
+def crc32c(data: _Memory, before: int = 0, variant: str = "") -> int:
+    """CRC-32C of bytes that come after others; variant: table, sse42, or the fastest there is"""
+
+def example_features(example: _Memory) -> dict[bytes, list[Any]]:
+    """the features of one tf.train.Example: their names, and lists of their values"""
+
+def protobuf_fields(message: _Memory) -> list[tuple[int, int | tuple[int, int]]]:
+    """the fields of a protobuf message: (number, value), or (number, (begin, end)) of bytes"""
+
 def scan_tfrecord(
     source: str | Callable[[int, int], bytes],
     size: int,
@@ -412,18 +476,15 @@ def scan_tfrecord(
     checks_data: bool,
     sums_images: bool,
     goes_on: bool = False,
-) -> dict[str, Any]: ...
-
-# Images, for tests: uint8 [height, width, 3 or 4] in, [height, width, 3] out
+) -> dict[str, Any]:
+    """columns of a TFRecord file of `size` bytes: its path, or what gives bytes by (offset, length); with 'error':
+    (what, record, offset) where it ended early, and 'bad': (record, offset, row or -1, why) of those that it
+    went past
+    """
 
 def simd_variants() -> list[str]: ...
 def needed_input(
-    in_width: int,
-    in_height: int,
-    out_width: int,
-    out_height: int,
-    filter: Filter,
-    region: Sequence[int] | None = None,
+    in_width: int, in_height: int, out_width: int, out_height: int, filter: Filter, region: Sequence[int] | None = None
 ) -> _Box: ...
 def resample(
     image: npt.ArrayLike,
@@ -432,240 +493,321 @@ def resample(
     filter: Filter,
     region: Sequence[int] | None = None,
     simd: str = "scalar",
-) -> npt.NDArray[np.uint8]: ...
+) -> npt.NDArray[np.uint8]:
+    """Horizontal pass first, then vertical."""
+
 def pack(image: npt.ArrayLike, target: Target, hflip: bool, vflip: bool, simd: str = "scalar") -> npt.NDArray[Any]: ...
 def pad(
     image: npt.ArrayLike, left: int, top: int, right: int, bottom: int, mode: PadMode, fill: Sequence[int]
 ) -> npt.NDArray[np.uint8]: ...
 def flip(image: npt.ArrayLike, horizontal: bool, vertical: bool) -> npt.NDArray[np.uint8]: ...
-def compact(image: npt.ArrayLike, window: Sequence[int], simd: str = "scalar") -> tuple[int, npt.NDArray[np.uint8]]: ...
+def compact(image: npt.ArrayLike, window: Sequence[int], simd: str = "scalar") -> tuple[int, npt.NDArray[np.uint8]]:
+    """How many channels were kept, and a window of it."""
+
 def grayscale(image: npt.ArrayLike, simd: str = "scalar") -> npt.NDArray[np.uint8]: ...
+def recolour(
+    image: npt.ArrayLike, recolour: Recolour, region: Sequence[int] | None = None, simd: str = "scalar"
+) -> npt.NDArray[np.uint8]:
+    """The region of the image with its colours changed."""
+
 def warp(
     image: npt.ArrayLike,
     by: Sequence[float],
     filter: Filter,
     out_width: int,
     out_height: int,
-    fill: Sequence[int] = (0, 0, 0),
+    fill: Sequence[int] = [0, 0, 0],
     region: Sequence[int] | None = None,
     simd: str = "scalar",
-) -> npt.NDArray[np.uint8]: ...
-def affine_map(
-    center: Sequence[float],
-    angle: float,
-    translate: Sequence[float],
-    scale: float,
-    shear: Sequence[float],
-    v2: bool = False,
-) -> list[float]: ...
-def rotation(
-    width: int, height: int, angle: float, expand: bool = False, center: Sequence[float] | None = None
-) -> tuple[int, int, list[float]]: ...
-def perspective_map(width: int, height: int, ends: Sequence[Sequence[int]]) -> list[float] | None: ...
-def recolour(
-    image: npt.ArrayLike, recolour: Recolour, region: Sequence[int] | None = None, simd: str = "scalar"
-) -> npt.NDArray[np.uint8]: ...
-def gaussian_blur(
-    image: npt.ArrayLike, blur: GaussianBlur, region: Sequence[int] | None = None, simd: str = "scalar"
-) -> tuple[npt.NDArray[np.uint8], int]: ...
-def sums_in_order(values: npt.ArrayLike, weights: npt.ArrayLike) -> npt.NDArray[np.float32]: ...
-def box_blur(
-    image: npt.ArrayLike, x: float, y: float, region: Sequence[int] | None = None, simd: str = "scalar"
-) -> npt.NDArray[np.uint8]: ...
+) -> npt.NDArray[np.uint8]:
+    """Pillow's Image.transform: affine by six numbers, a perspective by eight."""
+
 def cmyk_to_rgb(image: npt.ArrayLike) -> npt.NDArray[np.uint8]: ...
 
-# JPEGs, for tests
+class JpegError(Exception):
+    """args: (name of the code, message)"""
 
-class JpegError(Exception): ...
+def jpeg_header(data: bytes, max_pixels: int = 0) -> tuple[int, int, bool]:
+    """(width, height, ends_well) of a JPEG in memory."""
 
 def libjpeg_version() -> str: ...
-def jpeg_header(data: bytes, max_pixels: int = 0) -> tuple[int, int, bool]: ...
 def jpeg_entropies() -> list[str]: ...
 def jpeg_decode(
-    data: bytes,
-    window: _Box | None = None,
-    max_pixels: int = 0,
-    entropy: str | None = None,
-    simd: str | None = None,
-) -> npt.NDArray[np.uint8]: ...
-def jpeg_entries(data: bytes, every: int, entropy: str | None = None) -> bytes | None: ...
+    data: bytes, window: _Box | None = None, max_pixels: int = 0, entropy: str | None = None, simd: str | None = None
+) -> npt.NDArray[np.uint8]:
+    """uint8 [height, width, 3] of a JPEG in memory, or of a window (x, y, width, height) of it."""
+
+def jpeg_entries(data: bytes, every: int, entropy: str | None = None) -> bytes | None:
+    """The record of entry points before every K-th MCU (0: one a row) of a JPEG, or None."""
+
 def jpeg_decode_entered(
     data: bytes, record: bytes, window: _Box | None = None, entropy: str | None = None
-) -> tuple[npt.NDArray[np.uint8], int]: ...
-def jpeg_entry_points(
-    record: bytes,
-) -> tuple[int, int, int, int, int, int, int, int, list[tuple[int, list[int]]]]: ...
-def jpeg_sequential(data: Buffer, max_pixels: int) -> tuple[bytes, bool] | None: ...
+) -> tuple[npt.NDArray[np.uint8], int]:
+    """(what jpeg_decode gives, how many of the bytes were looked at)."""
+
+def jpeg_entry_points(record: bytes) -> tuple[int, int, int, int, int, int, int, int, list[tuple[int, list[int]]]]:
+    """(width, height, K, MCUs a row, rows of MCUs, scan's offset and bytes, its last bit, [(bit, DC values)])."""
+
+def jpeg_sequential(data: Buffer, max_pixels: int) -> tuple[bytes, bool] | None:
+    """(bytes, whether it was so before): a JPEG of the same coefficients in one scan, or None."""
+
 def jpeg_coefficients(
     data: bytes, window: _Box | None = None, record: bytes | None = None
-) -> tuple[npt.NDArray[np.int16], list[tuple[int, int, int, int, int, int]]] | None: ...
+) -> tuple[npt.NDArray[np.int16], list[tuple[int, int, int, int, int, int]]] | None:
+    """(numbers, planes): the coefficients that a window (x, y, width, height) of a JPEG depends on, or None."""
 
-# Objects far away
+class Arrival:
+    """Bytes that are promised; an engine's thread waits for them."""
+    def __init__(self) -> None: ...
+    def fulfil(self, data: Buffer) -> bool:
+        """The bytes, which are kept and not copied. False: it had ended before."""
+    def fail(self, why: str) -> bool:
+        """They do not come. False: it had ended before."""
+    def give_up(self) -> None:
+        """Nobody wants them any more."""
+    def wait(self, timeout_s: float) -> bool:
+        """True once it has ended."""
+    @property
+    def given_up(self) -> bool: ...
+    @property
+    def late(self) -> bool:
+        """Somebody had to wait."""
 
 class HttpBody(Buffer):
+    """Bytes that came, in memory that is used again."""
     def __len__(self) -> int: ...
 
 def http_exchange(
     fd: int, request: bytes, is_whole: bool
-) -> tuple[str, tuple[str, dict[str, str]], bytes, HttpBody | None]: ...
-def http_head(head: bytes) -> tuple[str, dict[str, str]]: ...
+) -> tuple[str, tuple[str, dict[str, str]], bytes, HttpBody | None]:
+    """(what went wrong or nothing, (the first line, headers by names in small letters), what came behind the head,
+    body or None). OSError.
+    """
+
+def http_head(head: bytes) -> tuple[str, dict[str, str]]:
+    """The first line, and the headers by names in small letters."""
 
 class HttpEnded:
+    """What came of a request."""
     @property
     def number(self) -> int: ...
     @property
-    def why(self) -> str: ...
+    def why(self) -> str:
+        """What went wrong; or empty."""
     @property
-    def error(self) -> int: ...
+    def error(self) -> int:
+        """The system's, where it broke."""
     @property
-    def is_plain(self) -> bool: ...
+    def is_plain(self) -> bool:
+        """All of the bytes that were asked for have come, and nothing else."""
     @property
-    def body(self) -> HttpBody | None: ...
+    def body(self) -> HttpBody | None:
+        """None: it was not read."""
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """Of the whole object; -1: not told."""
     @property
-    def version(self) -> str: ...
+    def version(self) -> str:
+        """The ETag, or when it was changed, or empty."""
     @property
-    def closes(self) -> bool: ...
+    def closes(self) -> bool:
+        """Nothing more can be asked on this connection."""
     @property
-    def head(self) -> tuple[str, dict[str, str]]: ...
+    def head(self) -> tuple[str, dict[str, str]]:
+        """(the first line, headers by names in small letters)"""
 
 class HttpLoop:
-    def __init__(self, patience_s: float) -> None: ...
-    def begin(self, number: int, fd: int, request: bytes, first: int, length: int) -> None: ...
-    def run(self) -> list[HttpEnded]: ...
-    def wake(self) -> None: ...
-
-# Batches
+    """Requests on many connections at once, on the thread that runs it."""
+    def __init__(self, patience_s: float) -> None:
+        """OSError where the system has no more descriptors."""
+    def begin(self, number: int, fd: int, request: bytes, first: int, length: int) -> None:
+        """For bytes [first, first + length), -1: all from there on. The socket is nobody else's until it has
+        ended.
+        """
+    def run(self) -> list[HttpEnded]:
+        """Until some have ended, or somebody wakes it: [HttpEnded]."""
+    def wake(self) -> None:
+        """From any thread."""
 
 class BatchMemory:
-    # grow(id, bytes, gone)
-    def __init__(self, grow: Callable[[int, int, list[int]], npt.NDArray[np.uint8]]) -> None: ...
-    def give(self, id: int) -> None: ...
-    def forget(self, id: int) -> None: ...
+    """Blocks of memory for batches, taken when a batch is first written."""
+    def __init__(self, grow: Callable[[int, int, list[int]], npt.NDArray[np.uint8]]) -> None:
+        """Of grow(id, bytes, ids that are gone), which gives uint8."""
+    def give(self, id: int) -> None:
+        """Block `id` is nobody's again."""
+    def forget(self, id: int) -> None:
+        """Block `id` is the caller's for good."""
 
 class Cache:
+    """Samples in shared memory, their bytes or their pixels."""
     @staticmethod
     def create(name: str, *, decoded: bool, bytes: int, samples: int) -> Cache: ...
     @staticmethod
-    def join(fd: int, *, decoded: bool) -> Cache: ...
-    def contains(self, source: _Source, name: str | None = None, *, variant: int = 0) -> bool: ...
+    def join(fd: int, *, decoded: bool) -> Cache:
+        """Of a descriptor, which is the cache's then."""
+    def contains(self, source: _Source, name: str | None = None, *, variant: int = 0) -> bool:
+        """Whether it need not be read; what is there stays."""
     @property
     def is_decoded(self) -> bool: ...
     @property
     def fd(self) -> int: ...
     @property
-    def capacity(self) -> int: ...
+    def capacity(self) -> int:
+        """In bytes."""
     @property
-    def used(self) -> int: ...
+    def used(self) -> int:
+        """In bytes."""
     @property
     def samples(self) -> int: ...
     @property
-    def is_full(self) -> bool: ...
+    def is_full(self) -> bool:
+        """Whether something was turned away."""
 
 class RecordLog:
-    def __init__(self, folder: _Path, name: _Path) -> None: ...
-    def end(self) -> None: ...
+    """Records that this process makes."""
+    def __init__(self, folder: _Path, name: _Path) -> None:
+        """A file of that name, which comes, with the folder, when the first record is added."""
     @property
     def records(self) -> int: ...
     @property
     def path(self) -> Path: ...
+    def end(self) -> None:
+        """No more are added; whoever merges may have them."""
     @property
-    def is_open(self) -> bool: ...
+    def is_open(self) -> bool:
+        """Whether more would be added."""
 
 class EntryStore:
-    # roots: (prefix, [(path, slots_at, slots, records_at, records_bytes)], log)
+    """Records of entry points, of all roots of a data set."""
     def __init__(
         self,
         roots: Sequence[tuple[_Path, Sequence[tuple[_Path, int, int, int, int]], RecordLog | None]],
         *,
         every: int,
         verifies: bool,
-    ) -> None: ...
-    def knows(self, source: Any) -> bool: ...
-    # (made, known, none, failed, bytes)
-    def make(self, sources: list[Any], threads: int) -> tuple[int, int, int, int, int]: ...
+    ) -> None:
+        """Of roots (prefix, [(path, slots_at, slots, records_at, records_bytes), the newest first], log or None)."""
+    def knows(self, source: Any) -> bool:
+        """Whether there is a record of this version of what comes from afar."""
+    def make(self, sources: list[Any], threads: int) -> tuple[int, int, int, int, int]:
+        """Makes the records that are not there: (made, known, none to be had, failed, bytes read)."""
 
 class EntryMerge:
+    """Records of several files as those of one."""
     def __init__(self) -> None: ...
-    def add(self, path: _Path, at: int = 0, size: int = -1) -> None: ...
+    def add(self, path: _Path, at: int = 0, size: int = -1) -> None:
+        """A file, newer than those before."""
     def finish(self) -> None: ...
     @property
     def records(self) -> int: ...
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """Of all records, in bytes."""
     @property
     def slots(self) -> npt.NDArray[np.uint64]: ...
-    def next(self) -> bytes: ...
+    def next(self) -> bytes:
+        """The next bytes of the records; empty at the end."""
 
-# What a GPU runs
-
-def kernel_sizes() -> dict[str, int]: ...
 def make_images(
     block: npt.NDArray[np.uint8], works_at: int, scratch_bytes: int, out: npt.NDArray[np.uint8]
-) -> npt.NDArray[np.int32]: ...
-def device_window(
-    data: bytes, window: _Box, record: bytes | None = None
-) -> tuple[npt.NDArray[np.uint8], int] | None: ...
-def kernel_sources() -> dict[str, str]: ...
+) -> npt.NDArray[np.int32]:
+    """What a GPU would make of a batch's windows, on this machine: int32 [images], what went wrong with each."""
+
+def device_window(data: bytes, window: _Box, record: bytes | None = None) -> tuple[npt.NDArray[np.uint8], int] | None:
+    """For tests: a window as make_images() makes it, of coefficients or, with a record, of codes: (pixels, what
+    went wrong).
+    """
+
+def kernel_sources() -> dict[str, str]:
+    """{name: text} of the kernels' sources; the last is the one to compile."""
+
+def kernel_sizes() -> dict[str, int]:
+    """Bytes: what the threads that read codes share, what each of them has, and each of a batch's blocks but the
+    last.
+    """
 
 class Leave(_Enum):
+    """What a batch leaves to somebody else."""
+
     nothing: ClassVar[Leave]
-    bytes: ClassVar[Leave]
-    windows: ClassVar[Leave]
+    bytes: ClassVar[Leave]  # Files, to another decoder.
+    windows: ClassVar[Leave]  # What makes the pixels of windows, codes or coefficients, to whoever can make them.
 
 class Batch:
-    def take_block(self) -> int: ...
-    def wait(self, timeout_s: float = -1.0) -> bool: ...
-    def wait_planned(self, timeout_s: float = -1.0) -> bool: ...
+    """A batch under way."""
+    def take_block(self) -> int:
+        """The id of the block that holds the images, -1 if none was needed; it is the caller's to give back."""
+    def wait(self, timeout_s: float = -1.0) -> bool:
+        """True once done; negative: without limit."""
+    def wait_planned(self, timeout_s: float = -1.0) -> bool:
+        """True once deferred() may be asked; negative: without limit."""
     @property
     def done(self) -> bool: ...
     @property
-    def remaining(self) -> int: ...
+    def remaining(self) -> int:
+        """Samples that are not done."""
     @property
-    def finished_at(self) -> float: ...
+    def finished_at(self) -> float:
+        """When it was done, in seconds of time.monotonic(); read it when done."""
     @property
-    def failures(self) -> list[tuple[int, str, str]]: ...
+    def failures(self) -> list[tuple[int, str, str]]:
+        """[(slot, code, message)]; read it when done."""
     @property
-    def generators_after(self) -> Streams: ...
+    def generators_after(self) -> Streams:
+        """A copy of the order's generators as this batch left them; read it when done."""
     @property
-    def deferred_pixels(self) -> int: ...
+    def deferred_pixels(self) -> int:
+        """Of the images in deferred()."""
     @property
-    def deferred_count(self) -> int: ...
+    def deferred_count(self) -> int:
+        """Samples of which something was left, once the batch is done."""
     @property
     def deferred_taps(self) -> int: ...
-    # (samples [n, 8], passes [n, 2, 6], encoded)
     def deferred(
         self, taps: npt.NDArray[np.int32]
-    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], list[npt.NDArray[np.uint8]]]: ...
-    # (slabs: (block, used bytes), place of the works, bytes of scratch memory, the most of an image)
-    def windows(self) -> tuple[list[tuple[int, int]], int, int, tuple[int, int, int, int]]: ...
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], list[npt.NDArray[np.uint8]]]:
+        """What was left to another decoder: (samples, passes, encoded); fills `taps` (int32, deferred_taps
+        elements).
+        """
+    def windows(self) -> tuple[list[tuple[int, int]], int, int, tuple[int, int, int, int]]:
+        """What was left as windows, once the batch is done; once: (slabs: [(block, used)], place of the works,
+        bytes of scratch memory, (intervals, blocks, columns of the window, rows between the passes: the most of
+        an image)).
+        """
     @property
-    def left_samplings(self) -> list[int]: ...
+    def left_samplings(self) -> list[int]:
+        """Of the samples in windows(): 10 x columns + rows of luminance for one of chroma; 0: gray; each once."""
     @property
-    def left_codes(self) -> int: ...
+    def left_codes(self) -> int:
+        """Samples in windows() whose codes nobody has read yet."""
     @property
-    def kept(self) -> dict[str, int]: ...
+    def kept(self) -> dict[str, int]:
+        """{reason: samples decoded here for it}, where something is left."""
+    @property
+    def mixing(self) -> tuple[int, float]:
+        """What mix() drew: (which, lambda); read it when done."""
     @property
     def fallbacks(self) -> int: ...
     @property
-    def cached(self) -> int: ...
+    def cached(self) -> int:
+        """Samples that the cache had."""
     @property
-    def slowest(self) -> tuple[int, float, float]: ...
+    def slowest(self) -> tuple[int, float, float]:
+        """(slot of the sample that took longest, its seconds, those of all), without waits for other samples'
+        draws.
+        """
     @property
-    def entries(self) -> tuple[int, int, int]: ...
+    def entries(self) -> tuple[int, int, int]:
+        """Samples decoded by entry points, those of which some were kept, those whose were of no use."""
     @property
     def stage_seconds(self) -> dict[str, float]: ...
-    @property
-    def mixing(self) -> tuple[int, float]: ...
-
-# The engine
 
 class Engine:
+    """A fixed pool of threads that turns sources into batches."""
     def __init__(self, threads: int, niceness: int = 0) -> None: ...
     def submit(
         self,
-        sources: list[Any],  # _Source
+        sources: list[Any],
         indices: Sequence[int],
         *,
         recipe: Recipe,
@@ -677,9 +819,8 @@ class Engine:
         epoch: int,
         stop_at_failure: bool,
         max_pixels: int,
-        # load(slot, why), or load(slot, why, encoded) where a cache has the bytes
         load: Callable[..., npt.NDArray[np.uint8] | None] | None,
-        leave: Leave = ...,
+        leave: Leave = Leave.nothing,
         cache: Cache | None = None,
         cache_names: list[str | None] | None = None,
         cache_variant: int = 0,
@@ -687,52 +828,90 @@ class Engine:
         mix: Callable[[Mt19937], Any] | None = None,
         mix_stage: str = "",
     ) -> Batch: ...
-    def take_back(self, batch: Batch, slots: Sequence[int]) -> None: ...
-    def end(self) -> None: ...
-    def stop(self, patience_s: float = 2.0) -> None: ...
-    def run_on(self, threads: int) -> None: ...
+    def take_back(self, batch: Batch, slots: Sequence[int]) -> None:
+        """Decodes here those of the slots that the batch left to somebody else; the batch is then done once more."""
+    def end(self) -> None:
+        """Cancels batches under way. The threads end when they are through with their samples."""
+    def stop(self, patience_s: float = 2.0) -> None:
+        """The same, and waits for them, but not for one that takes longer: that is left behind."""
     @property
-    def is_forked_copy(self) -> bool: ...
+    def is_forked_copy(self) -> bool:
+        """Whether the threads belong to a parent process."""
     @property
     def threads(self) -> int: ...
+    def run_on(self, threads: int) -> None:
+        """So many of the threads take up samples from now on; the others rest. Batches stay the same."""
     @property
     def running_threads(self) -> int: ...
     @property
-    def samples_made(self) -> int: ...
+    def samples_made(self) -> int:
+        """Since the start, whatever came of them."""
     @property
-    def niceness(self) -> int: ...
-
-# One sample at a time
+    def niceness(self) -> int:
+        """By how much the threads give way to others."""
 
 class Column:
+    """Memory of one array of each sample of a batch."""
     @property
     def block(self) -> Any: ...
     @property
     def address(self) -> int: ...
     @property
-    def nbytes(self) -> int: ...
+    def nbytes(self) -> int:
+        """Of one array."""
     @property
-    def held(self) -> int: ...
+    def held(self) -> int:
+        """Arrays in it that somebody still holds."""
 
 class Places:
-    def __init__(self, take: Callable[[int], tuple[Any, int] | None], count: int) -> None: ...
-    def begin(self, sample: int) -> None: ...
-    def one_each(self) -> None: ...
+    """Where the samples of one batch are written."""
+    def __init__(self, take: Callable[[int], tuple[Any, int] | None], count: int) -> None:
+        """take(nbytes) gives (what owns a block of memory, its address), or None."""
+    def begin(self, sample: int) -> None:
+        """The arrays that come now are this sample's."""
+    def one_each(self) -> None:
+        """From now on each array is the next sample's."""
     @property
     def columns(self) -> list[Column]: ...
 
 class TorchDraw:
-    def undo(self) -> None: ...
+    """What was drawn from torch's generator for one sample."""
+    def undo(self) -> None:
+        """As if nothing had been drawn, unless others have drawn since."""
 
 class OpenSample:
-    def draw(self, recipe: Recipe, generators: Streams) -> bool: ...
-    def draw_from(self, recipe: Recipe, generator: Any) -> TorchDraw | None: ...
+    """A sample that a Reader has opened: drawn once, then read once."""
+    def draw(self, recipe: Recipe, generators: Streams) -> bool:
+        """False: a transform refuses it."""
+    def draw_from(self, recipe: Recipe, generator: Any) -> TorchDraw | None:
+        """From torch's generator, which goes on from there. None: a transform refuses it, and nothing was drawn."""
     def draw_indexed(self, recipe: Recipe, seed: int, epoch: int, index: int) -> bool: ...
-    def read(self, target: Target, places: Places | None = None) -> npt.NDArray[Any] | None: ...
+    def read(self, target: Target, places: Places | None = None) -> npt.NDArray[Any] | None:
+        """As an array of the target's element and layout; None: it cannot be made natively."""
     @property
     def was_cached(self) -> bool: ...
     @property
-    def entries(self) -> tuple[bool, bool, bool]: ...
+    def entries(self) -> tuple[bool, bool, bool]:
+        """Whether it is decoded by entry points, whether some were kept, whether they were of no use."""
+
+class Reader:
+    """One sample at a time on the calling thread, whichever."""
+    def __init__(self) -> None: ...
+    def open(
+        self,
+        source: _Source,
+        max_pixels: int,
+        *,
+        cache: Cache | None = None,
+        cache_name: str | None = None,
+        cache_variant: int = 0,
+        load: Callable[[bytes | None], npt.NDArray[np.uint8]] | None = None,
+        entries: EntryStore | None = None,
+    ) -> OpenSample | None:
+        """None: it cannot be made natively, and there is no load(encoded) that gives its pixels."""
+
+def read_file(descriptor: int, most: int) -> bytes | None:
+    """All of a regular file of up to so many bytes, wherever it stands; None: it is none."""
 
 class StepKind(_Enum):
     crop: ClassVar[StepKind]
@@ -744,21 +923,52 @@ class StepKind(_Enum):
     box_blur: ClassVar[StepKind]
     recolour: ClassVar[StepKind]
 
-class AsTheyAre:
-    def __init__(
-        self, things: list[Any], classes: list[Any], dicts: list[Any], lists: list[Any], empty: list[Any]
-    ) -> None: ...
-    def hold(self) -> bool: ...
-
-class Versions:
-    def __init__(self, owners: list[Any]) -> None: ...
-    def now(self) -> bytes | None: ...
-
 class Plan:
+    """What is to be done to an image: which window of it is decoded, and what follows."""
     @property
     def width(self) -> int: ...
     @property
     def height(self) -> int: ...
+
+class LazyJpeg:
+    """The bytes of a JPEG that Pillow is sure to accept."""
+    @staticmethod
+    def of(data: bytes, max_pixels: int) -> LazyJpeg | None:
+        """None: these are none, or have more pixels (0: no limit)."""
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def is_gray(self) -> bool: ...
+    @property
+    def has_pixels(self) -> bool: ...
+    def keep_pixels(self, reader: Reader) -> bool:
+        """Decodes all of them, once. False: that cannot be done."""
+    def draw(self, steps: Sequence[_NotedStep], recipe: Recipe, generators: Streams) -> Plan | None:
+        """Of steps (kind, (x, y, width, height) | None, filter | None), then the recipe. None: one of them
+        refuses.
+        """
+    def draw_from(self, steps: Sequence[_NotedStep], recipe: Recipe, generator: Any) -> tuple[Plan, TorchDraw] | None:
+        """The same from torch's generator, which goes on from there: the plan, and what undoes it. None: then
+        nothing was drawn.
+        """
+    def values(
+        self, reader: Reader, plan: Plan, target: Target, places: Places | None = None
+    ) -> npt.NDArray[Any] | None:
+        """In the target's element and layout; None: damaged."""
+    def draw_each(
+        self, steps: Sequence[_NotedStep], recipes: Sequence[Recipe], generators: Streams
+    ) -> list[Plan] | None:
+        """draw() of one recipe after the other, each of the image itself."""
+    def values_of_each(
+        self, reader: Reader, plans: Sequence[Plan], targets: Sequence[Target], places: Places | None = None
+    ) -> list[npt.NDArray[Any]] | None:
+        """values() by each of the plans; None: damaged."""
+    def rgbx(self, reader: Reader, plan: Plan, fourth: int) -> npt.NDArray[np.uint8] | None:
+        """uint8 [height, width, 4], the last byte of each pixel as given; None: damaged."""
+    def packed(self, reader: Reader, plan: Plan, channels: int) -> bytes | None:
+        """The bytes of 3 channels, or of the first; None: damaged."""
 
 def jpeg_header_for_pillow(
     beginning: bytes,
@@ -777,8 +987,25 @@ def jpeg_header_for_pillow(
         int,
     ]
     | None
-): ...
-def read_file(descriptor: int, most: int) -> bytes | None: ...
+):
+    """Of the first bytes of a JPEG: size, mode, layers, layer, quantization, app, applist, icclist, info, where
+    its EXIF data begin, where the first scan does. None: Pillow is to be asked.
+    """
+
+class AsTheyAre:
+    """Some objects as they are now."""
+    def __init__(
+        self, things: list[Any], classes: list[Any], dicts: list[Any], lists: list[Any], empty: list[Any]
+    ) -> None:
+        """Things of their classes, classes and all that they have, dictionaries, lists, and what has no elements."""
+    def hold(self) -> bool:
+        """False: something has changed, or that cannot be told here."""
+
+class Versions:
+    """Whether dictionaries and classes may have changed since they were looked at."""
+    def __init__(self, owners: list[Any]) -> None: ...
+    def now(self) -> bytes | None:
+        """What is another after every change; None: that cannot be told."""
 
 _NotedStep = tuple[
     StepKind,
@@ -788,67 +1015,3 @@ _NotedStep = tuple[
     Recolour | None,
     tuple[float, float, float, float] | None,
 ]
-
-class LazyJpeg:
-    @staticmethod
-    def of(data: bytes, max_pixels: int) -> LazyJpeg | None: ...
-    @property
-    def width(self) -> int: ...
-    @property
-    def height(self) -> int: ...
-    @property
-    def is_gray(self) -> bool: ...
-    @property
-    def has_pixels(self) -> bool: ...
-    def keep_pixels(self, reader: Reader) -> bool: ...
-    def draw(
-        self,
-        steps: Sequence[_NotedStep],
-        recipe: Recipe,
-        generators: Streams,
-    ) -> Plan | None: ...
-    def draw_from(
-        self,
-        steps: Sequence[_NotedStep],
-        recipe: Recipe,
-        generator: Any,
-    ) -> tuple[Plan, TorchDraw] | None: ...
-    def values(
-        self, reader: Reader, plan: Plan, target: Target, places: Places | None = None
-    ) -> npt.NDArray[Any] | None: ...
-    def draw_each(
-        self,
-        steps: Sequence[_NotedStep],
-        recipes: Sequence[Recipe],
-        generators: Streams,
-    ) -> list[Plan] | None: ...
-    def values_of_each(
-        self, reader: Reader, plans: Sequence[Plan], targets: Sequence[Target], places: Places | None = None
-    ) -> list[npt.NDArray[Any]] | None: ...
-    def rgbx(self, reader: Reader, plan: Plan, fourth: int) -> npt.NDArray[np.uint8] | None: ...
-    def packed(self, reader: Reader, plan: Plan, channels: int) -> bytes | None: ...
-
-class Arrival:
-    def __init__(self) -> None: ...
-    def fulfil(self, data: Buffer) -> bool: ...
-    def fail(self, why: str) -> bool: ...
-    def give_up(self) -> None: ...
-    def wait(self, timeout_s: float) -> bool: ...
-    @property
-    def given_up(self) -> bool: ...
-    @property
-    def late(self) -> bool: ...
-
-class Reader:
-    def __init__(self) -> None: ...
-    def open(
-        self,
-        source: _Source,
-        max_pixels: int,
-        *,
-        cache: Cache | None = None,
-        cache_name: str | None = None,
-        cache_variant: int = 0,
-        load: Callable[[bytes | None], npt.NDArray[np.uint8]] | None = None,
-        entries: EntryStore | None = None,
-    ) -> OpenSample | None: ...

@@ -1,21 +1,28 @@
-"""fastload/_core.pyi says what the built module has: its names, each class's members, each function's parameters, and all types.
+"""fastload/_core.pyi is what `make stubs` makes of the built module: names, members, parameters, documents, and types.
 
-Of types the module says less than the stub, where it says but ``object`` or ``tuple``: that far they agree.
+Of types the module says less than the stub, where it says but ``object`` or ``tuple``: that far they agree, and the file's stay.
 """
 
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
+import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 import fastload
+import stub_types
+import stubs
 from fastload import _core
 
-STUB = ast.parse((Path(fastload.__file__).parent / "_core.pyi").read_text())
+PATH = Path(fastload.__file__).parent / "_core.pyi"
+STUB = ast.parse(PATH.read_text())
 # What pybind11 gives to every class, and to every enum, without a signature that anyone wrote.
 OF_ALL = {"__module__", "__doc__", "__weakref__", "_pybind11_conduit_v1_"}
 OF_ENUMS = {"__entries", "__repr__", "__str__", "__eq__", "__ne__", "__getstate__", "__setstate__"}
@@ -55,65 +62,18 @@ def signature(function: Any) -> Parameters:
     return parameters(built(function))
 
 
-# A type: what may be there, each as its name and the types in its brackets.
-Type = list[tuple[str, list[Any]]]
 ALIASES = {
     node.targets[0].id: node.value
     for node in STUB.body
     if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
 }
-# Of which the module does not say more.
-VAGUE = {"object", "dict", "list", "tuple", "Callable", "ndarray", "ArrayLike", "Buffer"}
-SEQUENCES = {"Sequence", "list", "tuple"}
-NUMBERS = {"SupportsInt": "int", "SupportsFloat": "float"}
 
 
-def type_of(node: ast.expr) -> Type:
-    if isinstance(node, ast.BinOp):
-        return type_of(node.left) + type_of(node.right)
-    if isinstance(node, ast.Constant):
-        return [("None", [])]
-    inside = node.slice if isinstance(node, ast.Subscript) else ast.Tuple([])
-    parts = inside.elts if isinstance(inside, ast.Tuple) else [inside]
-    name = ast.unparse(node.value if isinstance(node, ast.Subscript) else node).rpartition(".")[2]
-    if name == "Annotated":
-        return type_of(parts[0])
-    if name in ALIASES:
-        return type_of(ALIASES[name])
-    if name == "SupportsIndex":  # beside SupportsInt or SupportsFloat
-        return []
-    return [
-        (NUMBERS.get(name, name), [type_of(part) for part in parts if not isinstance(part, ast.List | ast.Constant)])
-    ]
+def type_of(node: ast.expr) -> stub_types.Type:
+    return stub_types.read(node, ALIASES)
 
 
-def agree(given: Type, said: Type) -> bool:
-    """Whether the module's type and the stub's can be the same. That a class may be None, the module does not always say."""
-    if any(name in VAGUE and not inside for name, inside in given):
-        return True
-    said_beside = [one for one in said if one[0] != "None"] if ("None", []) not in given else said
-    return all(any(agree_as(one, other) for one in given) for other in said_beside) and all(
-        any(agree_as(one, other) for other in said) for one in given
-    )
-
-
-def agree_as(given: tuple[str, list[Any]], said: tuple[str, list[Any]]) -> bool:
-    if said[0] == "Any" or (given[0] == "str" and said[0] == "bytes"):  # a string of C++ is made of either
-        return True
-    inside, said_inside = given[1], said[1]
-    if given[0] == said[0] == "PathLike":  # of str or of bytes
-        return True
-    if given[0] != said[0]:
-        if not {given[0], said[0]} <= SEQUENCES:
-            return False
-        if given[0] != "tuple":
-            inside = inside * len(said_inside)
-        elif said[0] != "tuple":
-            said_inside = said_inside * len(inside)
-    return len(inside) == len(said_inside) and all(map(agree, inside, said_inside))
-
-
-def types(function: ast.FunctionDef) -> dict[str, Type]:
+def types(function: ast.FunctionDef) -> dict[str, stub_types.Type]:
     """By parameter, and of what is returned."""
     given = function.args
     named = {
@@ -126,7 +86,11 @@ def types(function: ast.FunctionDef) -> dict[str, Type]:
 
 def disagreements(said: ast.FunctionDef, function: Any) -> list[str]:
     given = types(built(function))
-    return [f"{name}: {given[name]} is not {one}" for name, one in types(said).items() if not agree(given[name], one)]
+    return [
+        f"{name}: {given[name]} is not {one}"
+        for name, one in types(said).items()
+        if not stub_types.agree(given[name], one)
+    ]
 
 
 def is_property(node: ast.AST) -> bool:
@@ -193,12 +157,12 @@ def test_members_have_these_types(name):
                 continue
             given = built_property(value)
             wanted = said.returns if isinstance(said, ast.FunctionDef) else said.annotation
-            assert agree(given, type_of(wanted)), f"{name}.{member}: {given} is not {ast.unparse(wanted)}"
+            assert stub_types.agree(given, type_of(wanted)), f"{name}.{member}: {given} is not {ast.unparse(wanted)}"
         elif isinstance(said, ast.FunctionDef):
             assert disagreements(said, getattr(getattr(_core, name), member)) == [], f"{name}.{member}"
 
 
-def built_property(value: property) -> Type:
+def built_property(value: property) -> stub_types.Type:
     """What its getter gives, which may have no name."""
     returns = value.fget.__doc__.splitlines()[0].rpartition(" -> ")[2]
     return type_of(ast.parse(re.sub(NAMESPACES, "", returns), mode="eval").body)
@@ -227,7 +191,7 @@ def built_property(value: property) -> Type:
 )
 def test_types_are_compared(given, said, is_same):
     given, said = (type_of(ast.parse(text, mode="eval").body) for text in (given, said))
-    assert agree(given, said) == is_same
+    assert stub_types.agree(given, said) == is_same
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -255,3 +219,90 @@ def test_members_are_what_the_stub_says(name):
 def test_enums_have_these_values(name):
     said = {member for member, node in members(CLASSES[name]).items() if is_class_variable(node)} - {"__members__"}
     assert said == set(getattr(_core, name).__members__)
+
+
+def has(program: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(importlib.util.find_spec(program) is None, reason=f"{program} is not installed")
+
+
+@has("ruff")
+def test_the_file_is_what_make_stubs_writes():
+    assert stubs.formatted(stubs.stub(_core, PATH.read_text())) == PATH.read_text(), "run: make stubs"
+
+
+# What mypy says of every class of pybind11's: of the metaclass, and of constructors that nobody wrote.
+OF_EVERY_CLASS = re.compile(r"metaclass differs|__init__ is inconsistent, stub does not have \*(\*kw)?args parameter")
+
+
+@has("mypy")
+def test_mypy_finds_the_stub_true_of_the_module():
+    command = ["-m", "mypy.stubtest", "fastload._core", "--concise", "--ignore-missing-stub", "--ignore-disjoint-bases"]
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=PATH.parents[1])
+    lines = done.stdout.splitlines()
+    assert any("metaclass differs" in line for line in lines), done.stdout + done.stderr  # it has looked
+    assert [line for line in lines if not OF_EVERY_CLASS.search(line)] == []
+
+
+@pytest.mark.parametrize(
+    ("signature", "stub"),
+    [
+        ("typing.SupportsInt | typing.SupportsIndex", "int"),
+        ("typing.SupportsFloat | typing.SupportsIndex | None", "float | None"),
+        ("collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]", "Sequence[int]"),
+        ("fastload._core.Cache | None", "Cache | None"),
+        (
+            "collections.abc.Sequence[tuple[os.PathLike | str | bytes, str | None]]",
+            "Sequence[tuple[_Path, str | None]]",
+        ),
+        ('typing.Annotated[collections.abc.Sequence[str], "FixedSize(2)"]', "Sequence[str]"),
+        ("typing.Annotated[numpy.typing.ArrayLike, numpy.uint8]", "npt.ArrayLike"),
+        ("numpy.typing.NDArray[numpy.int16]", "npt.NDArray[np.int16]"),
+        ("numpy.ndarray", "npt.NDArray[Any]"),
+        ("collections.abc.Callable[[int, str], bytes | None]", "Callable[[int, str], bytes | None]"),
+        ("collections.abc.Callable[..., bool]", "Callable[..., bool]"),
+        ("typing_extensions.Buffer", "_Memory"),
+        ("tuple[list, dict]", "tuple[list[Any], dict[Any, Any]]"),
+        ("object", "Any"),
+    ],
+)
+def test_types_are_written_as_a_reader_would(signature, stub):
+    assert stub_types.written(ast.parse(signature, mode="eval").body) == stub
+
+
+def stub_of(*functions: str, before: str = "") -> str:
+    """Of a module as pybind11 makes one: the signatures are in the docstrings."""
+    made = ModuleType("made")
+    vars(made).update({text.partition("(")[0]: SimpleNamespace(__doc__=text) for text in functions})
+    return stubs.stub(made, before)
+
+
+def test_defaults_and_documents_are_the_modules():
+    made = stub_of("read(at: int, cache: str = None, *, how: str = 'all') -> bytes\n\nThe bytes.")
+    said = 'def read(at: int, cache: str | None = None, *, how: str = \'all\') -> bytes:\n    """The bytes."""\n'
+    assert made.strip() == said.strip()
+
+
+def test_a_class_that_was_bound_later_is_named_as_python_names_it():
+    made = stub_of("open(by: fastload::cache::Cache = <Leave.bytes: 1>) -> fastload::io::Reader")
+    assert made.strip() == "def open(by: Cache = Leave.bytes) -> Reader: ..."
+
+
+def test_what_the_file_says_more_closely_stays_and_what_is_not_so_goes():
+    before = """import this
+
+_Box = tuple[int, int]
+
+# Of boxes
+def first(of: list[_Box], by: str) -> dict[str, int]: ...
+def gone() -> int: ...
+"""
+    made = stub_of("first(of: list, by: int, more: bool) -> dict", "second() -> _Box", before=before)
+    assert made.splitlines() == [
+        "import this",
+        "",
+        "_Box = tuple[int, int]",
+        "",
+        "def first(of: list[_Box], by: int, more: bool) -> dict[str, int]: ...",
+        "",
+        "def second() -> _Box: ...",
+    ]
