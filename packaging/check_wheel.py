@@ -1,19 +1,24 @@
 """`python packaging/check_wheel.py WHEEL…`: may these wheels be published? Says why not, one line a reason, and exits with 1.
 
-A wheel is small, holds one library, which needs nothing but the C and C++ libraries of the oldest system that its tag names, gives
-nobody a name but its own, and has the licence texts and the bill of materials of all that is compiled into it.
+A wheel is small, has no file but ours, each as its RECORD says, holds one library, which needs nothing but the C and C++ libraries of
+the oldest system that its tag names, gives nobody a name but its own, and has the licence texts and the bill of materials of all that
+is compiled into it.
 """
 
 from __future__ import annotations
 
+import base64
+import csv
 import email
 import functools
+import hashlib
 import importlib.resources
 import io
 import json
 import re
 import sys
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,11 +37,12 @@ BUNDLED = {
     "libjpeg-turbo": {"LICENSE.md": "Modified (3-clause) BSD License", "README.ijg": "Independent JPEG Group"},
     "pybind11": {"LICENSE": "Redistribution and use in source and binary forms"},
 }
+PTH = "fastload-run.pth"  # what Python reads when it starts
 MACHINES = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64"}
 
 
 class Wheel:
-    """A wheel's files, and the core among them."""
+    """A wheel's files, and the core among them. ValueError, OSError, BadZipFile or zlib.error: it is none."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -48,11 +54,10 @@ class Wheel:
             self.files = {file: archive.read(file) for file in archive.namelist() if not file.endswith("/")}
         self.libraries = [file for file, data in self.files.items() if data.startswith(b"\x7fELF")]
         self.cores = [file for file in self.libraries if re.fullmatch(r"fastload/_core\.[^/]+\.so", file)]
-
-    @property
-    def metadata(self) -> str:
-        """The folder of metadata."""
-        return next(file for file in self.files if file.endswith(".dist-info/METADATA")).removesuffix("METADATA")
+        # The folder of metadata.
+        self.metadata = path.name.split("-")[0] + f"-{version}.dist-info/"
+        if f"{self.metadata}METADATA" not in self.files:
+            raise ValueError(f"it has no {self.metadata}METADATA")
 
     def core(self) -> ELFFile:
         return ELFFile(io.BytesIO(self.files[self.cores[0]]))
@@ -62,6 +67,21 @@ def size(wheel: Wheel) -> Iterator[str]:
     found = wheel.path.stat().st_size
     if found > MOST_BYTES:
         yield f"it has {found:,} bytes, more than {MOST_BYTES:,}"
+
+
+def contents(wheel: Wheel) -> Iterator[str]:
+    """By its RECORD pip takes a wheel away again; what lies beside our folders would be another's."""
+    of_others = [file for file in wheel.files if not file.startswith(("fastload/", wheel.metadata)) and file != PTH]
+    yield from (f"a file that is none of ours: {file}" for file in of_others if file not in wheel.libraries)
+    record = f"{wheel.metadata}RECORD"
+    rows = csv.reader(io.StringIO(wheel.files.get(record, b"").decode(errors="replace")))
+    recorded = {row[0]: row[1] for row in rows if len(row) == 3}
+    for file in sorted(wheel.files.keys() ^ recorded.keys()):
+        yield f"{'RECORD has no' if file in wheel.files else 'RECORD alone has'} {file}"
+    for file in wheel.files.keys() & recorded.keys() - {record}:
+        digest = base64.urlsafe_b64encode(hashlib.sha256(wheel.files[file]).digest()).rstrip(b"=").decode()
+        if recorded[file] != f"sha256={digest}":
+            yield f"RECORD has another sum of {file}"
 
 
 def metadata(wheel: Wheel) -> Iterator[str]:
@@ -173,12 +193,15 @@ def bill_of_materials(wheel: Wheel) -> Iterator[str]:
         yield f"{bills[0]} names libjpeg-turbo {named.get('libjpeg-turbo')}, the core has {compiled and compiled.group(1)}"
 
 
-GATES = (size, metadata, libraries, versions, abi, licences, bill_of_materials)
+GATES = (size, contents, metadata, libraries, versions, abi, licences, bill_of_materials)
 
 
 def problems(path: Path) -> list[str]:
     """What keeps a wheel from being published."""
-    wheel = Wheel(path)
+    try:
+        wheel = Wheel(path)
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        return [f"it is no wheel: {error}"]
     if len(wheel.cores) != 1:
         return [*size(wheel), *libraries(wheel)]
     return [problem for gate in GATES for problem in gate(wheel)]

@@ -26,7 +26,7 @@ def wheel_name(machine, version="1.2.0"):
 
 def write_wheel(path, files):
     with zipfile.ZipFile(path, "w") as archive:
-        for name, data in files.items():
+        for name, data in wheels.recorded(files, "1.2.0").items():
             archive.writestr(name, data)
 
 

@@ -42,10 +42,10 @@ def good(compile_library, tmp_path_factory):
 def problems(tmp_path):
     """Gives what is wrong with a wheel of these files."""
 
-    def of(files: dict[str, bytes], tag: str = TAG) -> list[str]:
+    def of(files: dict[str, bytes], tag: str = TAG, *, records: bool = True) -> list[str]:
         path = tmp_path / f"fastload_torch-{VERSION}-{tag}.whl"
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, data in files.items():
+            for name, data in (wheels.recorded(files, VERSION) if records else files).items():
                 archive.writestr(name, data)
         return check_wheel.problems(path)
 
@@ -68,6 +68,43 @@ def test_the_command_says_what_is_wrong_and_fails(good, problems, tmp_path, caps
 def test_a_large_wheel(good, problems):
     (found,) = problems({**good, "fastload/large.bin": random.Random(0).randbytes(2_000_000)})
     assert found.startswith("it has 2,0") and found.endswith("more than 2,000,000")
+
+
+@pytest.mark.parametrize("file", ["../evil.py", "torch/__init__.py", "sitecustomize.py", "evil.pth"])
+def test_a_file_that_is_none_of_ours(good, problems, file):
+    assert problems({**good, file: b"import os"}) == [f"a file that is none of ours: {file}"]
+
+
+def test_a_record_that_is_not_of_the_files(good, problems):
+    record, code = f"{DIST_INFO}/RECORD", "fastload/__init__.py"
+    whole = wheels.recorded(good, VERSION)
+    assert problems(whole, records=False) == []
+    assert problems({**whole, code: b"import os"}, records=False) == [f"RECORD has another sum of {code}"]
+    assert problems({**whole, "fastload/new.py": b""}, records=False) == ["RECORD has no fastload/new.py"]
+    del whole[code]
+    assert problems(whole, records=False) == [f"RECORD alone has {code}"]
+    assert f"RECORD has no {record}" in problems(good | {record: b""}, records=False)
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04" + bytes(400)], ids=["empty", "text", "cut"])
+def test_what_is_no_wheel_is_named_and_those_beside_it_are_looked_at(content, good, problems, tmp_path, capsys):
+    problems(good)
+    (whole,) = map(str, tmp_path.glob("*.whl"))
+    broken = tmp_path / f"fastload_torch-{VERSION}-{TAG.replace('cp312', 'cp311')}.whl"
+    broken.write_bytes(content)
+    assert (
+        check_wheel.main(
+            [str(broken), str(tmp_path / "notes.whl"), str(tmp_path / broken.name.replace("311", "310")), whole]
+        )
+        == 1
+    )
+    said = capsys.readouterr()
+    assert said.err.count("it is no wheel: ") == 3 and "all gates passed" in said.out
+
+
+def test_a_wheel_without_metadata(good, problems):
+    (found,) = problems({name: data for name, data in good.items() if not name.endswith("METADATA")})
+    assert found == f"it is no wheel: it has no {DIST_INFO}/METADATA"
 
 
 @pytest.fixture

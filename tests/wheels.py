@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import shutil
@@ -71,3 +72,14 @@ def good_files(folder: Path, version: str) -> dict[str, bytes]:
     bundled.add(dist_info, NAME, version, [bundled.libjpeg(note), bundled.pybind11()])
     files = {str(path.relative_to(wheel)): path.read_bytes() for path in wheel.rglob("*") if path.is_file()}
     return {**files, "fastload/__init__.py": b""}
+
+
+def recorded(files: dict[str, bytes], version: str) -> dict[str, bytes]:
+    """With the RECORD of these files."""
+    record = f"fastload_torch-{version}.dist-info/RECORD"
+    sums = {
+        name: base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+        for name, data in files.items()
+    }
+    rows = [f"{name},sha256={sums[name]},{len(data)}\n" for name, data in files.items() if name != record]
+    return {**files, record: "".join([*rows, f"{record},,\n"]).encode()}
