@@ -84,7 +84,7 @@ void reclaimed() {
 }
 
 void cancelled() {
-  const auto batch = batch_of(4, Defer::coefficients);
+  const auto batch = batch_of(4, Defer::windows);
   batch->begin();
   const size_t running = batch->tasks.start_next();
   batch->cancel_unstarted();

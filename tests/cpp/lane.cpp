@@ -1,6 +1,7 @@
 // A lane's calls in every order: what engine/lane_state.h does not allow fails, does nothing, and leaves the lane as good as it was.
 // Usage: lane JPEG [JPEG …], one of them plain, 4:4:4 or 4:2:0. Exits 0 when all is as it should be.
 #include "engine/lane.h"
+#include "engine/works.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -44,6 +45,7 @@ struct Test {
         return blocks.back().data();
       });
   engine::Slabs slabs{memory};
+  engine::Works works{1};
   engine::Deferred deferred;
   Keep why = Keep::count;
   std::vector<uint8_t> out = std::vector<uint8_t>(3 * kSide * kSide, kUntouched);
@@ -55,8 +57,8 @@ struct Test {
   }
   Status use(Lane& lane) const { return lane.use(plan); }
   Status defer_bytes(Lane& lane) { return lane.defer_bytes(pool, &deferred, &why); }
-  Status defer_coefficients(Lane& lane) { return lane.defer_coefficients(&slabs, &deferred, &why); }
-  Status read_coefficients(Lane& lane) const { return lane.read_coefficients(deferred); }
+  Status defer_window(Lane& lane) { return lane.defer_window(&slabs, &works, 0, &deferred, &why); }
+  Status read_window(Lane& lane) const { return lane.read_window(deferred); }
   Status decode(Lane& lane) const { return lane.decode(); }
   Status finish(Lane& lane) { return lane.finish(*target, out.data()); }
 
@@ -85,8 +87,8 @@ const Named kCalls[] = {
     {"draw", [](Test& t, Lane& lane) { return t.draw(lane); }},
     {"use", [](Test& t, Lane& lane) { return t.use(lane); }},
     {"defer_bytes", [](Test& t, Lane& lane) { return t.defer_bytes(lane); }},
-    {"defer_coefficients", [](Test& t, Lane& lane) { return t.defer_coefficients(lane); }},
-    {"read_coefficients", [](Test& t, Lane& lane) { return t.read_coefficients(lane); }},
+    {"defer_window", [](Test& t, Lane& lane) { return t.defer_window(lane); }},
+    {"read_window", [](Test& t, Lane& lane) { return t.read_window(lane); }},
     {"decode", [](Test& t, Lane& lane) { return t.decode(lane); }},
     {"finish", [](Test& t, Lane& lane) { return t.finish(lane); }},
 };
@@ -104,14 +106,14 @@ const std::vector<State> kStates = {
     {"opened", [](Test& t, Lane& lane) { t.open(lane); }, {"draw", "use"}},
     {"settled", [](Test& t, Lane& lane) { t.open(lane), lane.settle(); }, {}},
     {"adopted", [](Test& t, Lane& lane) { t.adopt(lane, 0); }, {"draw", "use"}},
-    {"drawn", [](Test& t, Lane& lane) { t.open(lane), t.draw(lane); }, {"defer_bytes", "defer_coefficients", "decode"}},
-    {"used", [](Test& t, Lane& lane) { t.open(lane), t.use(lane); }, {"defer_bytes", "defer_coefficients", "decode"}},
+    {"drawn", [](Test& t, Lane& lane) { t.open(lane), t.draw(lane); }, {"defer_bytes", "defer_window", "decode"}},
+    {"used", [](Test& t, Lane& lane) { t.open(lane), t.use(lane); }, {"defer_bytes", "defer_window", "decode"}},
     {"deferred as bytes", [](Test& t, Lane& lane) { t.open(lane), t.draw(lane), t.defer_bytes(lane); }, {}},
-    {"deferred as coefficients",
-     [](Test& t, Lane& lane) { t.open(lane), t.draw(lane), t.defer_coefficients(lane); },
-     {"read_coefficients"}},
-    {"read as coefficients",
-     [](Test& t, Lane& lane) { t.open(lane), t.draw(lane), t.defer_coefficients(lane), t.read_coefficients(lane); },
+    {"deferred as a window",
+     [](Test& t, Lane& lane) { t.open(lane), t.draw(lane), t.defer_window(lane); },
+     {"read_window"}},
+    {"read as a window",
+     [](Test& t, Lane& lane) { t.open(lane), t.draw(lane), t.defer_window(lane), t.read_window(lane); },
      {}},
     {"decoded", [](Test& t, Lane& lane) { t.open(lane), t.draw(lane), t.decode(lane); }, {"decode", "finish"}},
     {"adopted when drawn",
@@ -160,7 +162,7 @@ void goes_on(Test& test) {
     if (wrong.name != std::string("draw") && wrong.name != std::string("use")) wrong.call(test, lane);
     expect(test.draw(lane).ok(), std::string(wrong.name) + "(), then draw()");
     test.draw(lane);
-    test.read_coefficients(lane);
+    test.read_window(lane);
     test.finish(lane);
     expect(test.decode(lane).ok(), "decode() after wrong calls");
     expect(test.finish(lane).ok() && test.out == test.expected, "finish() after wrong calls");
@@ -190,7 +192,7 @@ bool begin(Test* test, const char* path) {
   test->width = lane.width();
   test->height = lane.height();
   test->plan = lane.plan();
-  if (!test->defer_coefficients(lane).ok() || test->why != Keep::none || !test->read_coefficients(lane).ok())
+  if (!test->defer_window(lane).ok() || test->why != Keep::none || !test->read_window(lane).ok())
     return false;
   if (!test->open(lane).ok() || !test->draw(lane).ok()) return false;
   if (!test->defer_bytes(lane).ok() || test->why != Keep::none) return false;

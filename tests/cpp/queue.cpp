@@ -120,7 +120,7 @@ void who_defers_bytes_is_first() {
   Named named;
   named.push('a', 2);
   named.push('b', 2, nullptr, Defer::bytes);
-  named.push('c', 1, nullptr, Defer::coefficients);
+  named.push('c', 1, nullptr, Defer::windows);
   named.push('d', 1, nullptr, Defer::bytes);
   expect(named.next(7), "b0 b1 d0 a0 a1 c0 -", "the other decoder does not run out");
 }
