@@ -1,8 +1,8 @@
 """`python packaging/check_wheel.py WHEEL…`: may these wheels be published? Says why not, one line a reason, and exits with 1.
 
-A wheel is small, has no file but ours, each as its RECORD says, holds one library, which needs nothing but the C and C++ libraries of
-the oldest system that its tag names, gives nobody a name but its own, and has the licence texts and the bill of materials of all that
-is compiled into it.
+A wheel is small, has no file but ours, each as its RECORD says, and holds one library. That needs nothing but the C and C++
+libraries of the oldest system that its tag names, and gives nobody a name but its own. The wheel has the licence texts and the bill
+of materials of all that is compiled into it.
 """
 
 from __future__ import annotations
