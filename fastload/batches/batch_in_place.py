@@ -80,7 +80,7 @@ def _collated(
     """As default_collate, but for columns of tensors that lie in their places; these are noted in ``batches``."""
     first = samples[0]
     kind = type(first)
-    if isinstance(first, torch.Tensor):
+    if (kind is torch.Tensor or kind is tv_tensors.Image) and first.layout is torch.strided:
         column = columns.get(first.data_ptr())
         if column is not None and _lie_in(column, samples):
             del columns[column.address]
