@@ -42,5 +42,6 @@ def assert_as_stock(root: Path, transform: Any, seed: int, **options: Any) -> No
     ours, our_state = batches(fastload.DataLoader, dataset, seed, **options)
     stock, state = batches(torch.utils.data.DataLoader, dataset, seed, **options)
     assert len(ours) == len(stock) > 0
-    assert all(map(torch.equal, ours, stock)), transform
+    for mine, theirs in zip(ours, stock, strict=True):
+        assert mine.dtype == theirs.dtype and torch.equal(mine, theirs), transform
     assert torch.equal(our_state, state), transform

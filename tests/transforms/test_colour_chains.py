@@ -6,39 +6,31 @@ import io
 import random
 import re
 
-import numpy as np
 import PIL.Image
 import pytest
 import torch
 import torch.utils.data
 import torchvision.transforms as v1
 import torchvision.transforms.v2 as v2
+from chains import assert_as_stock, write_images
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.datasets import ImageFolder
 
 import fastload
 from fastload.transforms.split_transforms import read
-from images import jpeg_bytes, picture
+from images import jpeg_bytes
 from recipes import InPython
 
-SIZES = [(1, 1), (2, 3), (3, 50), (37, 23), (64, 64), (90, 61)]  # width and height
 SIDE = 24
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     """Gray, CMYK, tiny and 4:2:0 images; a PNG with alpha, for Pillow."""
-    folder = tmp_path_factory.mktemp("colours") / "class"
-    folder.mkdir()
-    for number, (width, height) in enumerate(SIZES):
-        (folder / f"{number}-420.jpg").write_bytes(jpeg_bytes(number, width, height, form=2))
-        (folder / f"{number}-444.jpg").write_bytes(jpeg_bytes(number, width, height, form=0))
-        for mode in ("L", "CMYK"):
-            picture(number, width, height).convert(mode).save(folder / f"{number}-{mode}.jpg")
-    picture(9, 40, 30).convert("RGBA").save(folder / "alpha.png")
-    PIL.Image.fromarray(np.full((9, 9, 3), 77, dtype=np.uint8)).save(folder / "flat.jpg")
-    return folder.parent
+    root = tmp_path_factory.mktemp("colours")
+    write_images(root)
+    return root
 
 
 def between(rng: random.Random, low: float, high: float) -> tuple[float, float]:
@@ -92,21 +84,6 @@ def chain(rng: random.Random):
     gray = [module.Grayscale(1)] if rng.random() < 0.2 else []
     body = [step(rng, module) for _ in range(rng.randint(1, 3))]
     return module.Compose([*gray, *body, module.CenterCrop(SIDE), module.PILToTensor()])
-
-
-def batches(cls, dataset, seed: int, **options):
-    torch.manual_seed(seed)
-    loader = cls(dataset, batch_size=5, shuffle=True, **options)
-    return [values for values, _ in loader], torch.get_rng_state()
-
-
-def assert_as_stock(root, transform, seed: int, **options) -> None:
-    dataset = ImageFolder(str(root), transform)
-    ours, our_state = batches(fastload.DataLoader, dataset, seed, **options)
-    stock, state = batches(torch.utils.data.DataLoader, dataset, seed, **options)
-    assert len(ours) == len(stock) > 0
-    assert all(map(torch.equal, ours, stock)), transform
-    assert torch.equal(our_state, state), transform
 
 
 def many_chains(root, first: int, count: int) -> int:

@@ -10,6 +10,7 @@ import torch
 import torch.utils.data
 import torchvision.transforms as v1
 import torchvision.transforms.v2 as v2
+from chains import assert_as_stock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.datasets import ImageFolder
@@ -101,21 +102,6 @@ def chain(rng: random.Random):
             *([step(rng, module, is_gray=is_gray), module.CenterCrop(SIDE)] if rng.random() < 0.5 else []),
         ]
     return module.Compose([*gray, *body, module.PILToTensor()])
-
-
-def batches(cls, dataset, seed: int, **options):
-    torch.manual_seed(seed)
-    loader = cls(dataset, batch_size=5, shuffle=True, **options)
-    return [values for values, _ in loader], torch.get_rng_state()
-
-
-def assert_as_stock(root, transform, seed: int, **options) -> None:
-    dataset = ImageFolder(str(root), transform)
-    ours, our_state = batches(fastload.DataLoader, dataset, seed, **options)
-    stock, state = batches(torch.utils.data.DataLoader, dataset, seed, **options)
-    assert len(ours) == len(stock) > 0
-    assert all(map(torch.equal, ours, stock)), transform
-    assert torch.equal(our_state, state), transform
 
 
 def many_chains(root, seeds) -> int:

@@ -11,6 +11,7 @@ import torch
 import torch.utils.data
 import torchvision.transforms as v1
 import torchvision.transforms.v2 as v2
+from chains import assert_as_stock, batches
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.datasets import ImageFolder
@@ -80,22 +81,6 @@ def chain(rng: random.Random):
     conversion = to_tensor if module is v2 else [v1.PILToTensor(), v1.ConvertImageDtype(dtype)]
     steps = [on_tensors(rng, module, channels=channels, dtype=dtype) for _ in range(rng.randint(1, 4))]
     return module.Compose([*gray, module.RandomResizedCrop((14, 11)), *conversion, *steps])
-
-
-def batches(cls, dataset, seed: int, **options):
-    torch.manual_seed(seed)
-    loader = cls(dataset, batch_size=3, shuffle=True, **options)
-    return [values for values, _ in loader], torch.get_rng_state()
-
-
-def assert_as_stock(root, transform, seed: int, **options) -> None:
-    dataset = ImageFolder(str(root), transform)
-    ours, our_state = batches(fastload.DataLoader, dataset, seed, **options)
-    stock, state = batches(torch.utils.data.DataLoader, dataset, seed, **options)
-    assert len(ours) == len(stock) > 0
-    for mine, theirs in zip(ours, stock, strict=True):
-        assert mine.dtype == theirs.dtype and torch.equal(mine, theirs), transform
-    assert torch.equal(our_state, state), transform
 
 
 def many_chains(root, seeds) -> int:

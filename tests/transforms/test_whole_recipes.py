@@ -11,19 +11,18 @@ import random
 import warnings
 
 import numpy as np
-import PIL.Image
 import pytest
 import torch
 import torch.utils.data
 import torchvision.transforms as v1
 import torchvision.transforms.v2 as v2
+from chains import write_images
 from PIL import ImageFilter, ImageOps
 from torch.utils.data import Subset
 from torchvision.datasets import ImageFolder
 
 import fastload
 from fastload.transforms.split_transforms import read
-from images import jpeg_bytes, picture
 
 SIZES = [(1, 1), (2, 3), (3, 50), (37, 23), (48, 48), (70, 51)]  # width and height
 MODES = list(v1.InterpolationMode)
@@ -34,16 +33,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:Anti-alias option is always appl
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     """Gray, CMYK, tiny, flat and 4:2:0 images; a PNG with alpha, for Pillow."""
-    folder = tmp_path_factory.mktemp("recipes") / "class"
-    folder.mkdir()
-    for number, (width, height) in enumerate(SIZES):
-        (folder / f"{number}-420.jpg").write_bytes(jpeg_bytes(number, width, height, form=2))
-        (folder / f"{number}-444.jpg").write_bytes(jpeg_bytes(number, width, height, form=0))
-        for mode in ("L", "CMYK"):
-            picture(number, width, height).convert(mode).save(folder / f"{number}-{mode}.jpg")
-    picture(9, 40, 30).convert("RGBA").save(folder / "alpha.png")
-    PIL.Image.fromarray(np.full((9, 9, 3), 77, dtype=np.uint8)).save(folder / "flat.jpg")
-    return folder.parent
+    root = tmp_path_factory.mktemp("recipes")
+    write_images(root, SIZES)
+    return root
 
 
 class Blurs:
