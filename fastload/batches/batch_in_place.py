@@ -103,7 +103,7 @@ def _lie_in(column: _core.Column, samples: Any) -> bool:
         return False
     if first.numel() * first.element_size() != column.nbytes or dtype.is_complex:
         return False
-    address = column.address
+    address, alone = column.address, _uses_of_one()
     for sample in samples:
         if (
             type(sample) is not kind
@@ -113,11 +113,23 @@ def _lie_in(column: _core.Column, samples: Any) -> bool:
             or not sample.is_contiguous()
             or sample.requires_grad
             or sample.is_neg()
+            # Who else uses it may write to it when the sample dies: torch has copied it by then.
+            or _uses(sample) != alone
         ):
             return False
         address += column.nbytes
     whole: int = column.block.nbytes()
     return address == column.address + whole
+
+
+def _uses(tensor: torch.Tensor) -> int:
+    """How many tensors and others have its memory."""
+    return torch._C._storage_Use_Count(tensor.untyped_storage()._cdata)
+
+
+@functools.cache
+def _uses_of_one() -> int:
+    return _uses(torch.empty(1, device="cpu"))  # some torchs count who asks, too
 
 
 def _copy(batch: torch.Tensor) -> None:

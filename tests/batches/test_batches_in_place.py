@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import itertools
+import weakref
 
 import numpy as np
 import pytest
@@ -185,6 +187,26 @@ def test_a_sample_that_somebody_holds_keeps_its_memory(name, worker):
     for _ in range(8):  # nor is it written to by batches that come later
         in_place(FORMS["a pair"], [0, 1, 2])
     assert np.array_equal(memory, before.numpy().reshape(-1))
+
+
+def test_what_is_written_when_a_sample_dies_is_not_in_the_batch(worker):
+    def make(index):
+        sample = made("train", index)
+        other = sample.detach()
+        weakref.finalize(other, sample.zero_)
+        return other, index
+
+    expected = stock(lambda i: (made("train", i), i), [0, 1, 2])[0]
+    batch = in_place(make, [0, 1, 2])
+    del make
+    gc.collect()
+    assert form(batch) == expected
+
+
+def test_sparse_tensors_are_refused_as_torch_does(worker):
+    items = made_in_place(lambda index: (made("train", index), torch.eye(2).to_sparse()), [0, 1])
+    with pytest.raises(RuntimeError, match="sparse tensors are not currently supported"):
+        items.collated()
 
 
 def test_a_sample_of_another_place_is_not_taken_for_this_one(worker):
