@@ -19,18 +19,52 @@
 
 namespace fastload::bindings {
 
-// The places of one array of each sample.
-struct Column {
-  pybind11::object block;  // owns the memory
-  uint8_t* data = nullptr;
-  size_t nbytes = 0;  // of a place
-  int64_t held = 0;   // arrays that are still there
+// The places of one array of each sample: a mapping of shared memory, from the start of a page on. All of it with Python's lock.
+class Column {
+ public:
+  // `descriptor` is of the memory, and stays open as long as `block`.
+  Column(pybind11::object block, uint8_t* data, int descriptor, size_t nbytes, size_t count);
+  ~Column();
+  Column(const Column&) = delete;
+  Column& operator=(const Column&) = delete;
+
+  const pybind11::object& block() const { return block_; }
+  uint8_t* data() const { return data_; }
+  size_t nbytes() const { return nbytes_; }  // of a place
+  // Arrays that are still there.
+  int64_t held() const { return held_; }
+  // Whether a process forked from this one has a copy: nobody else sees from then on what is written here.
+  bool is_apart() const { return is_apart_; }
+
+  void hold(size_t sample);
+  void let_go(size_t sample);
+  // There will be no batch here: where no array is held, the memory goes back to the system, now and later.
+  void end();
+
+  // Before a fork: what is in the columns of this process is from now on a copy of its own, and a child gets one, too.
+  static void set_all_apart();
+
+ private:
+  // Of the places around one that nobody holds.
+  void give_back(size_t sample) const;
+
+  const pybind11::object block_;  // owns the memory
+  uint8_t* const data_;
+  const int descriptor_;
+  const size_t nbytes_;
+  std::vector<uint8_t> is_held_;
+  int64_t held_ = 0;
+  bool is_over_ = false;
+  bool is_apart_ = false;
 };
 
 class Places {
  public:
-  // `take(nbytes)` gives a block and its address, or None.
+  // `take(nbytes)` gives a block, its address and its descriptor, or None.
   Places(pybind11::object take, size_t count) : take_(std::move(take)), count_(count) {}
+  ~Places();
+  Places(const Places&) = delete;
+  Places& operator=(const Places&) = delete;
 
   // The arrays that come now are this sample's.
   void begin(size_t sample);

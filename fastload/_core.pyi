@@ -862,11 +862,17 @@ class Column:
     @property
     def held(self) -> int:
         """Arrays in it that somebody still holds."""
+    @property
+    def is_apart(self) -> bool:
+        """Nobody else sees what is written here: there was a fork."""
+    @staticmethod
+    def set_all_apart() -> None:
+        """Before a fork: a child gets a copy of all of this process."""
 
 class Places:
     """Where the samples of one batch are written."""
-    def __init__(self, take: Callable[[int], tuple[Any, int] | None], count: int) -> None:
-        """take(nbytes) gives (what owns a block of memory, its address), or None."""
+    def __init__(self, take: Callable[[int], tuple[Any, int, int] | None], count: int) -> None:
+        """take(nbytes) gives (what owns a block of shared memory, its address, its descriptor), or None."""
     def begin(self, sample: int) -> None:
         """The arrays that come now are this sample's."""
     def one_each(self) -> None:

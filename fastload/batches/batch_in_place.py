@@ -7,6 +7,8 @@ them, and nobody holds one of them any more, their memory is the batch. Where so
 from __future__ import annotations
 
 import functools
+import sys
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -42,7 +44,7 @@ class ItemsInPlace(list[Any]):
         batches: list[tuple[torch.Tensor, _core.Column]] = []
         batch = _collated(self, columns, batches, _MOST_DEPTH)
         self.clear()
-        held = [one for one, column in batches if column.held]
+        held = [one for one, column in batches if column.held or column.is_apart]
         for one in held:
             _copy(one)
         _copied = 0 if len(batches) > len(held) else _copied + 1
@@ -69,17 +71,19 @@ def made_in_place(make: Callable[[Any], Any], indices: Any, make_all: Callable[[
     return ItemsInPlace(made, places) if places.columns else made
 
 
-def _taken(blocks: WorkerBlocks, nbytes: int) -> tuple[torch.UntypedStorage, int] | None:
+def _taken(blocks: WorkerBlocks, nbytes: int) -> tuple[torch.UntypedStorage, int, int] | None:
     block = blocks.take(nbytes)
-    return None if block is None else (block, block.data_ptr())
+    return None if block is None else (block, block.data_ptr(), blocks.descriptor_of(block))
 
 
 def _collated(
     samples: Any, columns: dict[int, _core.Column], batches: list[tuple[torch.Tensor, _core.Column]], depth: int
 ) -> Any:
     """As default_collate, but for columns of tensors that lie in their places; these are noted in ``batches``."""
+    kind = type(samples[0])
+    if not columns or _references(samples) > _OF_NOBODY_ELSE[depth == _MOST_DEPTH]:
+        return default_collate(samples)
     first = samples[0]
-    kind = type(first)
     if (kind is torch.Tensor or kind is tv_tensors.Image) and first.layout is torch.strided:
         column = columns.get(first.data_ptr())
         if column is not None and _lie_in(column, samples):
@@ -113,7 +117,6 @@ def _lie_in(column: _core.Column, samples: Any) -> bool:
             or not sample.is_contiguous()
             or sample.requires_grad
             or sample.is_neg()
-            # Who else uses it may write to it when the sample dies: torch has copied it by then.
             or _uses(sample) != alone
         ):
             return False
@@ -122,13 +125,31 @@ def _lie_in(column: _core.Column, samples: Any) -> bool:
     return address == column.address + whole
 
 
-def _uses(tensor: torch.Tensor) -> int:
-    """How many tensors and others have its memory."""
-    return torch._C._storage_Use_Count(tensor.untyped_storage()._cdata)
+def _references(samples: Any) -> int:
+    """Of the one of them that has most. Who else holds a sample, or what it is part of, may write to it at any time, and at
+    last when the sample dies, as a label with a ``__del__`` does: torch has copied it by then."""
+    return max(map(sys.getrefcount, samples)) + max(map(weakref.getweakrefcount, samples))
+
+
+def _references_of_nobody_else() -> list[int]:
+    """Of parts, and of the samples themselves, as _collated has them."""
+    samples = [(torch.empty(0, device="cpu"),)]
+    return [_references(part) for part in zip(*samples, strict=True)] + [_references(samples)]
+
+
+_OF_NOBODY_ELSE = _references_of_nobody_else()
+
+
+def _uses(tensor: torch.Tensor) -> tuple[int, ...]:
+    """How many tensors and others have it or its memory."""
+    storage = tensor.untyped_storage()
+    ours = tensor._use_count() if hasattr(tensor, "_use_count") else 1  # not in torch 2.4
+    uses = torch._C._storage_Use_Count(storage._cdata)
+    return ours, uses, sys.getrefcount(storage), weakref.getweakrefcount(storage)
 
 
 @functools.cache
-def _uses_of_one() -> int:
+def _uses_of_one() -> tuple[int, ...]:
     return _uses(torch.empty(1, device="cpu"))  # some torchs count who asks, too
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from fastload.batches.block_table import DROPPED, FREE, GONE, NONE, BlockTable, blocks_of_each_worker, was_shared_again
-from fastload.engine import as_tensors_have_it, is_as_it_was, is_forking, is_held, tell_of_forks
+from fastload.engine import Lender, as_tensors_have_it, is_as_it_was, is_forking, is_held, tell_of_forks
 
 # Batches beside those under way that a consumer may hold while their blocks are waited for.
 _HELD_BATCHES = 3
@@ -20,7 +20,7 @@ _tokens = itertools.count(1)
 _iterators: weakref.WeakValueDictionary[int, LentBlocks] = weakref.WeakValueDictionary()
 
 
-class LentBlocks:
+class LentBlocks(Lender):
     """Of one iterator. Blocks arrive on the thread that unpickles batches, torch's pinning thread say.
 
     Attributes:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch.utils.data
 from torch.utils.data import IterableDataset, default_collate
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from fastload.batches.lent_blocks import LentBlocks
 from fastload.batches.worker_collate import CollateAlone, Initialise
@@ -18,8 +19,23 @@ from fastload.reports import Statistics
 from fastload.resume import EpochLog
 
 
+# Of iterators whose workers are not ended yet. What is garbage together ends in any order: were an iterator, which an error's traceback
+# may hold in a cycle, garbage together with its queues, their threads would have ended before it tells its workers to end, and it would
+# wait 5 s for each of them.
+_index_queues: dict[int, Any] = {}
+
+
 class HasQueue:
     """Mixed into torch's iterators over worker processes."""
+
+    def _keep_queues(self) -> None:
+        _index_queues[id(self)] = self._index_queues  # type: ignore[attr-defined]
+
+    def _shutdown_workers(self) -> None:
+        try:
+            super()._shutdown_workers()  # type: ignore[misc]
+        finally:
+            _index_queues.pop(id(self), None)
 
     def _queue(self) -> tuple[int, int]:
         """Batches that are ready, and those that were asked for."""
@@ -94,6 +110,8 @@ def _keeps_books(iterator: Any, record: EpochLog, lent_blocks: LentBlocks | None
     iterator._record = record
     iterator._lent_blocks = lent_blocks
     record.queue = weakref.WeakMethod(iterator._queue)
+    if isinstance(iterator, _MultiProcessingDataLoaderIter):
+        iterator._keep_queues()  # type: ignore[attr-defined]
     return iterator
 
 

@@ -19,9 +19,10 @@ import torch
 from torch.multiprocessing import reductions
 from torch.utils.data._utils.collate import collate_tensor_fn
 
+from fastload import _core
 from fastload.batches.block_table import DROPPED, FREE, GONE, LENT, NONE, BlockTable, was_shared_again
 from fastload.batches.lent_blocks import block_arrived
-from fastload.engine import as_tensors_have_it, is_as_it_was, is_forking, is_held, tell_of_forks
+from fastload.engine import Lender, as_tensors_have_it, is_as_it_was, is_forking, is_held, tell_of_forks
 
 # A block is made only while so many times its size is free: what is kept must not be what others lack.
 _ROOM = 16
@@ -38,8 +39,8 @@ class _Block:
     is_childs: bool = False  # a process forked from this one may hold it
 
 
-class WorkerBlocks:
-    """Of one worker. Taken by the thread that makes batches, sent by the one that pickles them."""
+class WorkerBlocks(Lender):
+    """Of one worker, not of a process forked from it. Taken by the thread that makes batches, sent by the one that pickles them."""
 
     def __init__(self, table: BlockTable, worker: int) -> None:
         self._table, self._worker = table, worker
@@ -49,10 +50,13 @@ class WorkerBlocks:
         self._lock = threading.RLock()
         self._most = [0, 0]  # bytes in use at a time, in this window of takes and the one before
         self._takes = 0
+        self._is_inherited = False
         tell_of_forks(self)
 
     def take(self, nbytes: int) -> torch.UntypedStorage | None:
         """A block of exactly this size, with anything in it; None: today there is none, make it as torch does."""
+        if self._is_inherited:
+            return None
         with self._lock:
             if nbytes <= 0:
                 return None
@@ -71,6 +75,8 @@ class WorkerBlocks:
 
     def send(self, storage: torch.UntypedStorage) -> Any:
         """As pickle's reducers. A block that was sent before, and has not come back, goes the way of all others."""
+        if self._is_inherited:
+            return None
         with self._lock:
             slot = next((slot for slot, kept in self._storages.items() if kept[0] is storage), None)
             if slot is None or self._blocks[slot].is_sent:
@@ -80,6 +86,17 @@ class WorkerBlocks:
             block.is_known = block.is_sent = True
             self._states[slot] = LENT
             return block_arrived, (self._table.token, self._worker, slot, self._storages[slot][2], descriptor)
+
+    def descriptor_of(self, storage: torch.UntypedStorage) -> int:
+        """Of a block that was taken, and not sent since."""
+        with self._lock:
+            return next(self._blocks[slot].descriptor for slot, kept in self._storages.items() if kept[0] is storage)
+
+    def will_be_forked(self) -> None:
+        _core.Column.set_all_apart()
+
+    def is_inherited(self) -> None:
+        self._is_inherited = True
 
     def was_forked(self) -> None:
         with self._lock:

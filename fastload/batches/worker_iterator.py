@@ -75,6 +75,7 @@ class _WorkersIterator(OfOneProcess, _Delivers, HasQueue, _MultiProcessingDataLo
         self._made_here()
         self._begin(settings.record, settings.sampling, resumed)
         super().__init__(view)
+        self._keep_queues()
         self._begun()
 
     def _shutdown_workers(self) -> None:

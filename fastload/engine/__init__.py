@@ -17,7 +17,7 @@ from fastload.engine.file_dataset import (
     why_items_differ,
 )
 from fastload.engine.freed_memory import keep_freed_memory
-from fastload.engine.process_forks import is_forking, tell_of_forks
+from fastload.engine.process_forks import Lender, is_forking, tell_of_forks
 from fastload.engine.random_generators import (
     GeneratorStates,
     as_they_were,
@@ -65,6 +65,7 @@ __all__ = [
     "GeneratorStates",
     "ItemLists",
     "Items",
+    "Lender",
     "SampleCache",
     "SampleSource",
     "ThreadFinder",

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import weakref
-from typing import Protocol
 
 
-class Lender(Protocol):
+class Lender:
     """Whoever lends shared memory and takes it back when nobody here holds it."""
+
+    def will_be_forked(self) -> None:
+        """Before a fork, from which on until :meth:`was_forked` nothing may be lent or taken back."""
 
     def was_forked(self) -> None:
         """What is held at this moment is also held by a child, which nobody can ask."""
+
+    def is_inherited(self) -> None:
+        """This process is the child: what is lent is its parent's, whose threads may have had any lock."""
 
 
 _lenders: weakref.WeakSet[Lender] = weakref.WeakSet()
@@ -36,6 +41,8 @@ def is_forking() -> bool:
 def _before() -> None:
     global _under_way
     _under_way += 1
+    for lender in list(_lenders):
+        lender.will_be_forked()
 
 
 def _after() -> None:
@@ -48,4 +55,6 @@ def _after() -> None:
 def _in_child() -> None:
     global _under_way
     _under_way = 0
-    _lenders.clear()  # they are the parent's
+    for lender in list(_lenders):
+        lender.is_inherited()
+    _lenders.clear()
