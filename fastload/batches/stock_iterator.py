@@ -18,14 +18,13 @@ from fastload.batches.worker_state import WorkerState
 from fastload.reports import Statistics
 from fastload.resume import EpochLog
 
-
-# Of iterators whose workers are not ended yet. What is garbage together ends in any order: were an iterator, which an error's traceback
-# may hold in a cycle, garbage together with its queues, their threads would have ended before it tells its workers to end, and it would
-# wait 5 s for each of them.
+# Of iterators whose workers are not ended yet. What is garbage together ends in any order: were an iterator, which an error's
+# traceback may hold in a cycle, garbage together with its queues, their threads would have ended before it tells its workers
+# to end, and it would wait 5 s for each of them.
 _index_queues: dict[int, Any] = {}
 
 
-class HasQueue:
+class EndsWorkers:
     """Mixed into torch's iterators over worker processes."""
 
     def _keep_queues(self) -> None:
@@ -36,6 +35,10 @@ class HasQueue:
             super()._shutdown_workers()  # type: ignore[misc]
         finally:
             _index_queues.pop(id(self), None)
+
+
+class HasQueue:
+    """Mixed into torch's iterators over worker processes."""
 
     def _queue(self) -> tuple[int, int]:
         """Batches that are ready, and those that were asked for."""
@@ -117,4 +120,5 @@ def _keeps_books(iterator: Any, record: EpochLog, lent_blocks: LentBlocks | None
 
 @functools.cache
 def _class_over(theirs: type) -> type:
-    return type(theirs.__name__, (_KeepsBooks, theirs), {"__module__": theirs.__module__})
+    mixed = (_KeepsBooks, EndsWorkers) if issubclass(theirs, _MultiProcessingDataLoaderIter) else (_KeepsBooks,)
+    return type(theirs.__name__, (*mixed, theirs), {"__module__": theirs.__module__})

@@ -21,7 +21,7 @@ from fastload.batches.forked_iterators import OfOneProcess
 from fastload.batches.lent_blocks import LentBlocks
 from fastload.batches.loader_settings import LoaderSettings
 from fastload.batches.native_or_stock import Mode, Way
-from fastload.batches.stock_iterator import HasQueue
+from fastload.batches.stock_iterator import EndsWorkers, HasQueue
 from fastload.batches.worker_collate import Collate, Initialise
 from fastload.batches.worker_dataset import DatasetInWorker, NativeSamples, StreamInWorker
 from fastload.batches.worker_messages import Indices, WorkerBatch
@@ -66,7 +66,7 @@ class _Delivers(KeepsProgress):
             self._progress.workers[data.worker] = lambda: as_json(state)
 
 
-class _WorkersIterator(OfOneProcess, _Delivers, HasQueue, _MultiProcessingDataLoaderIter):
+class _WorkersIterator(OfOneProcess, _Delivers, EndsWorkers, HasQueue, _MultiProcessingDataLoaderIter):
     def __init__(self, view: _LoaderView, settings: LoaderSettings, resumed: dict[str, Any] | None) -> None:
         self._resetting = False
         self._sends_epochs = settings.rng == "index" or settings.entries is not None
