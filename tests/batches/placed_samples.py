@@ -91,7 +91,8 @@ def form(batch):
     if isinstance(batch, torch.Tensor):
         storage = batch.untyped_storage().nbytes()
         place = batch.stride(), batch.storage_offset(), storage, batch.requires_grad
-        return type(batch), batch.dtype, batch.shape, place, batch.tolist()
+        values = batch.detach().contiguous().reshape(-1).view(torch.uint8)
+        return type(batch), batch.dtype, batch.shape, place, values.numpy().tobytes()
     if isinstance(batch, dict):
         return dict, [(name, form(part)) for name, part in batch.items()]
     return (type(batch), [form(part) for part in batch]) if isinstance(batch, (list, tuple)) else batch
