@@ -206,18 +206,60 @@ class Warper {
     const WarpMap map = {warp_.by, warp_.is_perspective, static_cast<double>(warp_.in_width), static_cast<double>(warp_.in_height),
                          is_nearest ? 0.0 : 0.5, inner};
     for (int32_t y = 0; y < region.height; ++y) {
-      for (int32_t x = 0; x < region.width; x += kWarpChunk) {
-        const int32_t count = std::min(kWarpChunk, region.width - x);
-        rows_.locate(map, region.x + x, region.y + y, count, &places_);
-        uint8_t* const to = out_.row(y) + 4 * static_cast<ptrdiff_t>(x);
-        if (is_nearest) {
-          fill_row(warp_, count, to);
-          for (int32_t i = 0; i < count; ++i) {
-            if (places_.x[i] != kOutside) put(places_.x[i], places_.y[i], to + 4 * static_cast<ptrdiff_t>(i));
-          }
-        } else {
-          mix_chunk(count, to);
-        }
+      const auto [first, end] = warp_.filter == Filter::bilinear ? inside(map, region.y + y) : std::pair{0, 0};
+      mix_row(map, y, 0, first);
+      uint8_t* const to = out_.row(y) + 4 * static_cast<ptrdiff_t>(first);
+      if (first < end) rows_.bilinear_inside(map, source_, need_, region.x + first, region.y + y, end - first, to);
+      mix_row(map, y, end, region.width);
+    }
+  }
+
+  // Columns [first, end) of the region whose places in row y are all in map.inner, and nearly all of those; often none.
+  std::pair<int32_t, int32_t> inside(const WarpMap& map, int32_t y) const {
+    const Box& region = warp_.region;
+    const double low[2] = {static_cast<double>(map.inner.x), static_cast<double>(map.inner.y)};
+    const double size[2] = {static_cast<double>(map.inner.width), static_cast<double>(map.inner.height)};
+    double first = 1;  // of the roundings in what follows
+    double end = region.width - 1.0;
+    for (int axis = 0; axis < 2; ++axis) {
+      const double* const by = map.by + 3 * axis;
+      const double from = by[0] * (region.x + 0.5) + by[1] * (y + 0.5) + by[2] - map.shift - low[axis];
+      if (by[0] == 0) {
+        if (!(from >= 0 && from < size[axis])) return {0, 0};
+        continue;
+      }
+      const double one = -from / by[0];
+      const double other = (size[axis] - from) / by[0];
+      first = std::max(first, std::min(one, other) + 2);
+      end = std::min(end, std::max(one, other) - 2);
+    }
+    constexpr double kWorthIt = 8;
+    if (map.is_perspective || !(end - first >= kWorthIt)) return {0, 0};
+    const auto from = static_cast<int32_t>(first);
+    const auto to = static_cast<int32_t>(end);
+    // Products and sums are rounded in order, so what is between two places lies between them.
+    return is_inner(map, region.x + from, y) && is_inner(map, region.x + to - 1, y) ? std::pair{from, to} : std::pair{0, 0};
+  }
+
+  static bool is_inner(const WarpMap& map, int32_t x, int32_t y) {
+    Places place;
+    kWarpScalar.locate(map, x, y, 1, &place);
+    return (place.inner & 1) != 0;
+  }
+
+  void mix_row(const WarpMap& map, int32_t y, int32_t first, int32_t end) {
+    const Box& region = warp_.region;
+    for (int32_t x = first; x < end; x += kWarpChunk) {
+      const int32_t count = std::min(kWarpChunk, end - x);
+      rows_.locate(map, region.x + x, region.y + y, count, &places_);
+      uint8_t* const to = out_.row(y) + 4 * static_cast<ptrdiff_t>(x);
+      if (warp_.filter != Filter::nearest) {
+        mix_chunk(count, to);
+        continue;
+      }
+      fill_row(warp_, count, to);
+      for (int32_t i = 0; i < count; ++i) {
+        if (places_.x[i] != kOutside) put(places_.x[i], places_.y[i], to + 4 * static_cast<ptrdiff_t>(i));
       }
     }
   }
@@ -234,11 +276,12 @@ class Warper {
         i += run;
         continue;
       }
-      if (places_.x[i] == kOutside) {
-        fill_row(warp_, 1, at);
-      } else {
-        mix_at_border(i, is_cubic ? 1 : 0, is_cubic ? 4 : 2, at);
-      }
+      int32_t outside = 0;
+      while (i + outside < count && places_.x[i + outside] == kOutside) ++outside;
+      fill_row(warp_, outside, at);
+      i += outside;
+      if (outside > 0) continue;
+      mix_at_border(i, is_cubic ? 1 : 0, is_cubic ? 4 : 2, at);
       ++i;
     }
   }

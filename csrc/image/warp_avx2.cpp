@@ -133,17 +133,167 @@ void store_pixel(__m256d value, uint8_t* out) {
   std::memcpy(out, &pixel, sizeof pixel);
 }
 
-void bilinear(const Pixels& source, const Box& corner, const Places& places, int32_t first, int32_t count, uint8_t* out) {
-  const Looked pixels(source, corner, places);
-  const ptrdiff_t stride = source.stride;
-  for (int32_t i = first; i < first + count; ++i, out += 4) {
-    const uint8_t* const upper = pixels.at(i);
-    const uint8_t* const lower = upper + stride;
-    const __m256d right = _mm256_broadcast_sd(places.right + i);
-    const __m256d above = mixed(channels(upper), channels(upper + 4), right);
-    const __m256d below = mixed(channels(lower), channels(lower + 4), right);
-    store_pixel(mixed(above, below, _mm256_broadcast_sd(places.down + i)), out);
+// Note [bilinear in float32]
+// Pillow mixes four pixels in double and cuts to an integer. In float32 the value is the same but for less than 4e-5 (three sums of
+// up to 255, each rounded, and two ways that are off by 3e-8), so that the integer is certain where it is the same kMixError below
+// and above. Elsewhere, which is one pixel in a thousand, they are mixed in double; but four equal values are that value.
+constexpr float kMixError = 1e-4f;
+
+void bilinear_in_double(const uint8_t* upper, ptrdiff_t stride, double right, double down, uint8_t* out) {
+  const uint8_t* const lower = upper + stride;
+  const __m256d way = _mm256_set1_pd(right);
+  const __m256d above = mixed(channels(upper), channels(upper + 4), way);
+  const __m256d below = mixed(channels(lower), channels(lower + 4), way);
+  store_pixel(mixed(above, below, _mm256_set1_pd(down)), out);
+}
+
+// What is mixed at places: pairs of pixels, copied one by one, so that whole vectors of them can be read.
+struct Pairs {
+  alignas(32) uint64_t upper[kWarpChunk + kWarpSlack];
+  alignas(32) uint64_t lower[kWarpChunk + kWarpSlack];
+
+  void read(const uint8_t* origin, ptrdiff_t stride, const int32_t* at, int32_t count) {
+    for (int32_t i = 0; i < count; ++i) {
+      const uint8_t* const from = origin + 4 * ptrdiff_t{at[i]};
+      std::memcpy(upper + i, from, sizeof upper[i]);
+      std::memcpy(lower + i, from + stride, sizeof lower[i]);
+    }
   }
+};
+
+// Of eight pairs the left pixels and the right ones, in this order: 0, 1, 4, 5, 2, 3, 6, 7.
+inline void take_apart(const uint64_t* pairs, __m256i out[2]) {
+  const __m256 one = _mm256_load_ps(reinterpret_cast<const float*>(pairs));
+  const __m256 other = _mm256_load_ps(reinterpret_cast<const float*>(pairs + 4));
+  out[0] = _mm256_castps_si256(_mm256_shuffle_ps(one, other, 0x88));
+  out[1] = _mm256_castps_si256(_mm256_shuffle_ps(one, other, 0xdd));
+}
+
+// Into that order, and out of it.
+inline __m256i reordered(__m256i values) { return _mm256_permute4x64_epi64(values, 0xd8); }
+
+template <int kChannel>
+inline __m256 channel(__m256i pixels) {
+  const __m256i at = _mm256_set1_epi32(static_cast<int32_t>(0x80808000U + kChannel));
+  const __m256i lanes = _mm256_setr_epi32(0, 4, 8, 12, 0, 4, 8, 12);
+  return _mm256_cvtepi32_ps(_mm256_shuffle_epi8(pixels, _mm256_add_epi32(at, lanes)));
+}
+
+// Eight mixtures of four pixels each.
+struct Mixture {
+  __m256i upper[2];
+  __m256i lower[2];
+  __m256 right;
+  __m256 down;
+  __m256i least = _mm256_setzero_si256();  // what it may be
+  __m256i most = _mm256_setzero_si256();
+
+  template <int kChannel>
+  void mix() {
+    const __m256 above_left = channel<kChannel>(upper[0]);
+    const __m256 below_left = channel<kChannel>(lower[0]);
+    const __m256 above = _mm256_fmadd_ps(_mm256_sub_ps(channel<kChannel>(upper[1]), above_left), right, above_left);
+    const __m256 below = _mm256_fmadd_ps(_mm256_sub_ps(channel<kChannel>(lower[1]), below_left), right, below_left);
+    const __m256 value = _mm256_fmadd_ps(_mm256_sub_ps(below, above), down, above);
+    const __m256i low = _mm256_cvttps_epi32(_mm256_sub_ps(value, _mm256_set1_ps(kMixError)));
+    const __m256i high = _mm256_cvttps_epi32(_mm256_add_ps(value, _mm256_set1_ps(kMixError)));
+    least = _mm256_or_si256(least, _mm256_slli_epi32(low, 8 * kChannel));
+    most = _mm256_or_si256(most, _mm256_slli_epi32(high, 8 * kChannel));
+  }
+
+  // Bit i: that of place i is not certain.
+  int unsure() const {
+    const __m256i differs = _mm256_xor_si256(least, most);
+    if (_mm256_testz_si256(differs, differs) != 0) return 0;
+    const __m256i above = _mm256_or_si256(_mm256_xor_si256(upper[0], upper[1]), _mm256_xor_si256(upper[0], lower[0]));
+    const __m256i varies = _mm256_or_si256(above, _mm256_xor_si256(upper[0], lower[1]));
+    const __m256i is_flat = _mm256_cmpeq_epi8(varies, _mm256_setzero_si256());
+    const __m256i is_sure = _mm256_cmpeq_epi32(_mm256_andnot_si256(is_flat, differs), _mm256_setzero_si256());
+    return ~_mm256_movemask_ps(_mm256_castsi256_ps(is_sure)) & 0xff;
+  }
+};
+
+inline __m256 joined(__m256d low, __m256d high) { return _mm256_set_m128(_mm256_cvtpd_ps(high), _mm256_cvtpd_ps(low)); }
+
+inline __m256 ways_of(const double* ways) {
+  return _mm256_castsi256_ps(reordered(_mm256_castps_si256(joined(_mm256_load_pd(ways), _mm256_load_pd(ways + 4)))));
+}
+
+// Pixels `at` from the origin.
+struct Spots {
+  alignas(32) int32_t at[kWarpChunk + kWarpSlack];
+  alignas(32) double right[kWarpChunk + kWarpSlack];
+  alignas(32) double down[kWarpChunk + kWarpSlack];
+};
+
+void bilinear_spots(const uint8_t* origin, ptrdiff_t stride, const Spots& spots, int32_t count, uint8_t* out) {
+  Pairs pairs;
+  pairs.read(origin, stride, spots.at, count);
+  for (int32_t i = 0; i < count; i += 8) {
+    Mixture mixture;
+    take_apart(pairs.upper + i, mixture.upper);
+    take_apart(pairs.lower + i, mixture.lower);
+    mixture.right = ways_of(spots.right + i);
+    mixture.down = ways_of(spots.down + i);
+    mixture.mix<0>();
+    mixture.mix<1>();
+    mixture.mix<2>();
+    const __m256i pixels = reordered(mixture.most);
+    if (i + 8 <= count) {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + 4 * ptrdiff_t{i}), pixels);
+    } else {
+      alignas(32) uint8_t last[32];
+      _mm256_store_si256(reinterpret_cast<__m256i*>(last), pixels);
+      std::memcpy(out + 4 * ptrdiff_t{i}, last, 4 * static_cast<size_t>(count - i));
+    }
+    for (int unsure = mixture.unsure(); unsure != 0; unsure &= unsure - 1) {
+      constexpr int kOrder[8] = {0, 1, 4, 5, 2, 3, 6, 7};
+      const int32_t k = i + kOrder[__builtin_ctz(static_cast<unsigned>(unsure))];
+      if (k >= count) continue;
+      bilinear_in_double(origin + 4 * ptrdiff_t{spots.at[k]}, stride, spots.right[k], spots.down[k], out + 4 * ptrdiff_t{k});
+    }
+  }
+}
+
+// Where pixel (0, 0) of the input would be.
+const uint8_t* origin_of(const Pixels& source, const Box& corner) {
+  return source.data + (-corner.y * source.stride - 4 * ptrdiff_t{corner.x});
+}
+
+void bilinear_inside(const WarpMap& map, const Pixels& source, const Box& corner, int32_t x, int32_t y, int32_t count,
+                     uint8_t* out) {
+  const uint8_t* const origin = origin_of(source, corner);
+  const __m256d row_pixels = _mm256_set1_pd(static_cast<double>(source.stride / 4));
+  const __m256d shift = _mm256_set1_pd(map.shift);
+  const double row_x = map.by[1] * (y + 0.5);
+  const double row_y = map.by[4] * (y + 0.5);
+  Spots spots;
+  for (int32_t begin = 0; begin < count; begin += kWarpChunk) {
+    const int32_t chunk = count - begin < kWarpChunk ? count - begin : kWarpChunk;
+    for (int32_t i = 0; i < chunk; i += 4) {
+      const __m256d column = _mm256_add_pd(_mm256_set1_pd(x + begin + i), _mm256_setr_pd(0.5, 1.5, 2.5, 3.5));
+      const __m256d at_x = _mm256_sub_pd(along(map.by, column, row_x), shift);
+      const __m256d at_y = _mm256_sub_pd(along(map.by + 3, column, row_y), shift);
+      const __m256d left = _mm256_round_pd(at_x, kDown);
+      const __m256d top = _mm256_round_pd(at_y, kDown);
+      _mm256_store_pd(spots.right + i, _mm256_sub_pd(at_x, left));
+      _mm256_store_pd(spots.down + i, _mm256_sub_pd(at_y, top));
+      const __m256d pixel = _mm256_add_pd(_mm256_mul_pd(top, row_pixels), left);  // a whole number
+      _mm_store_si128(reinterpret_cast<__m128i*>(spots.at + i), _mm256_cvttpd_epi32(pixel));
+    }
+    bilinear_spots(origin, source.stride, spots, chunk, out + 4 * ptrdiff_t{begin});
+  }
+}
+
+void bilinear(const Pixels& source, const Box& corner, const Places& places, int32_t first, int32_t count, uint8_t* out) {
+  const auto row_pixels = static_cast<int32_t>(source.stride / 4);
+  Spots spots;
+  for (int32_t i = 0; i < count; ++i) {
+    spots.at[i] = places.y[first + i] * row_pixels + places.x[first + i];
+    spots.right[i] = places.right[first + i];
+    spots.down[i] = places.down[first + i];
+  }
+  bilinear_spots(origin_of(source, corner), source.stride, spots, count, out);
 }
 
 // Note [bicubic in float32]
@@ -230,7 +380,7 @@ void bicubic(const Pixels& source, const Box& corner, const Places& places, int3
 
 }  // namespace
 
-const WarpRows kWarpAvx2 = {locate, nearest, bilinear, bicubic};
+const WarpRows kWarpAvx2 = {locate, bilinear_inside, nearest, bilinear, bicubic};
 
 }  // namespace fastload::image
 

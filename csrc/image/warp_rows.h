@@ -38,6 +38,10 @@ struct WarpMap {
 struct WarpRows {
   // Places of output pixels (x, y), (x + 1, y) … `count` is up to kWarpChunk.
   void (*locate)(const WarpMap& map, int32_t x, int32_t y, int32_t count, Places* out);
+  // What is at the places of output pixels (x, y), (x + 1, y) … less `corner`. The map is no perspective, and all places are in
+  // map.inner, around which the source has all that is mixed.
+  void (*bilinear_inside)(const WarpMap& map, const Pixels& source, const Box& corner, int32_t x, int32_t y, int32_t count,
+                          uint8_t* out);
   // Pixels (x >> 16, y >> 16), (x + dx >> 16, y + dy >> 16) …, all of which are in the source.
   void (*nearest)(const Pixels& source, int32_t x, int32_t y, int32_t dx, int32_t dy, int32_t count, uint8_t* out);
   // What is at places [first, first + count) less `corner`; the 2 x 2 or 4 x 4 pixels around each are all in the source.

@@ -66,6 +66,16 @@ void bilinear(const Pixels& source, const Box& corner, const Places& places, int
   }
 }
 
+void bilinear_inside(const WarpMap& map, const Pixels& source, const Box& corner, int32_t x, int32_t y, int32_t count,
+                     uint8_t* out) {
+  Places places;
+  for (int32_t i = 0; i < count; i += kWarpChunk) {
+    const int32_t chunk = count - i < kWarpChunk ? count - i : kWarpChunk;
+    locate(map, x + i, y, chunk, &places);
+    bilinear(source, corner, places, 0, chunk, out + 4 * static_cast<ptrdiff_t>(i));
+  }
+}
+
 void bicubic(const Pixels& source, const Box& corner, const Places& places, int32_t first, int32_t count, uint8_t* out) {
   for (int32_t i = first; i < first + count; ++i, out += 4) {
     const uint8_t* const middle = pixel_of(source, corner, places, i);
@@ -82,6 +92,6 @@ void bicubic(const Pixels& source, const Box& corner, const Places& places, int3
 
 }  // namespace
 
-const WarpRows kWarpScalar = {locate, nearest, bilinear, bicubic};
+const WarpRows kWarpScalar = {locate, bilinear_inside, nearest, bilinear, bicubic};
 
 }  // namespace fastload::image

@@ -106,6 +106,50 @@ def test_values_at_the_edge_of_an_integer():
                     assert np.array_equal(made, expected(array, (2, 2), by, pillows, 0)), (by, ours)
 
 
+def flat(width: int, height: int) -> np.ndarray:
+    """White, gray and black areas, whose mixtures are whole numbers."""
+    return noise(width, height) // 128 * 127 + np.uint8(1)
+
+
+def smooth(width: int, height: int) -> np.ndarray:
+    """Neighbours are equal or one apart, in one channel more often than in another."""
+    rows, columns = np.mgrid[:height, :width]
+    return np.stack([(columns + rows) // 2, columns // 5, rows // 3], axis=2).astype(np.uint8)
+
+
+def long_rows(width: int, height: int, rng: random.Random):
+    """Maps whose places lie inside for most of a row; by halves and quarters, too, where many values are whole."""
+    yield [0.5, 0, 0.25, 0, 0.5, 0.25]
+    yield [0.5, 0.25, 3.25, -0.125, 0.5, 40]
+    yield [1, 0, 0.5, 0, 1, 0.5]
+    yield [-0.75, 0.5, width, 0, 1, 0.5]
+    yield [1e-9, 0, 17.25, 0, 1e-9, 9.75]
+    yield [0, 0.3, 17.25, 0.3, 0, 9.75]
+    for degrees in (-30.0, -7.5, 0.001, 3.0, 45.0, 90.0, 178.0):
+        yield functional._get_inverse_affine_matrix(
+            [width / 2, height / 2], degrees, [rng.uniform(-5, 5), 0], rng.choice([1.0, 0.7, 1.3]), [0.0, 0.0]
+        )
+
+
+@pytest.mark.parametrize("simd", VARIANTS)
+@pytest.mark.parametrize("form", FILTERS, ids=["nearest", "bilinear", "bicubic"])
+@pytest.mark.parametrize("image", [noise, flat, smooth])
+def test_long_rows_are_pillows(simd, form, image):
+    rng = random.Random(6)
+    for width, height in [(300, 70), (224, 224), (75, 260)]:
+        array = image(width, height)
+        for by in long_rows(width, height, rng):
+            whole = expected(array, (width, height), by, form[1], (7, 80, 255))
+            for _ in range(3):
+                left, top = rng.randrange(width), rng.randrange(height)
+                region = rng.choice(
+                    [(0, 0, width, height), (left, top, rng.randint(1, width - left), rng.randint(1, height - top))]
+                )
+                made = _core.warp(array, by, form[0], width, height, (7, 80, 255), region, simd)
+                left, top, wide, high = region
+                assert np.array_equal(made, whole[top : top + high, left : left + wide]), (by, width, height, region)
+
+
 @pytest.mark.parametrize("module", [functional, v2_geometry], ids=["v1", "v2"])
 def test_affine_maps_are_torchvisions(module):
     rng = random.Random(3)
