@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 import weakref
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data._utils.collate import default_collate
+from torch.utils.data._utils.collate import collate, default_collate, default_collate_fn_map
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 from torchvision import tv_tensors
 
@@ -90,6 +91,12 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
         self._entries = settings.entries
         self._finder = settings.finder
         self._ahead = (settings.prefetch_factor or 0) * self._num_workers
+        self._pixel_limit: Callable[[], int] = pixel_limit
+        self._collate: Callable[[Any], Any] = default_collate
+        if self._num_workers > 0:  # which have copies of what these look up
+            limit, kinds = pixel_limit(), dict(default_collate_fn_map)
+            self._pixel_limit = lambda: limit
+            self._collate = functools.partial(collate, collate_fn_map=kinds)
         self._memory: Any = memory if BatchMemory.serves(pinned=self._pin_memory) else None
         self._adopt(mode)
         self._jobs: deque[PendingBatch] = deque()
@@ -190,7 +197,7 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
             seed=self._seed % 2**64,
             epoch=self._record.epoch,
             stop_at_failure=self._on_error == "raise",
-            max_pixels=pixel_limit(),
+            max_pixels=self._pixel_limit(),
             load=samples.load,
             leave=leave,
             entries=None if self._entries is None else self._entries.native,
@@ -323,14 +330,14 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
         else:
             images = self._images(job)
         if not targets:
-            default_collate([])  # torch's error for an empty batch
+            self._collate([])  # torch's error for an empty batch
         if self._num_workers == 0 and gives_tv_tensors() and self._reading.pixelwise.kind is tv_tensors.Image:
             images = tv_tensors.Image(images)
         if not self._has_targets:
             return images
         # With workers the consumer's modes, such as a default device, have no say.
         with torch._C.DisableTorchFunction() if self._num_workers else nullcontext():
-            collated = default_collate(tuple(targets))  # as torch has it after transposing: text stays a tuple
+            collated = self._collate(tuple(targets))  # as torch has it after transposing: text stays a tuple
             if self._mixing is not None:
                 collated = self._mixing.targets(job.batch.mixing, collated)
         if self._pin_memory:

@@ -5,6 +5,7 @@ Told from its code, which is not run. What is drawn for a batch comes from the g
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 from collections.abc import Callable
@@ -103,7 +104,7 @@ class Mixing:
         if type(transform.num_classes) is not int or transform._labels_getter is not _finds_labels():
             raise NotNative("its targets are no plain numbers")
         which, alphas = len(self._leaves), _alphas_of(transform)
-        self._leaves.append(transform)
+        self._leaves.append(copy.copy(transform))  # later changes count from the next reading, as in a worker's copy
         if kind is v2.MixUp:
             return lambda generator, height, width: _mix_up(generator, alphas, which)
         return lambda generator, height, width: _cut_mix(generator, alphas, which, height, width)

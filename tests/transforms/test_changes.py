@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 import torch.utils.data
 import torchvision.transforms as v1
 import torchvision.transforms.v2 as v2
 from torch.utils.data import ConcatDataset, Subset, default_collate
+from torch.utils.data._utils.collate import default_collate_fn_map
 from torchvision.datasets import ImageFolder
 
 import fastload
@@ -338,3 +340,112 @@ def test_a_loader_goes_on_natively_with_the_new_values(root):
         transform.transforms[0].size = (size, size)
         assert all(images.shape[-1] == size for images, _ in loader)
         assert loader.stats()["mode"] == "native" and loader.stats()["batches"] == 3
+
+
+def set_brightness(dataset):
+    dataset.transform.transforms[1].brightness = [3.0, 4.0]
+
+
+def set_probability(dataset):
+    dataset.transform.transforms[2].p = 1.0
+
+
+def set_erased_value(dataset):
+    dataset.transform.transforms[5].value[0] = 9.0
+
+
+def set_policy(dataset):
+    dataset.transform.transforms[3].magnitude = 1
+
+
+def other_transform(dataset):
+    dataset.transform = v1.Compose([v1.Resize((20, 20)), v1.RandomInvert(1.0), v1.ToTensor()])
+
+
+def other_samples(dataset):
+    dataset.samples[:] = [dataset.samples[0]] * len(dataset.samples)
+
+
+def other_target_transform(dataset):
+    dataset.target_transform = lambda target: target + 50
+
+
+def other_collation_of_numbers(dataset):
+    default_collate_fn_map[int] = lambda batch, *, collate_fn_map=None: torch.tensor(batch) * 10
+
+
+def smaller_limit_of_pixels(dataset):
+    PIL.Image.MAX_IMAGE_PIXELS = 1
+
+
+OF_WORKERS = [
+    set_brightness,
+    set_probability,
+    set_erased_value,
+    set_policy,
+    other_transform,
+    other_samples,
+    other_target_transform,
+    other_collation_of_numbers,
+    smaller_limit_of_pixels,
+]
+
+
+@pytest.mark.parametrize("change", OF_WORKERS, ids=lambda change: change.__name__)
+def test_of_what_workers_have_copies(root, change, monkeypatch):
+    """Of all that a sample is made with, from the beginning of the epoch on."""
+
+    def run(Loader):
+        steps = [
+            *(v1.Resize((20, 20)), v1.ColorJitter(0.5), v1.RandomHorizontalFlip(0.0), v1.RandAugment()),
+            *(v1.ToTensor(), v1.RandomErasing(1.0, value=[1.0, 0.5, 0.2])),
+        ]
+        dataset = ImageFolder(root, v1.Compose(steps))
+        kinds = dict(default_collate_fn_map)
+        torch.manual_seed(3)
+        loader, taken = Loader(dataset, 2, shuffle=True, num_workers=2, multiprocessing_context="fork"), []
+        with monkeypatch.context() as patched:
+            patched.setattr(PIL.Image, "MAX_IMAGE_PIXELS", PIL.Image.MAX_IMAGE_PIXELS)
+            try:
+                for number, batch in enumerate(loader):
+                    taken.append(batch)
+                    if number == 0:
+                        change(dataset)
+            finally:
+                default_collate_fn_map.clear()
+                default_collate_fn_map.update(kinds)
+        return taken
+
+    ours, stock = run(fastload.DataLoader), run(torch.utils.data.DataLoader)
+    assert len(stock) == 6
+    assert_same(ours, stock)
+
+
+def test_a_sampler_is_the_loaders_own(root):
+    """Workers have no copy of it: what is still to be drawn changes at once."""
+
+    class Order(torch.utils.data.Sampler):
+        def __init__(self):
+            self.step = 1
+
+        def __len__(self):
+            return 12
+
+        def __iter__(self):
+            for number in range(12):
+                yield number * self.step % 12
+
+    def run(Loader, num_workers):
+        order = Order()
+        dataset = ImageFolder(root, v1.Compose([v1.Resize((9, 9)), v1.ToTensor()]))
+        loader, taken = Loader(dataset, 1, sampler=order, num_workers=num_workers), []
+        for number, batch in enumerate(loader):
+            taken.append(batch)
+            if number == 2:
+                order.step = 5
+        return taken
+
+    for num_workers in (0, 2):
+        ours = run(fastload.DataLoader, num_workers)
+        assert_same(ours, run(torch.utils.data.DataLoader, num_workers))
+        assert len({tuple(images.flatten().tolist()) for images, _ in ours}) > 1
