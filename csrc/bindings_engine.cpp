@@ -123,8 +123,7 @@ std::unique_ptr<PyBatch> submit(const std::shared_ptr<engine::Engine>& engine, c
   }
   asked.defer = defer;
   if (!mix.is_none()) {
-    if (!order || defer != engine::Defer::nothing || target->layout != image::Layout::chw)
-      throw py::value_error("batches are mixed in order, here, and as [samples, channels, height, width]");
+    if (!order || defer != engine::Defer::nothing) throw py::value_error("batches are mixed in order, and here");
     asked.mixer.stage = mix_stage;
     asked.mixer.draw = [held = held.get(), target, size](random::Streams* generators) {
       return mixing_of(held->mix, *target, size, generators);

@@ -193,7 +193,8 @@ Status mix(Batch* batch) {
   const Request& asked = batch->asked;
   const Mixing& mixing = batch->results.mixing;
   const image::FinishedBatch finished = {batch->output.data(), asked.samples.size(), asked.target->values.channels,
-                                         asked.out_height,     asked.out_width,      asked.target->element_bytes};
+                                         asked.out_height,     asked.out_width,      asked.target->element_bytes,
+                                         asked.target->layout};
   if (finished.data == nullptr) return {Code::too_large, "no memory for the batch"};
   Buffer last;
   if (mixing.kind == Mixing::Kind::mix_up) {

@@ -34,13 +34,16 @@ void mix_up(const FinishedBatch& batch, float own, float other, Buffer* scratch)
 }
 
 void cut_mix(const FinishedBatch& batch, const Box& box, Buffer* scratch) {
-  const size_t row_bytes = static_cast<size_t>(batch.width) * batch.element_bytes;
-  const size_t cut_bytes = static_cast<size_t>(box.width) * batch.element_bytes;
+  const bool is_planar = batch.layout == Layout::chw;
+  const int32_t planes = is_planar ? batch.channels : 1;
+  const size_t pixel_bytes = batch.element_bytes * static_cast<size_t>(is_planar ? 1 : batch.channels);
+  const size_t row_bytes = static_cast<size_t>(batch.width) * pixel_bytes;
+  const size_t cut_bytes = static_cast<size_t>(box.width) * pixel_bytes;
   each_with_the_one_before(batch, scratch, [&](uint8_t* sample, const uint8_t* before) {
-    for (int32_t c = 0; c < batch.channels; ++c) {
+    for (int32_t plane = 0; plane < planes; ++plane) {
       for (int32_t y = box.y; y < box.y + box.height; ++y) {
-        const size_t row = static_cast<size_t>(c) * static_cast<size_t>(batch.height) + static_cast<size_t>(y);
-        const size_t at = row * row_bytes + static_cast<size_t>(box.x) * batch.element_bytes;
+        const size_t row = static_cast<size_t>(plane) * static_cast<size_t>(batch.height) + static_cast<size_t>(y);
+        const size_t at = row * row_bytes + static_cast<size_t>(box.x) * pixel_bytes;
         std::memcpy(sample + at, before + at, cut_bytes);
       }
     }

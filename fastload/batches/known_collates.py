@@ -65,46 +65,59 @@ class Collate:
     looks: tuple[Look, ...] = ()
 
 
-def collates_natively(
-    settings: LoaderSettings, reading: Reading, file_datasets: Sequence[FileDataset]
-) -> Collate | None:
-    """In the place of the loader's collate_fn, of such samples; None: it has to be called."""
+def collates_natively(settings: LoaderSettings, reading: Reading, file_datasets: Sequence[FileDataset]) -> Collate:
+    """In the place of the loader's collate_fn, of such samples.
+
+    Raises:
+        NotNative: it has to be called; in words where it is known what it does.
+    """
     collate_fn = settings.collate_fn
     if collate_fn is default_collate:
         return Collate()
     pixelwise = reading.pixelwise
     if is_fast_collate(collate_fn):
         of_bytes = pixelwise.table.dtype == torch.uint8 and pixelwise.kind in (torch.Tensor, np.ndarray)
-        return Collate(gives_tuples=True) if of_bytes and _have_numbers(file_datasets) else None
+        if not of_bytes or not _have_numbers(file_datasets):
+            raise NotNative
+        return Collate(gives_tuples=True)
     collating = read_collate(collate_fn) if settings.in_batches else None
-    if collating is None or (collating.unpacks and not _have_numbers(file_datasets)):
-        return None
-    mixing = None
-    if collating.mixing is not None:
-        try:
-            mixing = _mixing(settings, reading, collating.mixing)
-        except NotNative:
-            return None
-    looks = (*collating.looks, *(mixing.looks if mixing is not None else ()))
-    return Collate(collating.gives is tuple, mixing, looks)
+    if collating is None:
+        raise NotNative
+    if collating.mixing is None:
+        if collating.unpacks and not _have_numbers(file_datasets):
+            raise NotNative
+        return Collate(collating.gives is tuple, None, collating.looks)
+    try:
+        mixing = Mixing(collating.mixing)
+        _require_mixed(settings, reading, file_datasets, mixing)
+    except NotNative as why:
+        raise NotNative(
+            f"there is a collate_fn with {type(collating.mixing).__name__}, which is not native: {why}"
+        ) from None
+    return Collate(collating.gives is tuple, mixing, (*collating.looks, *mixing.looks))
 
 
-def _mixing(settings: LoaderSettings, reading: Reading, transform: object) -> Mixing:
-    """Where the engine has the batches that are to be mixed.
-
-    Raises:
-        NotNative: it has not, or it is another mixing.
-    """
-    if settings.rng != "stock" or settings.on_error != "raise" or settings.device is not None:
-        raise NotNative("of batches that stock would not have")
-    if settings.dtype is not None or settings.memory_format is not None or gives_tv_tensors():
-        raise NotNative("of batches of another form")
+def _require_mixed(
+    settings: LoaderSettings, reading: Reading, file_datasets: Sequence[FileDataset], mixing: Mixing
+) -> None:
+    """Raises NotNative where the engine has not the batches that are to be mixed."""
+    values, wanted = reading.pixelwise.table.dtype, settings.dtype
+    if settings.rng != "stock":
+        raise NotNative(f"rng={settings.rng!r}")
+    if settings.on_error != "raise":
+        raise NotNative(f"on_error={settings.on_error!r}")
+    if settings.device is not None:
+        raise NotNative("there is a device=")
+    if gives_tv_tensors():
+        raise NotNative("torchvision's return type is set")
     if reading.pixelwise.kind not in (torch.Tensor, tv_tensors.Image) or reading.size is None:
-        raise NotNative("of samples of another form")
-    mixing = Mixing(transform)
-    if mixing.mixes_values and reading.pixelwise.table.dtype != torch.float32:
-        raise NotNative("of values that are mixed with other roundings")
-    return mixing
+        raise NotNative("samples are no tensors of one size")
+    if mixing.mixes_values and values != torch.float32:
+        raise NotNative(f"it mixes float32, and values are {values}")
+    if mixing.mixes_values and wanted not in (None, torch.float32):
+        raise NotNative(f"it mixes float32, and dtype={wanted}")
+    if not _have_numbers(file_datasets):
+        raise NotNative("targets are no integers of the data set")
 
 
 def _have_numbers(file_datasets: Sequence[FileDataset]) -> bool:

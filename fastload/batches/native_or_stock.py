@@ -123,9 +123,14 @@ def choose(settings: LoaderSettings, *, frozen: bool = False) -> Mode:
             raise NotNative(f"no transform is native ({useless.tail_reason or 'there is none'})")
     except NotNative as error:
         return Mode(Way.stock, reason=str(error))
-    collate = collates_natively(settings, reading, located.file_datasets)
+    collate, called_because = None, ""
+    try:
+        collate = collates_natively(settings, reading, located.file_datasets)
+    except NotNative as why:
+        called_because = str(why)
     looks: list[Look] = [*collate.looks] if collate is not None else []
-    reason, *further = [*_whys(settings, located.file_datasets, reading, len(readings), looks, collate)] or [""]
+    whys = _whys(settings, located.file_datasets, reading, len(readings), looks, collate, called_because)
+    reason, *further = [*whys] or [""]
     notes: tuple[str, ...] = ()
     if not reason and collate is not None and collate.mixing is not None:
         notes = (f"collate_fn: it is default_collate and {collate.mixing.name}, which whole batches get natively",)
@@ -157,6 +162,7 @@ def _whys(
     recipes: int,
     looks: list[Look],
     collate: Collate | None,
+    called_because: str,
 ) -> Iterator[str]:
     """Why batches cannot come from threads; nothing if they can. User code runs only where torch would run it."""
     if recipes > 1:
@@ -180,22 +186,23 @@ def _whys(
     if settings.num_workers > 0 and gives_tv_tensors() and reading.pixelwise.kind is tv_tensors.Image:
         yield "torchvision's return type is set, which workers may have or not"
     collates = settings.in_batches and collate is not None
-    yield from whys_of_options(settings, collates=collates, recipe=reading.recipe)
+    yield from whys_of_options(settings, collates=collates, called_because=called_because, recipe=reading.recipe)
 
 
 def whys_of_options(
-    settings: LoaderSettings, *, collates: bool = False, recipe: _core.Recipe | None = None
+    settings: LoaderSettings, *, collates: bool = False, called_because: str = "", recipe: _core.Recipe | None = None
 ) -> Iterator[str]:
     """What in the loader's own options keeps its batches from threads.
 
     Args:
         collates: the engine makes what its collate_fn would.
+        called_because: why it does not; empty: nobody knows what the collate_fn does.
         recipe: what draws; None: it is not known yet.
     """
     if not settings.in_batches:
         yield "batch_size=None"
     if not collates and settings.collate_fn is not (default_collate if settings.in_batches else default_convert):
-        yield "there is a collate_fn"
+        yield called_because or "there is a collate_fn"
     if default_collate_fn_map.get(torch.Tensor) is not collate_tensor_fn:
         yield "default_collate was changed for tensors"
     if settings.num_workers > 0 and settings.worker_init_fn is not None:

@@ -54,6 +54,10 @@ _REMEDIES = (
     ),
     ("some of the data sets have targets", "give targets to all or none"),
     ("batch_size=None", "give a batch_size"),
+    (
+        ", which is not native: ",
+        "change that, or leave the collate_fn out and mix the batches that the loader gives: mix(images, targets)",
+    ),
     ("collate_fn", "where samples have one size, leave it out and do what it does to the batch"),
     ("default_collate", "leave torch's default_collate_fn_map as it is"),
     ("worker_init_fn", "leave it out, or let it do nothing but seed generators: no user code runs in native threads"),

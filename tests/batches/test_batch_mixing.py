@@ -247,11 +247,120 @@ def test_what_the_engine_does_not_mix(root):
     halves = v1.Compose([v1.CenterCrop(20), v1.ToTensor(), v1.ConvertImageDtype(torch.float64)])
     compare(ImageFolder(root, halves), native=False, collate_fn=unpacked(mix_up()), num_workers=2)
     compare(ImageFolder(root, halves), collate_fn=unpacked(cut_mix()), num_workers=2)
-    plain = ImageFolder(root, FLOATS, target_transform=float)
-    loader = fastload.DataLoader(plain, collate_fn=unpacked(mix_up()), batch_size=4)
-    assert "there is a collate_fn" in loader.explain()
-    loader = fastload.DataLoader(ImageFolder(root, FLOATS), collate_fn=unpacked(mix_up()), batch_size=4, rng="index")
-    assert "there is a collate_fn" in loader.explain()
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"rng": "index"}, "rng='index'"),
+        ({"on_error": "skip"}, "on_error='skip'"),
+        ({"dtype": torch.float16}, "it mixes float32, and dtype=torch.float16"),
+        ({"dtype": torch.bfloat16, "memory_format": torch.channels_last}, "it mixes float32, and dtype=torch.bfloat16"),
+    ],
+    ids=str,
+)
+def test_why_it_is_not_native(root, options, why):
+    """Which option, which mixing, and what to do."""
+    for mix, name in ((mix_up(), "MixUp"), (v2.RandomChoice([cut_mix(), mix_up()]), "RandomChoice")):
+        loader = fastload.DataLoader(ImageFolder(root, FLOATS), 4, collate_fn=unpacked(mix), num_workers=1, **options)
+        said = f"there is a collate_fn with {name}, which is not native: {why}"
+        assert said in loader.explain()
+        with pytest.raises(fastload.NotNativeError, match="leave the collate_fn out and mix the batches") as error:
+            fastload.require_native(loader)
+        assert len(error.value.reasons) == 1 and error.value.reasons[0].startswith(said)
+        if "dtype" in options:
+            with pytest.raises(ValueError, match=f"need batches from native threads, but: {said}"):
+                iter(loader)
+
+
+def test_why_its_samples_are_not_mixed(root):
+    for transform, target_transform, why in [
+        (FLOATS, float, "targets are no integers of the data set"),
+        (BYTES, None, "it mixes float32, and values are torch.uint8"),
+    ]:
+        plain = ImageFolder(root, transform, target_transform=target_transform)
+        loader = fastload.DataLoader(plain, collate_fn=unpacked(mix_up()), batch_size=4)
+        assert f"there is a collate_fn with MixUp, which is not native: {why}" in loader.explain()
+    mix = v2.MixUp(num_classes=None)
+    loader = fastload.DataLoader(ImageFolder(root, FLOATS), 4, collate_fn=unpacked(mix))
+    assert "with MixUp, which is not native: its targets are no plain numbers" in loader.explain()
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize(
+    ("name", "transform", "options"),
+    [
+        ("a choice", FLOATS, {"memory_format": torch.channels_last}),
+        ("a choice", FLOATS, {"memory_format": torch.channels_last, "dtype": torch.float32}),
+        ("CutMix", FLOATS, {"dtype": torch.float16}),
+        ("CutMix", FLOATS, {"dtype": torch.bfloat16, "memory_format": torch.channels_last}),
+        ("CutMix", BYTES, {"memory_format": torch.channels_last}),
+        ("CutMix", v1.Compose([v1.Grayscale(), FLOATS]), {"memory_format": torch.channels_last}),
+        ("MixUp", V2, {"memory_format": torch.channels_last}),
+    ],
+)
+def test_other_forms_of_a_mixed_batch(root, name, transform, options, num_workers):
+    """Stock's batches, then converted."""
+    options = {"memory_format": torch.contiguous_format, **options}
+    common = {"collate_fn": unpacked(MIXINGS[name]()), "num_workers": num_workers}
+    ours, state, loader = batches(fastload.DataLoader, ImageFolder(root, transform), **common, **options)
+    stock, stock_state, _ = batches(torch.utils.data.DataLoader, ImageFolder(root, transform), **common)
+    assert torch.equal(state, stock_state) and len(ours) == len(stock) > 0
+    for mine, theirs in zip(ours, stock, strict=True):
+        expected = theirs[0].to(dtype=options.get("dtype"), memory_format=options["memory_format"])
+        assert mine[0].dtype == expected.dtype and mine[0].is_contiguous(memory_format=options["memory_format"])
+        assert torch.equal(mine[0], expected) and torch.equal(mine[1], theirs[1])
+    fastload.require_native(loader)
+
+
+def more_classes(mix):
+    mix.num_classes = CLASSES + 5
+
+
+def fewer_classes(mix):
+    mix.num_classes = 1
+
+
+def another_alpha(mix):
+    mix.alpha, mix._dist = 9.0, torch.distributions.Beta(torch.tensor([9.0]), torch.tensor([0.1]))
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize(
+    ("make", "change"),
+    [
+        (mix_up, more_classes),
+        (cut_mix, fewer_classes),
+        (lambda: v2.MixUp(num_classes=CLASSES - 1), more_classes),
+        (mix_up, another_alpha),
+    ],
+    ids=["more classes", "fewer", "enough", "alpha"],
+)
+def test_a_change_in_an_epoch(root, make, change, num_workers):
+    """Workers have copies of their own, made when the epoch began: what they mix, and what they refuse, stays as it was."""
+
+    def run(Loader):
+        torch.manual_seed(5)
+        mix = make()
+        loader = Loader(ImageFolder(root, QUIET), 2, collate_fn=unpacked(mix), num_workers=num_workers, shuffle=True)
+        taken = []
+        for _ in range(2):
+            try:
+                for number, batch in enumerate(loader):
+                    taken.append(batch)
+                    if number == 1:
+                        change(mix)
+            except RuntimeError as error:
+                assert "Class values must be smaller than num_classes" in str(error)
+                taken.append(None)
+        return taken
+
+    ours, stock = run(fastload.DataLoader), run(torch.utils.data.DataLoader)
+    assert len(ours) == len(stock) >= 2
+    for mine, theirs in zip(ours, stock, strict=True):
+        assert (mine is None) == (theirs is None)
+        if mine is not None and theirs is not None:
+            assert torch.equal(mine[0], theirs[0]) and torch.equal(mine[1], theirs[1])
 
 
 def test_changes_count(root):
