@@ -42,7 +42,7 @@ class BatchSamples:
         indices: as the sampler gave them, counted from the start of the data set.
         paths, targets: of each, paths or other names as text; None where the index is none.
         given: the path or SampleSource of each, as the plain loader takes it.
-        cache_names: of those that a cache knows by a name.
+        cache_names: of those that the cache knows by a name.
 
     Args:
         target_transforms: what is done to the targets of a data set, by its id; only what is known to compute a value and no more.
@@ -80,7 +80,7 @@ class BatchSamples:
                     name = name_of(path)
                     form = b"" if name is None else name
                 else:
-                    cache_name = cache_name_of(path)
+                    cache_name = None if cache is None else cache_name_of(path)
                     is_kept = cache is not None and cache.has_named(cache_name)
                     form = path.cached_form() if is_kept else engine_form_of(path)  # what is there need not be fetched
                 index += length if index < 0 else 0

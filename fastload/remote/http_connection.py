@@ -16,7 +16,6 @@ import ssl
 import struct
 import threading
 import urllib.request
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -72,6 +71,8 @@ class Connection:
         self._shown = f"[{host}]" if ":" in host else host
         if port != (443 if scheme == "https" else 80):
             self._shown += f":{port}"
+        self._before = f"http://{self._shown}" if self._through else ""  # of what is asked for
+        self._common = f" HTTP/1.1\r\nHost: {self._shown}\r\nAccept-Encoding: identity\r\n{self._login}"
         try:
             address = (to.hostname or "", to.port or 80) if to is not None else (host, port)
             self.socket: Any = socket.create_connection(address, _CONNECT_SECONDS)
@@ -116,10 +117,10 @@ class Connection:
         except (OSError, ValueError):
             return False
 
-    def get(self, target: str, headers: Mapping[str, str], first: int, length: int) -> Answer:
-        """The answer to a request for bytes ``[first, first + length)``, -1: all from there on. An answer that is the whole object
-        is cut; the body of one that is an error is not read."""
-        request = self.request(target, headers, first, length)
+    def get(self, target: str, lines: str, first: int, length: int) -> Answer:
+        """The answer to a request for bytes ``[first, first + length)``, -1: all from there on, with these lines of headers, each
+        with its end. An answer that is the whole object is cut; the body of one that is an error is not read."""
+        request = self.request(target, lines, first, length)
         try:
             answer, is_read = self._natively(request, first, length) if self.is_plain() else (None, False)
             if answer is None:
@@ -140,14 +141,11 @@ class Connection:
             self._is_over = True
         return answer
 
-    def request(self, target: str, headers: Mapping[str, str], first: int, length: int) -> bytes:
+    def request(self, target: str, lines: str, first: int, length: int) -> bytes:
         """What is sent for these bytes."""
-        where = f"http://{self._shown}{target}" if self._through else target
-        lines = [f"GET {where} HTTP/1.1\r\nHost: {self._shown}\r\nAccept-Encoding: identity"]
         if first > 0 or length >= 0:
-            lines.append(f"Range: bytes={first}-{first + length - 1 if length >= 0 else ''}")
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        return ("\r\n".join(lines) + f"\r\n{self._login}\r\n").encode("latin-1")
+            lines = f"Range: bytes={first}-{first + length - 1 if length >= 0 else ''}\r\n{lines}"
+        return f"GET {self._before}{target}{self._common}{lines}\r\n".encode("latin-1")
 
     def has_no_tls(self) -> bool:
         """Whether the native core can read what comes."""

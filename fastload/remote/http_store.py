@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from urllib.parse import quote, urljoin, urlsplit
 
 from fastload.remote.addresses import origin
@@ -15,6 +15,7 @@ from fastload.remote.trouble import Trouble, of_status
 _MOST_REDIRECTS = 5
 _REDIRECT_SECONDS = 300.0  # a place that the hub has named is asked without asking the hub
 _KEPT_REDIRECTS = 4096
+_TAG = re.compile(r'"[!#-~]*"')  # that may stand in a header, and is a strong one
 _IN_URLS = "%/:?#[]@!$&'()*+,;=-._~"
 
 
@@ -39,7 +40,7 @@ class HttpStore(Store):
     def is_plain(self, url: str) -> bool:
         return url.startswith("http://")
 
-    def prepared(self, url: str, first: int, length: int, version: str) -> Prepared | None:
+    def prepared(self, url: str, version: str) -> Prepared | None:
         at = self._address(url)
         if at in self._moved or not self.is_plain(at):
             return None
@@ -47,37 +48,35 @@ class HttpStore(Store):
             where, target = self._place(at)
         except Trouble:
             return None
-        return self._prepared(where, target, self._headers(at), first, length, version)
+        return self._prepared(where, target, self._lines(at), version)
 
-    def _prepared(
-        self, where: Origin, target: str, headers: dict[str, str], first: int, length: int, version: str
-    ) -> Prepared | None:
+    def _prepared(self, where: Origin, target: str, lines: str, version: str) -> Prepared | None:
         if where in self._odd:
             return None
-        return Prepared(where, target, _if_match(headers, version), first, length)
+        return Prepared(where, target, lines + _if_match(version))
 
-    def read(self, prepared: Prepared, answer: Answer) -> Got | None:
+    def read(self, where: Origin, first: int, length: int, answer: Answer) -> Got | None:
         if "x-amz-bucket-region" in answer.headers and answer.status in (301, 307, 400):
             return None
         if answer.has_body or 400 <= answer.status < 600:
-            return self._got(answer, prepared.first, prepared.length)
+            return self._got(answer, first, length)
         if len(self._odd) >= _KEPT_REDIRECTS:
             self._odd.clear()
-        self._odd.add(prepared.origin)
+        self._odd.add(where)
         return None
 
     def get(self, url: str, first: int, length: int, version: str, attempt: Attempt) -> Got:
         known = self._moved.get(url)
         if known is not None and known.until > time.monotonic() and version in ("", known.version):
             try:
-                got = self._got(self._one(known.at, {}, first, length, "", attempt), first, length)
+                got = self._got(self._one(known.at, "", first, length, "", attempt), first, length)
             except Trouble as trouble:
                 self._moved.pop(url, None)
                 if trouble.passes:
                     raise
             else:
                 if got.version == known.there:
-                    return replace(got, version=known.version)
+                    return got._replace(version=known.version)
         answer, at, told = self._following(url, first, length, version, attempt)
         got = self._got(answer, first, length)
         now = self._version(told, got.version)
@@ -85,7 +84,7 @@ class HttpStore(Store):
             if len(self._moved) >= _KEPT_REDIRECTS:
                 self._moved.clear()
             self._moved[url] = _Moved(at, time.monotonic() + _REDIRECT_SECONDS, now, got.version)
-        return replace(got, version=now)
+        return got._replace(version=now)
 
     def look(self, url: str) -> Got:
         self._moved.pop(url, None)  # it may lie elsewhere by now
@@ -95,7 +94,7 @@ class HttpStore(Store):
         """The answer, from where it came, and what was told of the version on the way there."""
         at, told = self._address(url), ""
         for _ in range(_MOST_REDIRECTS):
-            answer = self._one(at, self._headers(at), first, length, version, attempt)
+            answer = self._one(at, self._lines(at), first, length, version, attempt)
             told = self._told(at, answer) or told
             if answer.status not in (301, 302, 303, 307, 308):
                 return answer, at, told
@@ -112,9 +111,9 @@ class HttpStore(Store):
     def _address(self, url: str) -> str:
         return url
 
-    def _headers(self, url: str) -> dict[str, str]:
-        """What a request of this URL needs, at this moment."""
-        return {}
+    def _lines(self, url: str) -> str:
+        """The headers that a request of this URL needs, at this moment."""
+        return ""
 
     def _told(self, url: str, answer: Answer) -> str:
         """What an answer on the way says of the object's version."""
@@ -124,11 +123,9 @@ class HttpStore(Store):
         """From what was told on the way, and what the place says where the object is."""
         return there
 
-    def _one(
-        self, url: str, headers: dict[str, str], first: int, length: int, version: str, attempt: Attempt
-    ) -> Answer:
+    def _one(self, url: str, lines: str, first: int, length: int, version: str, attempt: Attempt) -> Answer:
         where, target = self._place(url)
-        return self._asked(where, target, headers, first, length, version, attempt)
+        return self._asked(where, target, lines, first, length, version, attempt)
 
     def _place(self, url: str) -> tuple[Origin, str]:
         """Whom to ask, and for what."""
@@ -143,18 +140,18 @@ class HttpStore(Store):
         self,
         where: Origin,
         target: str,
-        headers: dict[str, str],
+        lines: str,
         first: int,
         length: int,
         version: str,
         attempt: Attempt,
     ) -> Answer:
-        headers = _if_match(headers, version)
+        lines += _if_match(version)
         while True:
             connection = self._connections.take(where)
             try:
                 attempt.begins(connection)
-                answer = connection.get(target, headers, first, length)
+                answer = connection.get(target, lines, first, length)
             except Trouble:
                 attempt.ends()
                 connection.close()
@@ -189,5 +186,5 @@ class HttpStore(Store):
         return Got(answer.body, size, now)
 
 
-def _if_match(headers: dict[str, str], version: str) -> dict[str, str]:
-    return {**headers, "If-Match": version} if version.startswith('"') else headers
+def _if_match(version: str) -> str:
+    return f"If-Match: {version}\r\n" if _TAG.fullmatch(version) else ""

@@ -6,7 +6,6 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -26,21 +25,21 @@ class HubStore(HttpStore):
     has ETags of its own.
     """
 
-    def prepared(self, url: str, first: int, length: int, version: str) -> Prepared | None:
+    def prepared(self, url: str, version: str) -> Prepared | None:
         return None  # it sends on
 
     def get(self, url: str, first: int, length: int, version: str, attempt: Attempt) -> Got:
         got = super().get(url, first, length, version, attempt)
         # A mirror may list hashes, and have other ETags.
         is_other_kind = _HASH.fullmatch(version) is not None and _HASH.fullmatch(got.version) is None
-        return replace(got, version="") if is_other_kind else got
+        return got._replace(version="") if is_other_kind else got
 
     def _address(self, url: str) -> str:
         return HubPath.of(url).download_url()
 
-    def _headers(self, url: str) -> dict[str, str]:
+    def _lines(self, url: str) -> str:
         token = _hub_token() if url.startswith(f"{hub()}/") else None
-        return {"Authorization": f"Bearer {token}"} if token else {}
+        return f"Authorization: Bearer {token}\r\n" if token else ""
 
     def _told(self, url: str, answer: Answer) -> str:
         tag = answer.headers.get("x-linked-etag") or answer.headers.get("etag") or ""
@@ -62,7 +61,7 @@ class HubStore(HttpStore):
             at = urljoin(at, found[1]) if found else ""
 
     def _following_listing(self, url: str) -> tuple[Answer, str]:
-        answer = self._one(url, self._headers(url), 0, -1, "", Attempt())
+        answer = self._one(url, self._lines(url), 0, -1, "", Attempt())
         if answer.status != 200:
             raise of_status(answer.status, answer.reason, answer.headers.get("retry-after"))
         return answer, url

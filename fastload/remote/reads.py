@@ -47,7 +47,7 @@ class Read:
         self.keep = keep  # (cache, path): there, too
         self.data: Any = None
         self.error: tuple[int, str] | None = None
-        self.promised: list[Arrival] = []
+        self.promised: tuple[Arrival, ...] = ()
 
     @property
     def is_over(self) -> bool:

@@ -33,14 +33,22 @@ class RemoteObject(SampleSource):
 
     def ask(self) -> None:
         """Begins to fetch it, where it is not in the cache."""
-        cache = disk_cache()
-        if cache is None or self._in(cache) is None:
-            self._asked()
+        if not self._is_asked():
+            cache = disk_cache()
+            if cache is None or self._in(cache) is None:
+                self._ask(cache)
 
     def engine_form(self) -> Any:
-        cache = disk_cache()
-        found: Any = None if cache is None else self._in(cache)
-        return (found if found is not None else self._asked().arrival(), *self.place)
+        found: Any = None
+        if not self._is_asked():
+            cache = disk_cache()
+            found = None if cache is None else self._in(cache)
+            if found is None:
+                self._ask(cache)
+        if found is None:
+            assert self._read is not None
+            found = self._read.arrival()
+        return (found, *self.place)
 
     def read(self) -> bytes:
         """Waits for it."""
@@ -77,12 +85,18 @@ class RemoteObject(SampleSource):
         return cache.path_of(self.url, self.version, self.first, self.length)
 
     def _asked(self) -> Read:
-        here = transfers()
-        if self._read is None or self._read.transfers is not here or self._read.error is not None:
-            cache = disk_cache()
-            keep = None if cache is None else (cache, self._path(cache))
-            self._read = here.read(self.url, self.first, self.length, self.size, self.version, keep)
+        if not self._is_asked():
+            self._ask(disk_cache())
+        assert self._read is not None
         return self._read
+
+    def _is_asked(self) -> bool:
+        read = self._read
+        return read is not None and read.error is None and read.transfers is transfers()
+
+    def _ask(self, cache: DiskCache | None) -> None:
+        keep = None if cache is None else (cache, self._path(cache))
+        self._read = transfers().read(self.url, self.first, self.length, self.size, self.version, keep)
 
     @property
     def cache_name(self) -> str | None:

@@ -25,13 +25,13 @@ class S3Store(HttpStore):
     def is_plain(self, url: str) -> bool:
         return self._endpoint.origin()[0] == "http"
 
-    def prepared(self, url: str, first: int, length: int, version: str) -> Prepared | None:
+    def prepared(self, url: str, version: str) -> Prepared | None:
         where = self._endpoint.origin()
-        if not self.is_plain(url) or not self._credentials.are_known():
+        if where[0] != "http" or not self._credentials.are_known():
             return None
         target = self._endpoint.target_of(url[len(self._prefix) :])
         signed = self._endpoint.signed(target, self._credentials.keys())
-        return self._prepared(where, target, signed, first, length, version)
+        return self._prepared(where, target, signed, version)
 
     def get(self, url: str, first: int, length: int, version: str, attempt: Attempt) -> Got:
         key = url[len(self._prefix) :]

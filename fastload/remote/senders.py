@@ -12,31 +12,14 @@ import itertools
 import queue
 import threading
 from collections.abc import Callable
-from typing import NamedTuple
 
 from fastload import _core
 from fastload.remote.http_connection import SILENT_SECONDS, Connection, answer_of, silent
-from fastload.remote.reads import Request
-from fastload.remote.store import Attempt, Got, Prepared, Store
+from fastload.remote.store import Attempt, Got
 from fastload.remote.stores import Stores
 from fastload.remote.trouble import Trouble
 
 _AT_ONCE = ("http", "s3")  # their stores may be prepared: see Store.prepared
-
-
-class Sent(NamedTuple):
-    """A request under way."""
-
-    request: Request
-    attempt: Attempt
-    began: float
-
-
-class _Talk(NamedTuple):
-    sent: Sent
-    store: Store
-    prepared: Prepared
-    connection: Connection
 
 
 class Senders:
@@ -50,16 +33,16 @@ class Senders:
     def __init__(
         self,
         stores: Stores,
-        next_one: Callable[[], Sent | None],
-        came: Callable[[Sent, Got], None],
-        failed: Callable[[Sent, Trouble], None],
+        next_one: Callable[[], Attempt | None],
+        came: Callable[[Attempt, Got], None],
+        failed: Callable[[Attempt, Trouble], None],
     ) -> None:
         self._stores = stores
         self._next_one, self._came, self._failed = next_one, came, failed
         self._loop = _core.HttpLoop(SILENT_SECONDS)
-        self._talks: dict[int, _Talk] = {}
+        self._talks: dict[int, Attempt] = {}
         self._numbers = itertools.count()
-        self._waiting: queue.SimpleQueue[Sent | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._idle = 0
@@ -89,66 +72,59 @@ class Senders:
                 self._read(one)
             del ended  # nothing is held while waiting
             self._is_woken = False
-            while not self._is_over and (sent := self._next_one()) is not None:
-                self._begin(sent)
-                del sent
+            while not self._is_over and (attempt := self._next_one()) is not None:
+                self._begin(attempt)
+                del attempt
 
-    def _begin(self, sent: Sent) -> None:
+    def _begin(self, attempt: Attempt) -> None:
+        request, connection, stores = attempt.request, None, self._stores
         try:
-            talk = self._talk(sent)
-            if talk is None:
-                self._leave_to_others(sent)
+            if request.url.startswith(_AT_ONCE):
+                prepared = stores.of(request.url).prepared(request.url, request.version)
+                connection = None if prepared is None else stores.connections.free(prepared.origin)
+            if connection is None or prepared is None:
+                self._leave_to_others(attempt)
                 return
             try:
-                sent.attempt.begins(talk.connection)
+                attempt.begins(connection)
             except Trouble:
-                self._stores.connections.give_back(talk.connection)
+                stores.connections.give_back(connection)
                 raise
-            number, prepared = next(self._numbers), talk.prepared
-            asked = talk.connection.request(prepared.target, prepared.headers, prepared.first, prepared.length)
-            self._loop.begin(number, talk.connection.socket.fileno(), asked, prepared.first, prepared.length)
-            self._talks[number] = talk
+            number, first, length = next(self._numbers), request.first, request.length
+            asked = connection.request(prepared.target, prepared.lines, first, length)
+            self._loop.begin(number, connection.socket.fileno(), asked, first, length)
+            self._talks[number] = attempt
         except Exception as error:
-            self._failed(sent, _trouble(error))
-
-    def _talk(self, sent: Sent) -> _Talk | None:
-        request = sent.request
-        if not request.url.startswith(_AT_ONCE):
-            return None
-        store = self._stores.of(request.url)
-        prepared = store.prepared(request.url, request.first, request.length, request.version)
-        connection = None if prepared is None else self._stores.connections.free(prepared.origin)
-        if prepared is None or connection is None:
-            return None
-        return _Talk(sent, store, prepared, connection)
+            self._failed(attempt, _trouble(error))
 
     def _read(self, ended: _core.HttpEnded) -> None:
-        talk = self._talks.pop(ended.number)
-        sent, connection = talk.sent, talk.connection
-        sent.attempt.ends()
+        attempt = self._talks.pop(ended.number)
+        connection, request = attempt.connection, attempt.request
+        assert connection is not None
+        attempt.ends()
         if ended.is_plain:
             self._let_go(connection, ended.closes)
-            self._came(sent, Got(ended.body, ended.size, ended.version))
+            self._came(attempt, Got(ended.body, ended.size, ended.version))
             return
         if ended.why:
             connection.close()
-            if connection.uses and not sent.attempt.aborted:
-                self._leave_to_others(sent)  # the server has ended it before it knew of this
+            if connection.uses and not attempt.aborted:
+                self._leave_to_others(attempt)  # the server has ended it before it knew of this
             else:
-                self._failed(sent, silent() if ended.error == errno.EAGAIN else Trouble(ended.why))
+                self._failed(attempt, silent() if ended.error == errno.EAGAIN else Trouble(ended.why))
             return
         self._let_go(connection, ended.closes or ended.body is None)
         try:
             answer = answer_of(*ended.head)
             answer.body, answer.has_body = ended.body, ended.body is not None
-            got = talk.store.read(talk.prepared, answer)
+            got = self._stores.of(request.url).read(connection.origin, request.first, request.length, answer)
         except Exception as error:
-            self._failed(sent, _trouble(error))
+            self._failed(attempt, _trouble(error))
             return
         if got is None:
-            self._leave_to_others(sent)
+            self._leave_to_others(attempt)
         else:
-            self._came(sent, got)
+            self._came(attempt, got)
 
     def _let_go(self, connection: Connection, closes: bool) -> None:
         connection.uses += 1
@@ -157,35 +133,37 @@ class Senders:
         else:
             self._stores.connections.give_back(connection)
 
-    def _leave_to_others(self, sent: Sent) -> None:
+    def _leave_to_others(self, attempt: Attempt) -> None:
         with self._lock:
             if self._idle:
                 self._idle -= 1
             elif not self._is_over:
                 self._start(self._work)
-        self._waiting.put(sent)
+        self._waiting.put(attempt)
 
     def _work(self) -> None:
-        sent: Sent | None
-        while (sent := self._waiting.get()) is not None:
-            while sent is not None:
-                is_plain = self._send(sent)
-                sent = None if is_plain or self._is_over else self._next_one()  # by itself, as all the others will be
+        attempt: Attempt | None
+        while (attempt := self._waiting.get()) is not None:
+            while attempt is not None:
+                is_plain = self._send(attempt)
+                attempt = (
+                    None if is_plain or self._is_over else self._next_one()
+                )  # by itself, as all the others will be
             self.wake()
             with self._lock:
                 self._idle += 1
 
-    def _send(self, sent: Sent) -> bool:
+    def _send(self, attempt: Attempt) -> bool:
         """Whether it might have been sent by the thread of all requests."""
-        request, is_plain = sent.request, False
+        request, is_plain = attempt.request, False
         try:
             store = self._stores.of(request.url)
             is_plain = store.is_plain(request.url)
-            got = store.get(request.url, request.first, request.length, request.version, sent.attempt)
+            got = store.get(request.url, request.first, request.length, request.version, attempt)
         except Exception as error:
-            self._failed(sent, _trouble(error))
+            self._failed(attempt, _trouble(error))
         else:
-            self._came(sent, got)
+            self._came(attempt, got)
         return is_plain
 
     def end(self) -> list[threading.Thread]:

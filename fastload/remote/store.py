@@ -8,14 +8,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastload.remote.http_connection import Answer, Connection, Origin
 from fastload.remote.trouble import Trouble
 
 
-@dataclass(frozen=True)
-class Got:
+class Got(NamedTuple):
     """Bytes of an object.
 
     Attributes:
@@ -38,44 +37,49 @@ class Listed:
     version: str
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A request that any connection to its origin can send."""
+class Prepared(NamedTuple):
+    """A request that any connection to its origin can send: with these lines of headers, each with its end."""
 
     origin: Origin
     target: str
-    headers: dict[str, str]
-    first: int
-    length: int
+    lines: str
 
 
 class Attempt:
-    """One request under way, which another thread may abort."""
+    """One request under way, which another thread may abort.
 
-    __slots__ = ("_connection", "_lock", "aborted")
+    Attributes:
+        request: whose it is, where that is of interest.
+        began: when, by ``time.monotonic``.
+        connection: while it is on one.
+    """
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._connection: Connection | None = None
+    __slots__ = ("_lock", "aborted", "began", "connection", "request")
+
+    def __init__(self, request: Any = None, began: float = 0.0) -> None:
+        self.request = request
+        self.began = began
+        self.connection: Connection | None = None
         self.aborted = False
+        self._lock = threading.Lock()
 
     def begins(self, connection: Connection) -> None:
         """Raises Trouble where it was aborted before."""
         with self._lock:
             if self.aborted:
                 raise Trouble("not wanted any more")
-            self._connection = connection
+            self.connection = connection
 
     def ends(self) -> None:
         """From now on the connection is another's."""
         with self._lock:
-            self._connection = None
+            self.connection = None
 
     def abort(self) -> None:
         with self._lock:
             self.aborted = True
-            if self._connection is not None:
-                self._connection.abort()
+            if self.connection is not None:
+                self.connection.abort()
 
 
 class Store:
@@ -93,12 +97,12 @@ class Store:
         """Whether requests of such a URL may be prepared, as far as can be told without making one."""
         return False
 
-    def prepared(self, url: str, first: int, length: int, version: str) -> Prepared | None:
+    def prepared(self, url: str, version: str) -> Prepared | None:
         """The same as a request for the native core; None: :meth:`get` has to be asked. Waits for nothing."""
         return None
 
-    def read(self, prepared: Prepared, answer: Answer) -> Got | None:
-        """What an answer to it says that is no plain one; None: :meth:`get` has to be asked, now and from now on."""
+    def read(self, where: Origin, first: int, length: int, answer: Answer) -> Got | None:
+        """What an answer for these bytes says that is no plain one; None: :meth:`get` has to be asked, now and from now on."""
         return None
 
     def list(self, url: str) -> Iterator[Listed]:

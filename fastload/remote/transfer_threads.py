@@ -20,7 +20,7 @@ from typing import Any
 from fastload._core import Arrival
 from fastload.remote.pace import Pace
 from fastload.remote.reads import ALL, Read, Request, back_off, keep_promise, said
-from fastload.remote.senders import Senders, Sent
+from fastload.remote.senders import Senders
 from fastload.remote.store import Attempt, Got, Listed, Store
 from fastload.remote.stores import Stores
 from fastload.remote.trouble import Trouble, changed
@@ -40,7 +40,7 @@ class Transfers:
         self._stores = Stores(other)
         self._lock = threading.Lock()
         self._pace = Pace(most_at_once)
-        self._live: weakref.WeakValueDictionary[tuple[Any, ...], Read] = weakref.WeakValueDictionary()
+        self._live: weakref.WeakValueDictionary[str, Read] = weakref.WeakValueDictionary()
         self._asked: deque[Read] = deque()
         self._of_object: dict[str, list[Read]] = {}  # the ranges among them
         self._again: deque[Request] = deque()
@@ -67,7 +67,7 @@ class Transfers:
     ) -> Read:
         """Begins to read; the same read as one that somebody still has, where there is one. With ``keep``, ``(cache, path)``, it is
         put into a cache, too."""
-        key = (url, first, length, version)
+        key = _key(url, first, length, version)
         with self._lock:
             found = self._live.get(key)
             if found is not None and (not found.is_over or found.data is not None):
@@ -85,7 +85,7 @@ class Transfers:
 
     def forget(self, read: Read) -> None:
         """Whoever asks for the same from now on gets it from the store."""
-        key = (read.url, read.first, read.length, read.version)
+        key = _key(read.url, read.first, read.length, read.version)
         with self._lock:
             if self._live.get(key) is read:
                 del self._live[key]
@@ -117,13 +117,13 @@ class Transfers:
     def promise(self, read: Read, arrival: Arrival) -> None:
         with self._lock:
             if not read.is_over:
-                read.promised.append(arrival)
+                read.promised += (arrival,)
                 return
         keep_promise(read, arrival)
 
     # What is sent.
 
-    def _next_one(self) -> Sent | None:
+    def _next_one(self) -> Attempt | None:
         """For the senders."""
         with self._lock:
             if self._is_over or self._under_way >= self._pace.at_once:
@@ -131,14 +131,14 @@ class Transfers:
             request = self._next()
             if request is None:
                 return None
-            attempt = Attempt()
+            began = time.monotonic()
+            attempt = Attempt(request, began)
             request.attempts.append(attempt)
             request.sent += 1
             self._under_way += 1
             self._figures["requests"] += 1
-            began = time.monotonic()
             self._look_at(began + self._pace.hedge_after(request.bytes()), request)
-            return Sent(request, attempt, began)
+            return attempt
 
     def _next(self) -> Request | None:
         """With the lock."""
@@ -195,17 +195,17 @@ class Transfers:
         if request.length < 0 and expected >= 0 and len(got.data) != expected:
             raise Trouble(f"{len(got.data)} of {expected} bytes came")
 
-    def _came(self, sent: Sent, got: Got) -> None:
-        request = sent.request
+    def _came(self, attempt: Attempt, got: Got) -> None:
+        request = attempt.request
         try:
             self._check(request, got)
         except Trouble as trouble:
-            self._failed(sent, trouble)
+            self._failed(attempt, trouble)
             return
         with self._lock:
-            self._ended(sent)
+            self._ended(attempt)
             self._figures["bytes"] += len(got.data)
-            self._pace.note(len(got.data), time.monotonic() - sent.began)
+            self._pace.note(len(got.data), time.monotonic() - attempt.began)
             others = self._end(request)
             if others is None:
                 return
@@ -223,21 +223,21 @@ class Transfers:
                 waits += arrival.late
             if read.keep is not None:
                 read.keep[0].keep(read.keep[1], read.data)
-            read.promised = []
+            read.promised = ()
         request.reads = []  # it may be looked at once more, and holds nothing until then
         if waits:
             with self._lock:
                 self._figures["waits"] += waits
 
-    def _ended(self, sent: Sent) -> None:
+    def _ended(self, attempt: Attempt) -> None:
         """With the lock."""
-        sent.request.attempts.remove(sent.attempt)
+        attempt.request.attempts.remove(attempt)
         self._under_way -= 1
 
-    def _failed(self, sent: Sent, trouble: Trouble) -> None:
-        request = sent.request
+    def _failed(self, attempt: Attempt, trouble: Trouble) -> None:
+        request = attempt.request
         with self._lock:
-            self._ended(sent)
+            self._ended(attempt)
             if request.is_over:
                 return
             request.failures += 1
@@ -269,7 +269,7 @@ class Transfers:
             where = f", bytes {read.first} to {read.first + read.length}" if read.length >= 0 else ""
             with self._lock:
                 read.error = number, said(read.url, why, request.sent, where)
-                promised, read.promised = read.promised, []
+                promised, read.promised = read.promised, ()
             for arrival in promised:
                 keep_promise(read, arrival)
 
@@ -348,3 +348,8 @@ class Transfers:
         until = time.monotonic() + _END_SECONDS
         for thread in self._senders.end() + ([] if self._timing is None else [self._timing]):
             thread.join(max(0.0, until - time.monotonic()))
+
+
+def _key(url: str, first: int, length: int, version: str) -> str:
+    """Text, which Python's collector of garbage does not count, as it does a tuple."""
+    return f"{first} {length} {version} {url}"

@@ -60,7 +60,7 @@ def asked(port, first, length):
     """What the answer is, or what went wrong."""
     connection = Connection(("http", "127.0.0.1", port))
     try:
-        answer = connection.get("/x", {}, first, length)
+        answer = connection.get("/x", "", first, length)
         return answer.status, answer.reason, answer.headers, bytes(answer.body)
     except Trouble as trouble:
         return str(trouble)
@@ -129,7 +129,7 @@ def test_a_body_that_comes_with_a_pause_in_it_is_not_waited_for_any_longer():
         connection = Connection(("http", "127.0.0.1", listening.getsockname()[1]))
         connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", patience, 0))
         got = []
-        asking = threading.Thread(target=lambda: got.append(connection.get("/", {}, 0, size)))  # not the main thread
+        asking = threading.Thread(target=lambda: got.append(connection.get("/", "", 0, size)))  # not the main thread
         began = time.monotonic()
         asking.start()
         asking.join()

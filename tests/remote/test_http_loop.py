@@ -38,7 +38,7 @@ def test_an_answer_is_that_of_a_connection_that_waits(name, first, length):
     connection = Connection(("http", "127.0.0.1", server.port))
     try:
         expected = asked(server.port, first, length)
-        loop.begin(7, connection.socket.fileno(), connection.request("/x", {}, first, length), first, length)
+        loop.begin(7, connection.socket.fileno(), connection.request("/x", "", first, length), first, length)
         (ended,) = ended_of(loop)
     finally:
         connection.close()
