@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fastload import _core
-from fastload.shards import BadIndexError, SelfChecked, read_parts, write_index
+from fastload.shards import BadIndexError, SelfChecked, read_parts, remove_unfinished, write_index
 
 KIND = "entries"
 _ENDING, _LOG_ENDING = ".entries", ".log"
@@ -21,8 +21,10 @@ _MOST_FILES = 8
 # So many are merged at once: each is open meanwhile.
 _MOST_LOGS = 256
 _PATIENCE_SECONDS = 10.0
+_COPY_PATIENCE_SECONDS = 600.0
 _LOOK_SECONDS = 0.01
-# Where a file system has no locks, a log is left behind that was not written for so long.
+# What was not whole when its process was killed is left behind once it was not written for so long; where a file system has no
+# locks, a log is, too.
 _OLD_SECONDS = 3600.0
 
 # (path, where its slots begin, how many they are, where its records begin, how many bytes they are)
@@ -96,6 +98,7 @@ class EntryFolder:
         """Makes a file of the logs that nobody writes any more; of everything where there are many files, or ``into_one``. What
         cannot be done is left to the next who tries."""
         with contextlib.suppress(OSError), self._alone():
+            remove_unfinished(self.path, _OLD_SECONDS)
             logs = self._left_behind()[:_MOST_LOGS]
             files = self._named(_ENDING)
             merges = len(files) > 1 if into_one else len(files) + bool(logs) > _MOST_FILES
@@ -104,9 +107,10 @@ class EntryFolder:
 
     def add_to(self, merge: _core.EntryMerge) -> None:
         """All there is, unmerged logs as well. Raises OSError."""
-        self._add(merge, self._named(_ENDING))
-        for log in self._left_behind():
-            merge.add(os.fspath(log))
+        with self._alone(_COPY_PATIENCE_SECONDS):  # nobody merges between the two lists
+            self._add(merge, self._named(_ENDING))
+            for log in self._left_behind():
+                merge.add(os.fspath(log))
 
     def _merge(self, files: list[Path], logs: list[Path]) -> None:
         merge = _core.EntryMerge()
@@ -145,11 +149,11 @@ class EntryFolder:
             return []
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self, patience: float | None = None) -> Iterator[None]:
         """With a lock on the folder itself, so nothing is left behind. OSError where there is none, or another has it for long."""
         handle = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            until = time.monotonic() + _PATIENCE_SECONDS
+            until = time.monotonic() + (_PATIENCE_SECONDS if patience is None else patience)
             while True:
                 try:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

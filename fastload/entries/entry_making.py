@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fastload import _core
 from fastload.engine import ByteRange, FileDataset, SampleSource, ask_for, engine_form_of, share_of_cores
 from fastload.entries.entry_files import EntryFolder, copy_entries
-from fastload.entries.entry_roots import roots_of
+from fastload.entries.entry_roots import EntryRoot, roots_of
 
 _AT_ONCE = 512
 _AFAR_AT_ONCE = 128  # and as many are on their way
+_TRIES = 3
 
 
 @dataclass
@@ -63,11 +64,7 @@ def make_entries(
     for folder in folders:
         folder.path.mkdir(parents=True, exist_ok=True)
         folder.collect()
-    parts = [
-        (root.prefix, [parts for parts, _ in folder.files()], folder.log())
-        for root, folder in zip(roots, folders, strict=True)
-    ]
-    store = _core.EntryStore(parts, every=every, verifies=False)
+    store = _store_of(roots, folders, every)
     try:
         for sources, others in _in_parts(files, store):
             made, known, none, failed, size = store.make(
@@ -78,7 +75,7 @@ def make_entries(
             counts.known, counts.none = counts.known + others["known"], counts.none + others["none"]
             progress(len(sources) + sum(others.values()))
     finally:
-        del store, parts
+        del store
         for folder in folders:
             folder.collect(into_one=True)
     counts.places = tuple(os.fspath(folder.path) for folder in folders)
@@ -86,6 +83,21 @@ def make_entries(
         copy_entries(folders, copy_to)
         counts.places = (*counts.places, os.fspath(copy_to))
     return counts
+
+
+def _store_of(roots: Sequence[EntryRoot], folders: Sequence[EntryFolder], every: int) -> _core.EntryStore:
+    tries = _TRIES
+    while True:
+        parts = [
+            (root.prefix, [parts for parts, _ in folder.files()], folder.log())
+            for root, folder in zip(roots, folders, strict=True)
+        ]
+        try:
+            return _core.EntryStore(parts, every=every, verifies=False)
+        except FileNotFoundError:  # merged by another process since it was listed
+            tries -= 1
+            if not tries:
+                raise
 
 
 def _in_parts(files: FileDataset, store: _core.EntryStore) -> Iterator[tuple[list[Any], Counter[str]]]:

@@ -156,7 +156,12 @@ class Destination:
         To be called in ``on_stream()``. All of the block is copied: what the engine did not write is written next, or never
         looked at.
         """
-        pixels = torch.empty(shape, dtype=torch.uint8, device=self.device)
+        try:
+            pixels = torch.empty(shape, dtype=torch.uint8, device=self.device)
+        except BaseException:  # no memory, as in WindowKernels.make()
+            if block >= 0:
+                self.staging.give_after(block, None)
+            raise
         if block >= 0:
             pixels.copy_(self.staging.memory(block).view(shape), non_blocking=self.stream is not None)
             on_stream = None if self.stream is None else torch.cuda.current_stream(self.device)

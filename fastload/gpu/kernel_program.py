@@ -85,6 +85,12 @@ class Program:
             raise KernelError(f"fastload's kernels cannot be {done}: {(text.value or b'?').decode()}")
 
 
+@functools.cache
+def program_on(device: torch.device) -> Program:
+    """The one program of a device, for all loaders of this process: what is loaded there stays. Raises KernelError."""
+    return Program(device)
+
+
 def why_no_kernels() -> str:
     """Why there can be none; empty if there seems to be what they are compiled with."""
     return "" if _nvrtc_files() else "torch brings no NVRTC, which compiles fastload's kernels"

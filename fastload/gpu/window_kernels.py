@@ -13,7 +13,7 @@ import torch
 
 from fastload import _core
 from fastload.gpu.device_copy import Destination
-from fastload.gpu.kernel_program import Launch, Program
+from fastload.gpu.kernel_program import Launch, program_on
 
 # csrc/device/kernels.h.
 _PREPARE_THREADS, _CODES_THREADS, _TRANSFORM_THREADS, _FIRST_THREADS, _PIXEL_THREADS = 256, 128, 64, 256, 128
@@ -39,11 +39,11 @@ class Faults:
 
 
 class WindowKernels:
-    """Of one loader's destination; on a GPU it compiles the program, which raises KernelError where that cannot be."""
+    """Of one loader's destination; on a GPU its program is compiled first, which raises KernelError where that cannot be."""
 
     def __init__(self, destination: Destination) -> None:
         self._destination = destination
-        self._program = None if destination.stream is None else Program(destination.device)
+        self._program = None if destination.stream is None else program_on(destination.device)
         if self._program is not None:
             for name in ("prepare", "transform_blocks", "first_pass", "second_pass"):
                 self._program.function(name)
@@ -53,24 +53,22 @@ class WindowKernels:
         """Fills the slots of ``pixels``, uint8 [slots, height, width, 3], that were left; on the current stream."""
         slabs, works, scratch_bytes, most = batch.windows()
         staging = self._destination.staging
-        device = pixels.device
-        used = (len(slabs) - 1) * _SLAB_BYTES + slabs[-1][1]
-        block = torch.empty(used, dtype=torch.uint8, device=device)
-        for number, (one, size) in enumerate(slabs):
-            at = number * _SLAB_BYTES
-            block[at : at + size].copy_(staging.memory(one)[:size], non_blocking=self._program is not None)
-        count = len(pixels)
-        if self._program is None:
-            numbers = _core.make_images(block.numpy(), works, scratch_bytes, pixels.numpy())
-            faults = Faults(torch.from_numpy(numbers), None)
-            copied = None
-        else:
-            stream = torch.cuda.current_stream(device)
+        copied = None
+        try:
+            used = (len(slabs) - 1) * _SLAB_BYTES + slabs[-1][1]
+            block = torch.empty(used, dtype=torch.uint8, device=pixels.device)
+            for number, (one, size) in enumerate(slabs):
+                at = number * _SLAB_BYTES
+                block[at : at + size].copy_(staging.memory(one)[:size], non_blocking=self._program is not None)
+            if self._program is None:
+                numbers = _core.make_images(block.numpy(), works, scratch_bytes, pixels.numpy())
+                return Faults(torch.from_numpy(numbers), None)
+            stream = torch.cuda.current_stream(pixels.device)
             copied = stream.record_event()
-            faults = self._launch(block, works, scratch_bytes, most, pixels, count, stream)
-        for one, _ in slabs:
-            staging.give_after(one, copied)
-        return faults
+            return self._launch(block, works, scratch_bytes, most, pixels, stream)
+        finally:  # also where the GPU has no memory left, and somebody may try again with a smaller batch
+            for one, _ in slabs:
+                staging.give_after(one, copied)
 
     def _launch(
         self,
@@ -79,10 +77,9 @@ class WindowKernels:
         scratch_bytes: int,
         most: tuple[int, ...],
         pixels: torch.Tensor,
-        count: int,
         stream: torch.cuda.Stream,
     ) -> Faults:
-        program = self._program
+        program, count = self._program, len(pixels)
         assert program is not None
         intervals, blocks, columns, between_rows = most
         scratch = torch.empty(scratch_bytes, dtype=torch.uint8, device=pixels.device)

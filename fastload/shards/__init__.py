@@ -7,6 +7,7 @@ from fastload.shards.index_file import BadIndexError, SelfChecked, read_parts, w
 from fastload.shards.index_place import cache_folder, kept_index
 from fastload.shards.lmdb_index import find_lmdb, holds_lmdb, index_lmdb
 from fastload.shards.lmdb_writer import write_lmdb
+from fastload.shards.new_file import remove_unfinished
 from fastload.shards.parquet_index import index_parquet, looks_like_parquet, parquet_files
 from fastload.shards.parquet_writer import write_parquet
 from fastload.shards.record import Record
@@ -62,6 +63,7 @@ __all__ = [
     "parquet_files",
     "read_parts",
     "read_tfrecords",
+    "remove_unfinished",
     "shard_list",
     "stream_tar",
     "summary_of",

@@ -5,8 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, BinaryIO
+
+_PART = ".part"
 
 
 @contextlib.contextmanager
@@ -16,7 +20,7 @@ def new_file(path: str | os.PathLike[str]) -> Iterator[str]:
     Raises OSError.
     """
     folder, name = os.path.split(os.path.abspath(path))
-    beside = os.path.join(folder, f".{name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    beside = os.path.join(folder, f".{name}.{os.getpid()}.{secrets.token_hex(4)}{_PART}")
     file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         try:
@@ -29,6 +33,17 @@ def new_file(path: str | os.PathLike[str]) -> Iterator[str]:
         with contextlib.suppress(OSError):
             os.unlink(beside)
         raise
+
+
+def remove_unfinished(folder: str | os.PathLike[str], seconds: float) -> None:
+    """Removes what new_file() left in a folder because its process was killed: what nobody has written for so long.
+
+    Raises OSError.
+    """
+    for path in Path(folder).glob(f".*{_PART}"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > seconds:
+                path.unlink()
 
 
 def write_pieces(file: BinaryIO, pieces: Sequence[Any]) -> int:

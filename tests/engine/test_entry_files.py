@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import signal
 import stat
 import time
 
@@ -131,21 +132,75 @@ def test_where_only_what_is_open_for_writing_can_be_locked(photos, folder, monke
     assert not named(folder, ".log") and [count for _, count in folder.files()] == [1]
 
 
-def test_files_that_are_merged_between_their_list_and_their_opening(photos, folder, monkeypatch):
+def test_what_a_process_left_that_was_killed_while_it_wrote(photos, folder, monkeypatch):
+    noted(photos, folder, 0)
+    reads, writes = os.pipe()
+    child = os.fork()
+    if child == 0:
+
+        def fsync(file):
+            os.write(writes, b"1")
+            time.sleep(60)
+
+        monkeypatch.setattr(os, "fsync", fsync)
+        folder.collect()
+        os._exit(1)
+    os.read(reads, 1)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    os.close(reads)
+    os.close(writes)
+    (left,) = named(folder, ".part")
+    folder.collect()
+    assert named(folder, ".part") == [left]  # which somebody may be writing
+    os.utime(left, (1e9, 1e9))
+    folder.collect()
+    assert not named(folder, ".part") and [count for _, count in folder.files()] == [1]
+
+
+def test_a_copy_has_what_another_process_would_merge_meanwhile(photos, folder, tmp_path, monkeypatch):
+    noted(photos, folder, 0)
+    folder.collect()
+    noted(photos, folder, 1, 2)
+    monkeypatch.setattr(entry_files, "_PATIENCE_SECONDS", 0)
+    left_behind = EntryFolder._left_behind
+
+    def other_process_first(self):
+        monkeypatch.setattr(EntryFolder, "_left_behind", left_behind)
+        EntryFolder(folder.path, folder.root).collect()
+        return left_behind(self)
+
+    monkeypatch.setattr(EntryFolder, "_left_behind", other_process_first)
+    copy_entries([folder], tmp_path / "copy")
+    assert parts_of(tmp_path / "copy")[1] == 3
+
+
+@pytest.fixture
+def merged_meanwhile(photos, folder, monkeypatch):
+    """Another process renames the file of all records each time that it was listed, but for the third; counts the times."""
     make_entries(file_dataset_of(ImageFolder(photos)), 16)
     listed = EntryFolder.files
-    times = 0
+    times = []
 
     def files(self):
-        nonlocal times
-        found, times = listed(self), times + 1
-        if times < 3:
+        found = listed(self)
+        times.append(None)
+        if len(times) < 3:
             (path,) = named(folder, ".entries")
             path.rename(folder.path / f"{time.time_ns():020d}-x.entries")
         return found
 
     monkeypatch.setattr(EntryFolder, "files", files)
+    return times
+
+
+def test_a_loader_looks_again_for_files_that_were_merged(photos, merged_meanwhile):
     loader = fastload.DataLoader(ImageFolder(photos, EVAL), 4)
     list(loader)
-    assert times == 3 and loader.stats()["entries"] == {"used": 4, "made": 0, "ignored": 0}
+    assert len(merged_meanwhile) == 3 and loader.stats()["entries"] == {"used": 4, "made": 0, "ignored": 0}
     assert "ignored" not in loader.explain()
+
+
+def test_who_makes_entry_points_looks_again_for_files_that_were_merged(photos, merged_meanwhile):
+    made = make_entries(file_dataset_of(ImageFolder(photos)), 16)
+    assert len(merged_meanwhile) == 3 and (made.made, made.known) == (0, 4)

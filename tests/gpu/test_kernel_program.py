@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from fastload import _core
 from fastload.gpu import kernel_program
 from fastload.gpu.kernel_program import KernelError, Launch, compile_kernels, compiled, why_no_kernels
+from fastload.gpu.window_kernels import WindowKernels
 
 pytestmark = pytest.mark.skipif(bool(why_no_kernels()), reason=why_no_kernels() or "there is NVRTC")
 KERNELS = (b"prepare", b"read_codes", b"transform_blocks", b"first_pass", b"second_pass")
@@ -44,6 +47,23 @@ def test_it_is_compiled_once(tmp_path, monkeypatch):
     monkeypatch.setattr(_core, "kernel_sources", lambda: {"device/kernels.h": "other"})
     assert compiled(9, 0) == b"code of 9.0" and len(made) == 4
     assert len(list((tmp_path / "fastload" / "kernels").iterdir())) == 3
+
+
+def test_loaders_of_a_device_share_what_is_loaded_there(monkeypatch):
+    loaded = []
+
+    class Counted:
+        def __init__(self, device):
+            loaded.append(device)
+
+        def function(self, name, shared_bytes=0):
+            pass
+
+    monkeypatch.setattr(kernel_program, "Program", Counted)
+    devices = [torch.device("cuda", number) for number in (96, 97, 96, 97)]
+    for device in devices:
+        WindowKernels(SimpleNamespace(stream=object(), device=device))
+    assert loaded == devices[:2]
 
 
 def test_what_does_not_compile_is_told(monkeypatch):

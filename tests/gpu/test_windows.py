@@ -6,6 +6,7 @@ The kernels' own source runs on the CPU; what is particular to a GPU is in bench
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from children import run_script
 from fastload import GpuDecode, _core
 from fastload.engine import file_dataset_of
 from fastload.entries import EntryFolder, make_entries, parts_of, roots_of
-from fastload.gpu import decode_choice, decode_options, window_kernels
+from fastload.gpu import decode_choice, decode_options, device_copy, window_kernels
 from images import jpeg_bytes, picture, write_folder
 
 NORMALIZE = v1.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -251,6 +252,29 @@ def test_files_that_are_replaced_while_they_have_records(photos):
     ours, loader = epochs(dataset, num_workers=2, **ON_CPU)
     assert_same(ours, epochs(dataset, num_workers=2, entries="off")[0])
     assert loader.stats()["entries"]["ignored"] == 3 and loader.stats()["decoders"]["codes"] == 5
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("place", ["pixels", "block"])
+def test_memory_comes_back_of_batches_for_which_the_gpu_has_none(photos, monkeypatch, workers, place):
+    index(photos)
+    options = ON_CPU if place == "block" else {"device": "cpu"}  # whose pixels are in a block of the engine's
+    loader = fastload.DataLoader(ImageFolder(photos, TRAIN), 4, num_workers=workers, **options)
+    list(loader)
+    blocks = loader._on_device.destination.staging._blocks
+    known = len(blocks)
+
+    def no_memory(*given, **options):
+        raise torch.OutOfMemoryError("no memory")
+
+    with monkeypatch.context() as patch:
+        without = SimpleNamespace(**{**vars(torch), "empty": no_memory})
+        patch.setattr(device_copy if place == "pixels" else window_kernels, "torch", without)
+        for _ in range(5):
+            with pytest.raises(torch.OutOfMemoryError):
+                next(iter(loader))
+    list(loader)
+    assert len(blocks) <= 2 * known
 
 
 @pytest.mark.parametrize("missing", [True, False])
