@@ -57,7 +57,10 @@ py::tuple head_of(std::string_view head) {
     const size_t colon = std::min(line.find(':'), line.size());
     name.assign(line.substr(0, colon));
     for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    headers[latin(name)] = latin(stripped(line.substr(std::min(colon + 1, line.size()))));
+    const py::str value = latin(stripped(line.substr(std::min(colon + 1, line.size()))));
+    const py::str key = latin(name);
+    if (!headers.contains(key)) headers[key] = value;
+    else if (name == "content-length" || name == "transfer-encoding") headers[key] = py::str("{}, {}").format(headers[key], value);
   }
   return py::make_tuple(first, headers);
 }

@@ -56,9 +56,8 @@ bool skip(std::string_view* text, std::string_view what) {
 }
 
 // Of "bytes 5-24/99", or * in the place of the size.
-bool read_range(std::string_view said, int64_t* first, int64_t* size) {
-  int64_t last = 0;
-  if (!skip(&said, "bytes ") || !read_number(&said, first) || !skip(&said, "-") || !read_number(&said, &last)) return false;
+bool read_range(std::string_view said, int64_t* first, int64_t* last, int64_t* size) {
+  if (!skip(&said, "bytes ") || !read_number(&said, first) || !skip(&said, "-") || !read_number(&said, last)) return false;
   if (!skip(&said, "/")) return false;
   *size = -1;
   return said == "*" || (read_number(&said, size) && said.empty());
@@ -78,8 +77,10 @@ void judge(int64_t first, int64_t length, HttpEnded* ended) {
     return;
   }
   int64_t from = 0;
-  if (!read_range(io::http_header(head, "content-range"), &from, &ended->size)) return;
-  ended->is_plain = from == first && (length < 0 || answer.size == length);
+  int64_t last = 0;
+  if (!read_range(io::http_header(head, "content-range"), &from, &last, &ended->size)) return;
+  const int64_t wanted = length >= 0 ? length : ended->size - first;
+  ended->is_plain = from == first && last == from + answer.size - 1 && answer.size == wanted;
 }
 
 class PyHttpLoop {

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 
 SCHEMES = ("http", "https", "s3", "gs", "az", "hf")
 _PREFIXES = tuple(f"{scheme}://" for scheme in SCHEMES)
+_PORTS = {"http": 80, "https": 443}
 _HF_KINDS = ("datasets", "spaces")
 
 
@@ -115,4 +116,12 @@ def origin(url: str) -> tuple[str, str, int]:
         raise ValueError("its host or its port cannot be read") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{redacted(url)} is no http or https URL")
-    return parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80)
+    if port == 0:
+        raise ValueError(f"{redacted(url)}: there is no port 0")
+    return parts.scheme, parts.hostname, port or _PORTS[parts.scheme]
+
+
+def host_of(scheme: str, host: str, port: int) -> str:
+    """What a request calls an origin."""
+    shown = f"[{host}]" if ":" in host else host
+    return shown if port == _PORTS[scheme] else f"{shown}:{port}"

@@ -10,6 +10,7 @@ import base64
 import contextlib
 import functools
 import os
+import re
 import select
 import socket
 import ssl
@@ -21,6 +22,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from fastload import _core
+from fastload.remote.addresses import host_of
 from fastload.remote.trouble import Trouble
 
 _CONNECT_SECONDS = 10.0
@@ -30,6 +32,10 @@ _HEAD_PIECE = 1 << 13  # with the begin of the body, which is copied
 _MOST_BODY = 1 << 31
 _MOST_SKIPPED = 1 << 28  # of a body from whose middle something is wanted
 _PIECE = 1 << 18
+_MOST_PREFACES = 16
+
+_SIZE = re.compile("[0-9]{1,18}").fullmatch
+_CHUNK = re.compile(b"[0-9A-Fa-f]{1,15}").fullmatch
 
 _MAIN = threading.main_thread().ident
 Origin = tuple[str, str, int]  # scheme, host, port
@@ -64,21 +70,18 @@ class Connection:
         self._rest = b""  # received behind the last answer
         self._is_over = False
         scheme, host, port = origin
-        proxy = None if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get(scheme)
-        to = urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else None
+        to = _proxy_for(scheme, host)
         self._through = to is not None and scheme == "http"
-        self._login = _login(to) if self._through else ""
-        self._shown = f"[{host}]" if ":" in host else host
-        if port != (443 if scheme == "https" else 80):
-            self._shown += f":{port}"
-        self._before = f"http://{self._shown}" if self._through else ""  # of what is asked for
-        self._common = f" HTTP/1.1\r\nHost: {self._shown}\r\nAccept-Encoding: identity\r\n{self._login}"
+        self._login = to[2] if to is not None and self._through else ""
+        shown = host_of(scheme, host, port)
+        self._before = f"http://{shown}" if self._through else ""  # of what is asked for
+        self._common = f" HTTP/1.1\r\nHost: {shown}\r\nAccept-Encoding: identity\r\n{self._login}"
         try:
-            address = (to.hostname or "", to.port or 80) if to is not None else (host, port)
+            address = to[:2] if to is not None else (host, port)
             self.socket: Any = socket.create_connection(address, _CONNECT_SECONDS)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if to is not None and scheme == "https":
-                self._tunnel(host, port, to)
+                self._tunnel(host, port, to[2])
             if scheme == "https":
                 self.socket = _trust().wrap_socket(self.socket, server_hostname=host)
             self.socket.settimeout(None)
@@ -90,8 +93,9 @@ class Connection:
         except OSError as error:
             raise Trouble(f"no connection to {host}: {error.strerror or error}") from error
 
-    def _tunnel(self, host: str, port: int, proxy: Any) -> None:
-        self.socket.sendall(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n{_login(proxy)}\r\n".encode())
+    def _tunnel(self, host: str, port: int, login: str) -> None:
+        to = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.socket.sendall(f"CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n{login}\r\n".encode())
         head = b""
         while b"\r\n\r\n" not in head:
             got = self.socket.recv(1)  # what follows is the other's
@@ -166,10 +170,11 @@ class Connection:
             answer.body = body if not 0 <= length < len(body) else memoryview(body)[:length]
             return answer, True
         if 100 <= answer.status < 200:
-            return self._head(), False
+            return self._behind(answer), False
         return answer, False
 
-    def _head(self) -> Answer:
+    def _head(self, most: int = _MOST_PREFACES) -> Answer:
+        """The answer's, behind so many that say that it will come."""
         data = self._rest
         while (end := data.find(b"\r\n\r\n")) < 0:
             got = self.socket.recv(_HEAD_PIECE)
@@ -182,21 +187,28 @@ class Connection:
                 raise Trouble("the answer's head is too long")
         answer = answer_of(*_core.http_head(data[:end]))
         self._rest = data[end + 4 :]
-        return self._head() if 100 <= answer.status < 200 else answer
+        return self._behind(answer, most) if 100 <= answer.status < 200 else answer
+
+    def _behind(self, preface: Answer, most: int = _MOST_PREFACES) -> Answer:
+        if most == 0 or preface.status == 101:
+            raise Trouble("the server answers that it will answer, and does not", passes=False)
+        return self._head(most - 1)
 
     def _body(self, answer: Answer, skip: int, length: int) -> None:
         """Of an answer that is no error: what is behind ``skip`` bytes of it, ``length`` or all."""
-        if "chunked" in answer.headers.get("transfer-encoding", "").lower():
+        coding = answer.headers.get("transfer-encoding", "").lower()
+        if coding not in ("", "identity", "chunked"):
+            raise Trouble(f"it is sent packed (Transfer-Encoding: {coding[:40]})", passes=False)
+        if coding == "chunked":
             body = memoryview(self._chunks(skip + length if length >= 0 else _MOST_BODY))
             answer.body = body[skip:] if length < 0 else body[skip : skip + length]
             return
-        said = answer.headers.get("content-length", "")
-        if not said.isdigit():
+        size = _size_said(answer)
+        if size < 0:
             self._is_over = True
             body = memoryview(self._to_the_end())
             answer.body = body[skip:] if length < 0 else body[skip : skip + length]
             return
-        size = int(said)
         wanted = max(0, size - skip) if length < 0 else min(length, max(0, size - skip))
         if wanted > _MOST_BODY or skip > _MOST_SKIPPED:
             self._is_over = True
@@ -241,18 +253,25 @@ class Connection:
     def _chunks(self, most: int) -> bytearray:
         body = bytearray()
         while True:
-            size = int(self._line().partition(b";")[0], 16)
+            said = self._line().partition(b";")[0].strip(b" \t")
+            if not _CHUNK(said):
+                raise Trouble("a chunk without a size")
+            size = int(said, 16)
             if size == 0:
                 break
             if len(body) + size > _MOST_BODY:
                 raise Trouble("more than 2 GiB", passes=False)
             body += self._exactly(size)
-            self._line()
+            if self._line():
+                raise Trouble("a chunk is longer than it says")
             if len(body) >= most:
                 self._is_over = True
                 return body
-        while self._line():
-            pass
+        behind = 0
+        while line := self._line():
+            behind += len(line)
+            if behind > _MOST_HEAD:
+                raise Trouble("what follows the body is too long")
         return body
 
     def _line(self) -> bytes:
@@ -268,9 +287,9 @@ class Connection:
 
     def _pass_over(self, answer: Answer) -> None:
         """The body of an error, where it is short: so the connection can be used again."""
-        said = answer.headers.get("content-length", "")
-        if said.isdigit() and int(said) <= _PIECE:
-            self._exactly(int(said))
+        size = _size_said(answer)
+        if 0 <= size <= _PIECE and "transfer-encoding" not in answer.headers:
+            self._exactly(size)
         elif answer.status not in (204, 304):
             self._is_over = True
 
@@ -318,6 +337,16 @@ class Connections:
             self._free.setdefault(connection.origin, []).append(connection)
 
 
+def _size_said(answer: Answer) -> int:
+    """-1: it is not told. Raises Trouble where what is told is no size, or two of them."""
+    said = answer.headers.get("content-length")
+    if said is None:
+        return -1
+    if not _SIZE(said):
+        raise Trouble(f"the server says a Content-Length of {said[:40]!r}", passes=False)
+    return int(said)
+
+
 def silent() -> Trouble:
     return Trouble(f"silent for {SILENT_SECONDS:.0f} s")
 
@@ -332,8 +361,23 @@ def answer_of(first: str, headers: dict[str, str]) -> Answer:
     return Answer(int(number), reason[:80], headers)
 
 
+def _proxy_for(scheme: str, host: str) -> tuple[str, int, str] | None:
+    """Host, port and the line that logs in, of the proxy that the environment names. Raises Trouble."""
+    said = None if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get(scheme)
+    if not said:
+        return None
+    try:
+        proxy = urlsplit(said if "://" in said else f"http://{said}")
+        port = proxy.port or 80
+    except ValueError:  # which would show a password
+        raise Trouble(f"the proxy's URL in {scheme}_proxy cannot be read", passes=False) from None
+    if proxy.scheme != "http" or not proxy.hostname:
+        raise Trouble(f"{scheme}_proxy names a proxy that is none of http:// ones", passes=False)
+    return proxy.hostname, port, _login(proxy)
+
+
 def _login(proxy: Any) -> str:
-    if proxy is None or proxy.username is None:
+    if proxy.username is None:
         return ""
     pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
     return f"Proxy-Authorization: Basic {base64.b64encode(pair.encode()).decode()}\r\n"

@@ -16,6 +16,7 @@ _MOST_REDIRECTS = 5
 _REDIRECT_SECONDS = 300.0  # a place that the hub has named is asked without asking the hub
 _KEPT_REDIRECTS = 4096
 _TAG = re.compile(r'"[!#-~]*"')  # that may stand in a header, and is a strong one
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)").fullmatch
 _IN_URLS = "%/:?#[]@!$&'()*+,;=-._~"
 
 
@@ -173,12 +174,14 @@ class HttpStore(Store):
             )
         now = answer.headers.get("etag") or answer.headers.get("last-modified") or ""
         said = answer.headers.get("content-length", "")
-        size = int(said) if answer.status == 200 and said.isdigit() else -1
+        size = int(said) if answer.status == 200 and said.isascii() and said.isdigit() else -1
         if answer.status == 206:
-            found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", answer.headers.get("content-range", ""))
-            if found is None or int(found[1]) != first:
+            found = _RANGE(answer.headers.get("content-range", ""))
+            if found is None or int(found[1]) != first or int(found[2]) - first + 1 != len(answer.body):
                 raise Trouble("the server gave another range than it was asked for")
             size = int(found[3]) if found[3] != "*" else -1
+            if length < 0 <= size != first + len(answer.body):
+                raise Trouble(f"the server gave {len(answer.body)} of {size} bytes, and was asked for all")
         if length >= 0 and len(answer.body) != length:
             short = size >= 0 and first + length > size
             why = f"{len(answer.body)} of {length} bytes came" + (f"; the object has {size}" if short else "")

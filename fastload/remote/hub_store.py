@@ -12,8 +12,8 @@ from urllib.parse import urljoin
 from fastload.remote.addresses import HubPath, hub
 from fastload.remote.http_connection import Answer
 from fastload.remote.http_store import HttpStore
-from fastload.remote.store import Attempt, Got, Listed, Prepared
-from fastload.remote.trouble import of_status
+from fastload.remote.store import Attempt, Got, Listed, Prepared, limited
+from fastload.remote.trouble import Trouble, of_status
 
 _HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -50,18 +50,25 @@ class HubStore(HttpStore):
 
     def list(self, url: str) -> Iterator[Listed]:
         below = HubPath.of(url)
-        at = below.listing_url()
+        at, asked = below.listing_url(), set[str]()
         while at:
+            if at in asked:
+                raise Trouble("the listing goes round in a circle", passes=False)
+            asked.add(at)
             answer, _ = self._following_listing(at)
-            for entry in json.loads(bytes(answer.body)):
-                if entry.get("type") == "file":
-                    version = (entry.get("lfs") or entry).get("oid", "")
-                    yield Listed(below.url_of(entry["path"]), int(entry["size"]), str(version))
-            found = re.search(r'<([^>]+)>;\s*rel="next"', answer.headers.get("link", ""))
-            at = urljoin(at, found[1]) if found else ""
+            try:
+                files = [entry for entry in json.loads(bytes(answer.body)) if entry.get("type") == "file"]
+                found = [(e["path"], int(e["size"]), str((e.get("lfs") or e).get("oid", ""))) for e in files]
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise Trouble("the listing is damaged") from error
+            for path, size, version in found:
+                yield Listed(below.url_of(path), size, version)
+            following = re.search(r'<([^>]+)>;\s*rel="next"', answer.headers.get("link", ""))
+            at = urljoin(at, following[1]) if following else ""
 
     def _following_listing(self, url: str) -> tuple[Answer, str]:
-        answer = self._one(url, self._lines(url), 0, -1, "", Attempt())
+        with limited() as attempt:
+            answer = self._one(url, self._lines(url), 0, -1, "", attempt)
         if answer.status != 200:
             raise of_status(answer.status, answer.reason, answer.headers.get("retry-after"))
         return answer, url

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from fastload.remote.addresses import origin
+from fastload.remote.addresses import host_of, origin
 
 _KEYS_SECONDS = 5.0  # for so long they are not looked for again
 _AS_IT_IS = re.compile(r"[A-Za-z0-9/_.~-]*").fullmatch  # need not be quoted
@@ -123,8 +123,8 @@ class S3Endpoint:
             given = self._given or f"https://s3.{self.region}.amazonaws.com"
             scheme, _, host = given.partition("://")
             base = f"{given}/{self.bucket}" if self._by_path else f"{scheme}://{self.bucket}.{host}"
-            parts = urlsplit(base)
-            self._placed = self.region, (base, origin(base), parts.netloc.rpartition("@")[2], parts.path)
+            where = origin(base)
+            self._placed = self.region, (base, where, host_of(*where), urlsplit(base).path)
         return self._placed[1]
 
     def signed(self, target: str, keys: Keys | None) -> str:

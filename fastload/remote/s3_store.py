@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from fastload.remote.addresses import Bucket
 from fastload.remote.http_connection import Answer, Connections
 from fastload.remote.http_store import HttpStore
 from fastload.remote.s3_requests import Credentials, S3Endpoint, query_of
-from fastload.remote.store import Attempt, Got, Listed, Prepared
+from fastload.remote.store import Attempt, Got, Listed, Prepared, limited
 from fastload.remote.trouble import Trouble, of_status
 
 
@@ -50,21 +50,33 @@ class S3Store(HttpStore):
         return answer
 
     def list(self, url: str) -> Iterator[Listed]:
-        below, token = Bucket.of(url), ""
+        below, token, tokens = Bucket.of(url), "", {""}
         while True:
             asked = {"list-type": "2", "prefix": below.key, **({"continuation-token": token} if token else {})}
-            query = query_of(asked)
-            answer = self._signed(lambda: f"{self._endpoint.target_of('')}?{query}", 0, -1, "", Attempt())  # noqa: B023
-            if answer.status != 200:
-                raise of_status(answer.status, answer.reason, answer.headers.get("retry-after"))
-            try:
-                root = ElementTree.fromstring(bytes(answer.body))
-            except ElementTree.ParseError as error:
-                raise Trouble("the listing is damaged") from error
-            space = root.tag.partition("}")[0] + "}" if root.tag.startswith("{") else ""
-            for found in root.iter(f"{space}Contents"):
-                text = {child.tag.removeprefix(space): child.text or "" for child in found}
-                yield Listed(below.url_of(text["Key"]), int(text["Size"]), text.get("ETag", ""))
-            token = root.findtext(f"{space}NextContinuationToken") or ""
+            found, token = self._page(below, query_of(asked))
+            yield from found
             if not token:
                 return
+            if token in tokens:
+                raise Trouble("the listing goes round in a circle", passes=False)
+            tokens.add(token)
+
+    def _page(self, below: Bucket, query: str) -> tuple[Sequence[Listed], str]:
+        """Some objects of a listing, and where it goes on; empty: nowhere."""
+        with limited() as attempt:
+            answer = self._signed(lambda: f"{self._endpoint.target_of('')}?{query}", 0, -1, "", attempt)
+        if answer.status != 200:
+            raise of_status(answer.status, answer.reason, answer.headers.get("retry-after"))
+        found = []
+        try:
+            root = ElementTree.fromstring(bytes(answer.body))
+            space = root.tag.partition("}")[0] + "}" if root.tag.startswith("{") else ""
+            for one in root.iter(f"{space}Contents"):
+                text = {child.tag.removeprefix(space): child.text or "" for child in one}
+                size = int(text["Size"])
+                if size < 0 or not text["Key"]:
+                    raise ValueError
+                found.append(Listed(below.url_of(text["Key"]), size, text.get("ETag", "")))
+        except (ElementTree.ParseError, KeyError, ValueError) as error:
+            raise Trouble("the listing is damaged") from error
+        return found, root.findtext(f"{space}NextContinuationToken") or ""

@@ -5,6 +5,7 @@ One :class:`Store` a scheme and bucket. What may be asked again, and when, is fo
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from typing import Any, NamedTuple
 
 from fastload.remote.http_connection import Answer, Connection, Origin
 from fastload.remote.trouble import Trouble
+
+_MOST_SECONDS = 60.0  # of one answer
 
 
 class Got(NamedTuple):
@@ -82,6 +85,19 @@ class Attempt:
                 self.connection.abort()
 
 
+@contextlib.contextmanager
+def limited() -> Iterator[Attempt]:
+    """One that is aborted when it takes too long: for what nobody else looks after."""
+    attempt = Attempt()
+    timer = threading.Timer(_MOST_SECONDS, attempt.abort)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield attempt
+    finally:
+        timer.cancel()
+
+
 class Store:
     """Raises Trouble from each method."""
 
@@ -91,7 +107,8 @@ class Store:
 
     def look(self, url: str) -> Got:
         """What the object is now: its first byte."""
-        return self.get(url, 0, 1, "", Attempt())
+        with limited() as attempt:
+            return self.get(url, 0, 1, "", attempt)
 
     def is_plain(self, url: str) -> bool:
         """Whether requests of such a URL may be prepared, as far as can be told without making one."""
