@@ -137,9 +137,11 @@ py::object entries_of(const py::bytes& data, int every, const std::optional<std:
 
 // The pixels of a window by a record, of no more bytes of the image than these take.
 std::tuple<py::array_t<uint8_t>, size_t> decode_entered(const py::bytes& data, const py::bytes& record, const Window& window,
-                                                        const std::optional<std::string>& entropy) {
+                                                        const std::optional<std::string>& entropy,
+                                                        const std::optional<std::string>& simd) {
   jpeg::Session& session = session_of_thread();
   session.use(entropy_of(entropy));
+  session.use(simd ? simd_named(*simd) : image::best_simd());
   jpeg::EntryRecord entries;
   if (!entries.parse(span_of(record))) throw py::value_error("no record of entry points");
   jpeg::Header header;
@@ -208,7 +210,8 @@ void bind_jpeg(py::module_& module) {
   module.def("jpeg_entries", &entries_of, py::arg("data"), py::arg("every"), py::arg("entropy") = py::none(),
              "The record of entry points before every K-th MCU (0: one a row) of a JPEG, or None.");
   module.def("jpeg_decode_entered", &decode_entered, py::arg("data"), py::arg("record"), py::arg("window") = py::none(),
-             py::arg("entropy") = py::none(), "(what jpeg_decode gives, how many of the bytes were looked at).");
+             py::arg("entropy") = py::none(), py::arg("simd") = py::none(),
+             "(what jpeg_decode gives, how many of the bytes were looked at).");
   module.def("jpeg_entry_points", &entry_points, py::arg("record"),
              "(width, height, K, MCUs a row, rows of MCUs, scan's offset and bytes, its last bit, [(bit, DC values)]).");
   module.def("jpeg_sequential", &sequential, py::arg("data"), py::arg("max_pixels"),

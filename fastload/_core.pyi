@@ -541,7 +541,7 @@ def jpeg_entries(data: bytes, every: int, entropy: str | None = None) -> bytes |
     """The record of entry points before every K-th MCU (0: one a row) of a JPEG, or None."""
 
 def jpeg_decode_entered(
-    data: bytes, record: bytes, window: _Box | None = None, entropy: str | None = None
+    data: bytes, record: bytes, window: _Box | None = None, entropy: str | None = None, simd: str | None = None
 ) -> tuple[npt.NDArray[np.uint8], int]:
     """(what jpeg_decode gives, how many of the bytes were looked at)."""
 

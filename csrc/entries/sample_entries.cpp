@@ -21,7 +21,6 @@ int64_t now_ns() {
   return now.tv_sec * int64_t{1000000000} + now.tv_nsec;
 }
 
-// A stamp far ahead is another machine's, or somebody's wish.
 // What stands in the place of a file's times for what comes from afar; zeros: not known.
 void set_version(std::string_view version, jpeg::Origin* origin) {
   origin->changed_ns = origin->status_ns = 0;
@@ -33,6 +32,7 @@ void set_version(std::string_view version, jpeg::Origin* origin) {
   origin->status_ns = static_cast<int64_t>(key.high);
 }
 
+// A stamp far ahead is another machine's, or somebody's wish.
 bool is_near(int64_t stamp_ns, int64_t now_ns) { return stamp_ns > now_ns - kYoung && stamp_ns < now_ns + kYoung; }
 
 }  // namespace

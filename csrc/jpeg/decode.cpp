@@ -237,7 +237,8 @@ Mcus Session::State::mcus(const Coefficients& wanted) const {
 Piece Session::State::piece(const Mcus& wanted) const {
   const ScanLayout& layout = entries->layout();
   const size_t from = entries->bit(wanted.top, wanted.left / layout.every) / 8;
-  const size_t end = entries->bit(wanted.bottom - 1, (wanted.right - 1) / layout.every + 1) / 8 + size_t{1};
+  // A zero may belong to the last byte.
+  const size_t end = entries->bit(wanted.bottom - 1, (wanted.right - 1) / layout.every + 1) / 8 + size_t{2};
   const size_t until = std::min<size_t>(end, layout.scan_bytes);
   return {layout.scan_at + from, until > from ? until - from : 0};
 }

@@ -91,7 +91,12 @@ bool Huffman::enter_row(int count) {
     at.ends[static_cast<size_t>(number - first - 1)] = next;
     from = until;
   }
-  if (from < codes_end) *to++ = at.codes.data[from - at.codes_at];  // which the last interval shares with the next
+  if (from < codes_end) {  // a byte that the last interval may share with the next
+    const uint8_t* const shared = at.codes.data + (from - at.codes_at);
+    const bool is_shared = at.ends[static_cast<size_t>(last - first - 1)].bit % 8 != 0;
+    if (is_shared && shared[0] == 0xFF && (from + 1 == codes_end || shared[1] != 0)) return false;  // it begins a marker
+    *to++ = shared[0];
+  }
   bits_in_all_ = static_cast<size_t>(to - bytes_.data()) * 8;
   std::memset(to, 0, kZerosBehind);
 

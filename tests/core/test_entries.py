@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import PIL.Image
 import pytest
 from jpeg_forms import noise, pillow_jpeg, pillow_pixels, segments, with_segment, write_jpeg
 from test_jpeg import FORMS, SIZES, windows
@@ -24,15 +25,17 @@ def natively(data):
     return True
 
 
-def assert_windows_equal(data, every, seed, count=6):
+def assert_windows_equal(data, every, seed, count=6, simds=(None,)):
+    """Of an image, by a record of its own: by each decoder of codes, and these inverse DCTs."""
     whole = pillow_pixels(data)
     height, width, _ = whole.shape
     for entropy in OURS:
         record = _core.jpeg_entries(data, every, entropy=entropy)
         for x, y, w, h in windows(np.random.default_rng(seed), width, height, count):
-            got, size = _core.jpeg_decode_entered(data, record, (x, y, w, h), entropy=entropy)
-            np.testing.assert_array_equal(got, whole[y : y + h, x : x + w], err_msg=f"K {every}, {(x, y, w, h)}")
-            assert size <= len(data)
+            for simd in simds:
+                got, size = _core.jpeg_decode_entered(data, record, (x, y, w, h), entropy=entropy, simd=simd)
+                np.testing.assert_array_equal(got, whole[y : y + h, x : x + w], err_msg=f"K {every}, {(x, y, w, h)}")
+                assert size <= len(data)
 
 
 @pytest.mark.parametrize("coding", [(), ("restart=3",), ("restart=1",), ("restart=16",)], ids="+".join)
@@ -119,8 +122,6 @@ def test_only_what_pixels_depend_on_is_kept_of_the_header():
 
 
 def noise_image():
-    import PIL.Image
-
     return PIL.Image.fromarray(noise(120, 90, 3))
 
 
@@ -195,10 +196,38 @@ def test_damaged_codes_are_refused_or_change_what_pillow_changes(form, coding):
     assert taken > 0
 
 
+def test_a_last_byte_that_begins_a_marker():
+    """Its bits are no codes: libjpeg reads zeros in their place. Here they are of a block's last coefficient, and may be any."""
+    seen = 0
+    for seed in range(40):
+        block = np.random.default_rng(seed).integers(0, 256, (8, 8), dtype=np.uint8)
+        data = pillow_jpeg(PIL.Image.fromarray(block), quality=100)
+        record = _core.jpeg_entries(data, 4)
+        bad = data[:-3] + b"\xff" + data[-2:]
+        got = decoded(bad, record, (0, 0, 8, 8))
+        assert got is None or np.array_equal(got, pillow_pixels(bad))
+        seen += got is None
+    assert seen > 20
+
+
+def assert_kernels_equal(data, every, seed, count):
+    """The same of the kernels' source, where they take the image."""
+    whole = pillow_pixels(data)
+    height, width, _ = whole.shape
+    record = _core.jpeg_entries(data, every)
+    for x, y, w, h in windows(np.random.default_rng(seed), width, height, count):
+        if (made := _core.device_window(data, (x, y, w, h), record)) is not None:
+            got, fault = made
+            assert fault == 0
+            np.testing.assert_array_equal(got, whole[y : y + h, x : x + w], err_msg=f"K {every}, {(x, y, w, h)}")
+
+
 @pytest.mark.slow
 def test_photos(photo_folder):
     for number, path in enumerate(sorted(photo_folder.glob("*.JPEG"))):
         data = path.read_bytes()
         if not natively(data) or _core.jpeg_entries(data, 16) is None:
             continue
-        assert_windows_equal(data, EVERY[1:][number % 5], number, count=6)
+        for every in EVERY[1:]:
+            assert_windows_equal(data, every, number, count=6, simds=_core.simd_variants())
+        assert_kernels_equal(data, EVERY[1:][number % 5], number, count=6)
