@@ -8,7 +8,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from placed_samples import Photos, form, images, in_place, lies_in, made, needs_blocks, stock
+from placed_samples import Photos, as_worker, form, images, in_place, lies_in, made, needs_blocks, stock
 from torch.utils.data import DataLoader as StockLoader
 from torch.utils.data import Subset, default_collate
 
@@ -40,6 +40,12 @@ ELSEWHERE = {
     "an array": lambda i: (made("train", i).numpy(), i),
     "at times": lambda i: (made("train", i).clone() if i % 2 else made("train", i), i),
 }
+
+
+@pytest.fixture
+def worker(monkeypatch):
+    """The blocks of this process, which is as a worker."""
+    return as_worker(monkeypatch)
 
 
 @pytest.mark.parametrize("name", FORMS)

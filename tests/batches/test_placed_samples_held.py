@@ -10,7 +10,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from placed_samples import SIDE, Photos, form, in_place, lies_in, made, needs_blocks, stock
+from placed_samples import SIDE, Photos, as_worker, form, in_place, lies_in, made, needs_blocks, stock
 from torch.utils.data import DataLoader as StockLoader
 from torch.utils.data import default_collate
 
@@ -21,6 +21,12 @@ pytestmark = needs_blocks
 
 PLAIN = lambda index: (made("train", index), index)  # noqa: E731
 NBYTES = 3 * SIDE * SIDE * 4
+
+
+@pytest.fixture
+def worker(monkeypatch):
+    """The blocks of this process, which is as a worker."""
+    return as_worker(monkeypatch)
 
 
 def forked(work) -> int:
