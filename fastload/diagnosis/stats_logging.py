@@ -99,7 +99,7 @@ def lightning_callback(every: int = 50) -> Any:
     try:
         from lightning.pytorch import Callback
     except ImportError:
-        from pytorch_lightning import Callback
+        from pytorch_lightning import Callback  # type: ignore[assignment, unused-ignore]
 
     class LoaderStats(Callback):  # type: ignore[misc, unused-ignore]
         def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
