@@ -44,7 +44,8 @@ def install(*, images: bool = True) -> None:
     """From now on ``torch.utils.data.DataLoader(...)`` makes a :class:`fastload.DataLoader`, by whatever name it was imported.
 
     Accelerate, ``transformers.Trainer``, timm and Lightning, which make loaders of their own, make this one too. Subclasses of
-    torch's loader stay what they are. Installing twice is installing once.
+    torch's loader stay what they are. Installing twice is installing once. Processes that ``multiprocessing`` starts from then on
+    do the same, by whatever method they are started.
 
     Args:
         images: ``PIL.Image.open`` gives the images of :func:`fastload.open`, and torchvision's composes work on them as
@@ -67,6 +68,7 @@ def install(*, images: bool = True) -> None:
         _install_images()
     else:
         _uninstall_images()
+    when_imported(_PROCESSES, functools.partial(_tell_children, images))
     below: Any = stock.__init__
     while below is not None:
         if below in _replaced:
@@ -130,13 +132,10 @@ def _uninstall_images() -> None:
         loaded.uninstall_images()
 
 
-def install_with_torch() -> None:
-    """:func:`install`, as soon as somebody imports torch's loader: what a script does before it imports torch still counts.
-
-    The processes that ``multiprocessing`` starts from then on, by whatever method, do the same.
-    """
-    when_imported(_TORCHS, install)
-    when_imported(_PROCESSES, _tell_children)
+def install_with_torch(images: bool = True) -> None:
+    """:func:`install`, as soon as somebody imports torch's loader: what a script does before it imports torch still counts."""
+    when_imported(_TORCHS, functools.partial(install, images=images))
+    when_imported(_PROCESSES, functools.partial(_tell_children, images))
 
 
 def when_imported(name: str, then: Callable[[], None]) -> None:
@@ -202,19 +201,22 @@ class _Executing:
         self._then()
 
 
-def _tell_children() -> None:
+def _tell_children(images: bool) -> None:
     # A process inherits its parent's configuration; spawned and forkserver ones unpickle it, after the script's imports.
     process = sys.modules[_PROCESSES]
-    process.current_process()._config["fastload"] = _Arriving()
+    process.current_process()._config["fastload"] = _Arriving(images)
 
 
 class _Arriving:
     """Pickled in one process, it installs the loader in the other."""
 
-    def __reduce__(self) -> tuple[Callable[[], _Arriving], tuple[()]]:
-        return _arrive, ()
+    def __init__(self, images: bool) -> None:
+        self._images = images
+
+    def __reduce__(self) -> tuple[Callable[[bool], _Arriving], tuple[bool]]:
+        return _arrive, (self._images,)
 
 
-def _arrive() -> _Arriving:
-    install_with_torch()
-    return _Arriving()
+def _arrive(images: bool) -> _Arriving:
+    install_with_torch(images)
+    return _Arriving(images)

@@ -19,7 +19,9 @@ _VARIABLE = "FASTLOAD_EXPLAIN"  # of the environment: fastload.installation.EXPL
 _IN_THREADS = "native threads make the batches, 4 to 5 times as fast as torch's loader"
 _NATIVE_SAMPLES = "{who} makes the batches, of native samples, about twice as fast as of Pillow's"
 _WITH_TAIL = "{who} makes the batches, and of each sample what comes before {step} is native: 1.3 times as fast or more"
-_LAZY = "{who} makes the batches; JPEGs that its data set opens with Pillow are decoded natively: {gain} as fast"
+_LAZY = (
+    "{who} makes the batches{because}; JPEGs that its data set opens with Pillow are decoded natively: {gain} as fast"
+)
 _STOCK = "{who} makes the batches, as fast as without fastload"
 
 
@@ -52,8 +54,9 @@ def line_of(settings: LoaderSettings, mode: Mode) -> str:
         how = _WITH_TAIL if tail else _NATIVE_SAMPLES
     who = "torch's loader, in its workers," if settings.num_workers else "torch's loader"
     gain = expected_gain(settings.dataset) if how is _LAZY else ""
-    how = how.format(who=who, step=name_of(tail[0]) if tail else "", gain=gain)
-    text = f"fastload{rank}: {users_line()}: {loader}: {how}{', because ' if because else ''}{because}"
+    because = because and f", because {because}"
+    said = how.format(who=who, step=name_of(tail[0]) if tail else "", gain=gain, because=because)
+    text = f"fastload{rank}: {users_line()}: {loader}: {said}{'' if how is _LAZY else because}"
     return " ".join(text.split())
 
 

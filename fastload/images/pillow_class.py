@@ -92,8 +92,11 @@ def plan_of(image: PIL.Image.Image) -> Plan | None:
     if type(plan) is _Unused:
         return _begin(image, plan)
     if _CORE in space:
-        space.pop(_PLAN, None)  # somebody has given it other pixels
-        return None
+        names = list(space)
+        if names.index(_PLAN) < names.index(_CORE):
+            space.pop(_PLAN, None)  # somebody has given it other pixels
+            return None
+        del space[_CORE]  # somebody has given it all that a lazy image has
     if type(image) not in _KINDS or "load" in space:
         return None
     return plan if space["_size"] == plan.size and space["_mode"] == plan.mode else None
@@ -228,6 +231,18 @@ def _load(plain: Callable[..., Any]) -> Callable[..., Any]:
     return load
 
 
+def _load_of_others(plain: Callable[..., Any]) -> Callable[..., Any]:
+    """An image of a program's own class may have been given all that a lazy one has, beside a core of its own."""
+
+    @functools.wraps(plain)
+    def load(self: Any) -> Any:
+        if _PLAN in self.__dict__:
+            plan_of(self)
+        return plain(self)
+
+    return load
+
+
 def _close(plain: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(plain)
     def close(self: Any) -> None:
@@ -264,6 +279,8 @@ def _teach() -> None:
         for name in ("copy", "convert", "crop", "resize", "transpose", "filter", "point"):
             if _is_pillows(vars(base)[name]):  # what somebody has put there wants to be called
                 _put(base, name, _noted(name, vars(base)[name]))
+        if _is_pillows(vars(base)["load"]):
+            _put(base, "load", _load_of_others(vars(base)["load"]))
         _put(base, "close", _close(vars(base)["close"]))
         _put(base, "__array_interface__", _array_interface(vars(base)["__array_interface__"]))
         _put(JpegImageFile, "load", _load(ImageFile.load))

@@ -38,6 +38,8 @@ def why_not(kind: type) -> str:
     name = kind.__name__
     if kind.__module__.startswith("timm.data."):
         return REASONS.get(f"timm.{name}", _UNKNOWN)
+    if kind.__module__.startswith("fastload."):
+        return "it works on lazy images, which fastload.install() has the data set open"
     if kind.__module__.startswith("torchvision."):
         module = "v2" if kind.__module__.startswith(v2.__name__) else "v1"
         return REASONS.get(f"{module}.{name}") or REASONS.get(name) or _UNKNOWN

@@ -19,7 +19,7 @@ import torchvision.transforms.v2 as v2
 from PIL.Image import open as imported_before
 
 import fastload
-from children import run_script
+from children import LIMIT, environment, run_script
 from fastload.images import is_lazy, pillow_class
 from images import jpeg_bytes
 from recipes import InPython
@@ -48,6 +48,7 @@ def uninstalled():
 
 def test_all_is_restored():
     gc.collect()
+    PIL.Image.init()  # else Pillow registers formats when the first image is opened
     fastload.uninstall()
     before = what_is_there()
     fastload.install()
@@ -242,3 +243,42 @@ def test_a_loader_says_that_samples_are_lazy(tmp_path):
     assert loader.stats()["lazy"]["tensors"] - before["tensors"] >= 6  # a worker reads a transform at its second use
     said = loader.explain()
     assert "lazy" in said and "RandomResizedCrop, ToTensor" in said and "InPython" in said
+
+
+IN_MAIN = """
+import sys
+import PIL.Image
+import fastload
+from fastload.images import is_lazy
+from torch.utils.data import DataLoader, Dataset
+
+class Opened(Dataset):
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return is_lazy(PIL.Image.open("picture.jpg"))
+
+if __name__ == "__main__":
+    for images in (True, False):
+        fastload.install(images=images)
+        print([bool(lazy) for lazy in DataLoader(Opened(), batch_size=None, num_workers=2, multiprocessing_context=sys.argv[1])])
+    fastload.uninstall()
+    print([bool(lazy) for lazy in DataLoader(Opened(), batch_size=None, num_workers=2, multiprocessing_context=sys.argv[1])])
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_workers_open_what_their_process_does_however_they_are_started(tmp_path, method):
+    (tmp_path / "picture.jpg").write_bytes(JPEG)
+    (tmp_path / "train.py").write_text(IN_MAIN)
+    done = subprocess.run(
+        [sys.executable, "train.py", method],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["[True, True]", "[False, False]", "[False, False]"]

@@ -362,3 +362,22 @@ def test_pixels_of_two_uses_are_kept_once():
     expected = [shown(part) for part in parts]
     plain = PIL.Image.open(io.BytesIO(JPEG)).convert("RGB")
     assert expected == [shown(plain.crop((i, i, i + 60, i + 50))) for i in range(4)]
+
+
+class Become(PIL.Image.Image):
+    def __init__(self, image):
+        super().__init__()
+        self.__dict__.update(image.__dict__)
+
+
+def over_another(image):
+    made = PIL.Image.new("L", (3, 3))
+    made.__dict__.update(image.__dict__)
+    return made
+
+
+@pytest.mark.parametrize("become", [Become, over_another])
+@pytest.mark.parametrize("use", ["tobytes", "copy", "getpixel", "resize", "load"])
+def test_all_that_an_image_has_given_to_another(become, use):
+    arguments = {"getpixel": [(3, 4)], "resize": [(20, 20)]}.get(use, [])
+    same(JPEG, lambda image: getattr(become(image.convert("RGB").crop((5, 5, 80, 80))), use)(*arguments))

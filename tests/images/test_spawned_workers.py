@@ -13,7 +13,7 @@ from images import jpeg_bytes
 SCRIPT = """
 import json, sys
 import fastload
-fastload.install()  # in each worker, too: it imports this file
+fastload.install()
 import PIL.Image
 import torch.utils.data
 import torchvision.transforms as T
