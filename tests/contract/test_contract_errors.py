@@ -169,9 +169,11 @@ def test_dead_workers(Loader, dataset, how, text):
     with_code(dataset, Dies(how))
     iterator = iter(build_with_code(Loader, dataset, batch_size=2, num_workers=1))
     try:
-        with contextlib.suppress(RuntimeError):  # the other's word may follow, until the worker is forgotten
-            with pytest.raises(RuntimeError, match=rf"DataLoader worker \(pid(\(s\))? \d+\) {text}"):
-                list(iterator)
+        with (
+            contextlib.suppress(RuntimeError),  # the other's word may follow, until the worker is forgotten
+            pytest.raises(RuntimeError, match=rf"DataLoader worker \(pid(\(s\))? \d+\) {text}"),
+        ):
+            list(iterator)
     finally:
         with contextlib.suppress(RuntimeError):
             iterator._shutdown_workers()
