@@ -1,5 +1,6 @@
 """Builds fastload._core with CMake; everything else is in pyproject.toml."""
 
+import importlib.util
 import json
 import os
 import shlex
@@ -9,11 +10,19 @@ import sys
 import zipfile
 from pathlib import Path
 
-from setuptools import Extension, setup
-from setuptools.command.bdist_wheel import bdist_wheel
-from setuptools.command.build import build
-from setuptools.command.build_ext import build_ext
-from setuptools.command.editable_wheel import editable_wheel
+import setuptools
+
+# What pyproject.toml asks for; with --no-build-isolation nobody has seen to it.
+SETUPTOOLS = 77
+HOW = "Either install without --no-build-isolation, or first: pip install 'setuptools>=77' 'pybind11>=2.13' 'cmake>=3.18' ninja"
+if int(setuptools.__version__.split(".")[0]) < SETUPTOOLS:
+    sys.exit(f"fastload is built by setuptools {SETUPTOOLS} or newer, and this is {setuptools.__version__}. {HOW}")
+
+from setuptools import Extension, setup  # noqa: E402
+from setuptools.command.bdist_wheel import bdist_wheel  # noqa: E402
+from setuptools.command.build import build  # noqa: E402
+from setuptools.command.build_ext import build_ext  # noqa: E402
+from setuptools.command.editable_wheel import editable_wheel  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "packaging"))
@@ -65,6 +74,11 @@ class CMakeBuild(build_ext):
     """One extension, one CMake project."""
 
     def build_extension(self, ext: Extension) -> None:
+        lacking = [tool for tool in ("cmake", "ninja") if shutil.which(tool) is None]
+        lacking += [] if importlib.util.find_spec("pybind11") else ["pybind11"]
+        if lacking:
+            named = " and ".join(lacking)
+            sys.exit(f"fastload's core is built with {named}, not found here (an activated environment's are). {HOW}")
         import pybind11
 
         target = Path(self.get_ext_fullpath(ext.name)).resolve().parent
