@@ -11,7 +11,10 @@ from fastload.commands.source_options import opened_by, source_options
 from fastload.reports import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fastload.conversion import Finding
+    from fastload.shards import Damage
 
 
 @click.command(
@@ -57,9 +60,26 @@ def verify(src: str, options: tuple[str, ...], list_file: str | None, threads: i
             f"{found.samples:,} samples, {len(found.bad):,} bad, {len(found.warned):,} with a warning; "
             f"{found.seconds:.1f} s, {rate:,.0f} images/s"
         )
-        if list_file is not None and found.bad:
-            click.echo(f"{list_file} has the names of the bad ones: exclude={list_file!r}")
+        if list_file is not None:
+            click.echo(_how_to_exclude(list_file, found.bad, damage))
     raise SystemExit(1 if found.bad else 0)
+
+
+def _how_to_exclude(list_file: str, bad: Sequence[Finding], damage: Sequence[Damage]) -> str:
+    """What a data set is to be given so that it can be read without what is bad."""
+    nameless = sum(finding.name is None for finding in bad)
+    if not bad:
+        return f"{list_file} is empty: there is nothing to leave out"
+    told = f"{list_file} is empty"
+    if nameless < len(bad):
+        # A checksum that is wrong is an error when the files are opened, whatever is left out.
+        needs_more = ', check="never"' if any(one.row is not None for one in damage) else ""
+        told = f"{list_file} has the names of the bad samples: exclude={list_file!r}{needs_more}"
+    if nameless:
+        told += (
+            f"; {nameless:,} bad places have no name that could be left out: write those files anew, or leave them out"
+        )
+    return told
 
 
 def _say(what: str, finding: Finding) -> None:

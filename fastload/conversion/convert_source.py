@@ -26,6 +26,7 @@ from fastload.conversion.shrink import DEFAULT_QUALITY, Shrink
 from fastload.conversion.source import open_source
 from fastload.datasets import Exclude, excluded_names, warn_of_unknown
 from fastload.engine import share_of_cores
+from fastload.shards import reading_own_conversion
 
 DEFAULT_SHARD_SIZE = 512_000_000
 
@@ -149,7 +150,8 @@ class _Job:
     def check(self, count: int) -> None:
         """Reads all of them back."""
         counter = self._counter("check")
-        found = open_source(self.plan.dst)
+        with reading_own_conversion(self.plan.dst):
+            found = open_source(self.plan.dst)
         with ThreadPoolExecutor(1) as thread, ThreadPoolExecutor(self.workers) as readers:
             compare = thread.submit(
                 check_read_back,

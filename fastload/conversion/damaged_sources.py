@@ -10,7 +10,7 @@ from typing import Any
 from fastload.datasets import Exclude, ShardedImages, SourceKind, kind_of_source
 from fastload.remote import is_remote, redacted
 from fastload.reports import printable
-from fastload.shards import Damage, find_tfrecords, read_tfrecords
+from fastload.shards import Damage, UnfinishedConversionError, find_tfrecords, read_tfrecords
 
 # From a source to its data set, and what is bad in it.
 _Open = Callable[[Any], tuple[Any, list[Damage]]]
@@ -33,6 +33,8 @@ def open_damaged(src: Any, **options: Any) -> tuple[Any, list[Damage]]:
     opened: _Open = partial(way, kind, options)
     try:
         return opened(src)
+    except UnfinishedConversionError:
+        raise
     except (ValueError, OSError) as error:
         files, good, bad = kind.files(src), [], []
         for file in files:

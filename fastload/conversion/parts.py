@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 from fastload.conversion.errors import BadSampleError, ConversionError, Stopped
 from fastload.conversion.formats import FORMATS
 from fastload.conversion.payloads import Change, Payload, Room, Rooms, check_bad, payloads, runs
-from fastload.conversion.plan import FOLDER, record_done, remove
+from fastload.conversion.plan import record_done, remove
 from fastload.conversion.safe_names import check_name
 from fastload.conversion.sample_lists import Sample
-from fastload.shards import Record
+from fastload.shards import UNFINISHED, Record
 
 # liblmdb calls a full disk an error of input and output.
 _LITTLE_ROOM = 64 << 20
@@ -67,7 +67,7 @@ class Part:
             ConversionError: it cannot be written.
         """
         told = _Told()
-        staged = os.path.join(self.dst, FOLDER, f"{self.number:06d}-{secrets.token_hex(4)}")
+        staged = os.path.join(self.dst, UNFINISHED, f"{self.number:06d}-{secrets.token_hex(4)}")
         records = self._records(told, watch, pool)
         os.mkdir(staged)
         try:

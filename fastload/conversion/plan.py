@@ -20,15 +20,12 @@ import numpy.typing as npt
 
 from fastload.conversion.errors import ConversionError, RefusedError
 from fastload.conversion.sample_lists import SampleList
+from fastload.shards import PLAN, REPORT, UNFINISHED
 from fastload.version import __version__
 
-# In the destination, until all is done.
-FOLDER = ".fastload-conversion"
-PLAN = "plan.json"
-REPORT = "fastload.json"
 # What the check leaves: an index with paths and times, which is not the same whenever and wherever it is made.
 _INDEX_FOLDER = ".fastload"
-OWN_NAMES = frozenset({FOLDER, REPORT, _INDEX_FOLDER})
+OWN_NAMES = frozenset({UNFINISHED, REPORT, _INDEX_FOLDER})
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ class Plan:
     def __init__(self, dst: str, samples: SampleList, settings: Settings) -> None:
         self.dst = os.path.abspath(dst)
         self.settings = settings
-        self.folder = os.path.join(self.dst, FOLDER)
+        self.folder = os.path.join(self.dst, UNFINISHED)
         # One database is one file.
         self.starts = [0] if settings.to == "lmdb" else first_rows(samples.sizes, settings.shard_size)
         self.rows = len(samples)
@@ -193,7 +190,7 @@ class Plan:
 
 def done_path(dst: str, number: int) -> str:
     """Where it is kept that a part is written."""
-    return os.path.join(dst, FOLDER, f"{number:06d}.done")
+    return os.path.join(dst, UNFINISHED, f"{number:06d}.done")
 
 
 def write_whole(path: str, data: bytes, temporary: str) -> None:
@@ -226,7 +223,7 @@ def remove(path: str) -> None:
 
 def record_done(dst: str, number: int, facts: dict[str, Any]) -> None:
     """Keeps it that a part is written."""
-    write_whole(done_path(dst, number), _json(facts), os.path.join(dst, FOLDER))
+    write_whole(done_path(dst, number), _json(facts), os.path.join(dst, UNFINISHED))
 
 
 def _json(value: dict[str, Any]) -> bytes:

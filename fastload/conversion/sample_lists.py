@@ -15,7 +15,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 from fastload.conversion.errors import RefusedError
 from fastload.datasets import SampleTable
 from fastload.engine import SampleSource
-from fastload.shards import SampleIndex
+from fastload.shards import SampleIndex, UnfinishedConversionError, refuse_unfinished
 
 # How the kinds of image files that are met without an ending begin.
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF", b"P5\n", b"P6\n")
@@ -76,6 +76,10 @@ class FolderSamples:
 
     def __init__(self, root: str, exclude: Iterable[str] = ()) -> None:
         self.root = os.path.abspath(root)
+        try:
+            refuse_unfinished([self.root])
+        except UnfinishedConversionError as error:
+            raise RefusedError(str(error)) from error
         found = sorted(entry.name for entry in os.scandir(self.root) if entry.is_dir() and not _is_ours(entry.name))
         self.classes: list[str] | None = found or None
         self.left_out: list[str] = []

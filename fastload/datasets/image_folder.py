@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from fastload.datasets.remote_samples import RemoteSamples, images_below, in_cla
 from fastload.datasets.sample_table import SampleTable
 from fastload.engine import load_sample, names_files
 from fastload.remote import is_remote, redacted
+from fastload.shards import refuse_unfinished
 
 
 class ImageFolder(GivesLists, torchvision.datasets.ImageFolder):
@@ -45,6 +47,8 @@ class ImageFolder(GivesLists, torchvision.datasets.ImageFolder):
     ) -> None:
         if is_remote(root) and loader is default_loader:
             loader = load_sample
+        if not is_remote(root):
+            refuse_unfinished([os.fspath(root)])
         super().__init__(root, transform, target_transform, loader, is_valid_file, allow_empty)
         if unwanted := excluded_names(exclude):
             before = len(self.samples)

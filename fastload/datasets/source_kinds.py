@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from fastload.datasets.parquet import Parquet
 from fastload.datasets.tfrecord import TFRecord
 from fastload.datasets.web_dataset import WebDataset
 from fastload.remote import is_remote, listing, redacted
+from fastload.reports import FastloadWarning
 from fastload.shards import (
     cache_folder,
     find_lmdb,
@@ -70,8 +72,15 @@ def _open_tar(
 ) -> WebDataset:
     """With the target that its samples have."""
     if "target" not in options:
-        options["target"] = target_of_tars(shard_list(source), options.get("on_damage", "raise"))
+        options["target"] = target_of_tars(_quietly_listed(source), options.get("on_damage", "raise"))
     return WebDataset(source, transform, target_transform, progress=progress, **options)
+
+
+def _quietly_listed(source: Any) -> list[str]:
+    """For a look: whoever opens them is told what is missing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FastloadWarning)
+        return shard_list(source)
 
 
 _TARS = (".tar",)
@@ -105,7 +114,7 @@ def kind_of_source(source: Any) -> SourceKind:
     if is_remote(source) and source.endswith("/") and not any(mark in source for mark in "*{"):
         return _kind_afar(source)
     is_path = isinstance(source, (str, bytes, os.PathLike))
-    paths = [os.fsdecode(source)] if is_path and os.path.exists(source) else shard_list(source)
+    paths = [os.fsdecode(source)] if is_path and os.path.exists(source) else _quietly_listed(source)
     for path in paths:
         if is_url(path):
             found = [kind for kind in KINDS if path.partition("?")[0].endswith(kind.endings or "/")]

@@ -11,7 +11,16 @@ from fastload.datasets.sharded_images import ShardedImages
 from fastload.datasets.web_stream import WebStream
 from fastload.engine import names_files
 from fastload.reports import FastloadWarning
-from fastload.shards import IMAGES, SampleIndex, TarFields, index_tars, shard_list, summary_of, unclosed
+from fastload.shards import (
+    IMAGES,
+    SampleIndex,
+    TarFields,
+    index_tars,
+    refuse_unfinished,
+    shard_list,
+    summary_of,
+    unclosed,
+)
 
 
 class WebDataset(ShardedImages):
@@ -85,8 +94,10 @@ class WebDataset(ShardedImages):
 
         Call ``set_epoch`` before each epoch. Raises ValueError and FileNotFoundError; while it is read TarError and OSError.
         """
+        found = shard_list(shards, (".tar", ".tar.gz", ".tgz"))
+        refuse_unfinished(found)
         return WebStream(
-            shard_list(shards, (".tar", ".tar.gz", ".tgz")),
+            found,
             TarFields.of(image, target),
             transform,
             target_transform,

@@ -124,4 +124,8 @@ class Store:
 
     def list(self, url: str) -> Iterator[Listed]:
         """All objects whose URLs begin with this one, in the order of their names."""
-        raise Trouble("what lies below a URL like this cannot be listed; give the URLs", passes=False)
+        raise Trouble(
+            "a web server lists nothing, so a folder or a * has no meaning there: name each object, with braces as "
+            "train-{000000..000099}.tar or in a list of URLs",
+            passes=False,
+        )

@@ -29,10 +29,21 @@ from fastload.shards.tfrecord_files import find_tfrecords, holds_tfrecords
 from fastload.shards.tfrecord_index import index_tfrecords, read_tfrecords
 from fastload.shards.tfrecord_records import compression_of
 from fastload.shards.tfrecord_writer import write_tfrecord
+from fastload.shards.whole_sets import (
+    PLAN,
+    REPORT,
+    UNFINISHED,
+    UnfinishedConversionError,
+    reading_own_conversion,
+    refuse_unfinished,
+)
 
 __all__ = [
     "IMAGES",
+    "PLAN",
+    "REPORT",
     "STANDARD_INPUT",
+    "UNFINISHED",
     "BadIndexError",
     "Damage",
     "ForeignIndexError",
@@ -45,6 +56,7 @@ __all__ = [
     "StreamSample",
     "TarError",
     "TarFields",
+    "UnfinishedConversionError",
     "cache_folder",
     "check_foreign_index",
     "compression_of",
@@ -63,6 +75,8 @@ __all__ = [
     "parquet_files",
     "read_parts",
     "read_tfrecords",
+    "reading_own_conversion",
+    "refuse_unfinished",
     "remove_unfinished",
     "shard_list",
     "stream_tar",

@@ -16,6 +16,7 @@ from fastload.reports import printable_errors
 from fastload.shards.distinct_names import number_equal_names
 from fastload.shards.index_file import BadIndexError
 from fastload.shards.sample_index import SampleIndex, Shard
+from fastload.shards.whole_sets import refuse_unfinished
 
 # Beside the shards.
 FOLDER = ".fastload"
@@ -28,8 +29,9 @@ def kept_index(format_name: str, shards: Sequence[Shard], settings: Mapping[str,
     """The index of these shards for these settings: one that is kept, where no shard has changed since; else a new one.
 
     It is kept beside the shards, in ``.fastload/``; where that folder cannot be written in the user's cache folder; where neither
-    can, in memory alone. Several processes that want it at once make it once.
+    can, in memory alone. Several processes that want it at once make it once. Raises UnfinishedConversionError.
     """
+    refuse_unfinished(shard.path for shard in shards)
     places = index_places(format_name, [shard.path for shard in shards], settings)
     older = None
     for place in places:

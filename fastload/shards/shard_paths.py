@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import itertools
 import json
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fastload.remote import is_remote, redacted, transfers
+from fastload.shards.whole_sets import refuse_unfinished_afar, warn_of_missing
 
 _INTEGERS = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.-?(\d+))?", re.ASCII)
 _LETTERS = re.compile(r"([A-Za-z])\.\.([A-Za-z])(?:\.\.-?(\d+))?")
@@ -129,6 +131,7 @@ def _globbed(path: str, endings: tuple[str, ...]) -> Iterator[str]:
     found = sorted(glob.glob(path, recursive=True))
     if not found:
         raise FileNotFoundError(f"no shards: no file is named like {redacted(path)}")
+    warn_of_missing(found, lambda missing: fnmatch.fnmatchcase(missing, path))
     yield from found
 
 
@@ -139,10 +142,13 @@ def _listed(url: str, endings: tuple[str, ...]) -> list[str]:
     if "*" in url:
         wanted = re.compile("[^/]*".join(map(re.escape, url.split("*"))))
         found = [name for name in names if wanted.fullmatch(name)]
+        warn_of_missing(found, lambda missing: wanted.fullmatch(missing) is not None)
     else:
         found = [name for name in names if "/" not in name[len(folder) :] and name.endswith(endings)]
+        warn_of_missing(found)
     if not found:
         raise FileNotFoundError(f"no shards: no object is named like {redacted(url)}")
+    refuse_unfinished_afar(folder, names)
     return found
 
 
@@ -155,7 +161,9 @@ def _at(path: str, endings: tuple[str, ...]) -> Iterator[str]:
         names = sorted(name for name in os.listdir(path) if name.endswith(endings) and not name.startswith("."))
         if not names:
             raise FileNotFoundError(f"no shards: {path} has no file that ends in {' or '.join(endings)}")
-        yield from (os.path.join(path, name) for name in names)
+        found = [os.path.join(path, name) for name in names]
+        warn_of_missing(found)
+        yield from found
     elif path.endswith(".json"):
         yield from (shard["url"] for shard in wids_shards(path))
     else:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import glob
 import os
 import re
-import warnings
 import zlib
 from collections.abc import Iterable
 
-from fastload.reports import FastloadWarning
 from fastload.shards.shard_paths import is_url, shard_list
 from fastload.shards.tfrecord_records import begins_a_record, opened
+from fastload.shards.whole_sets import warn_of_missing
 
 # TensorFlow's names of shards: "train-00003-of-01024".
 _NUMBERED = re.compile(r"^(.*)-(\d{5,})-of-(\d{5,})(\.\w+)?$")
@@ -45,7 +45,7 @@ def find_tfrecords(files: str | os.PathLike[str] | Iterable[str | os.PathLike[st
     if not paths:
         raise FileNotFoundError(f"{named} holds no TFRecords" if os.path.isdir(named) else f"no file matches {named}")
     found = sorted(paths, key=_order)
-    _warn_of_missing(found)
+    warn_of_missing(found, lambda missing: os.path.isdir(named) or fnmatch.fnmatchcase(missing, named))
     return found
 
 
@@ -77,19 +77,3 @@ def _is_named_so(name: str) -> bool:
 def _order(path: str) -> tuple[str, int, str]:
     numbered = _NUMBERED.match(path)
     return (numbered[1], int(numbered[2]), path) if numbered else (path, 0, path)
-
-
-def _warn_of_missing(paths: list[str]) -> None:
-    sets: dict[tuple[str, int], set[int]] = {}
-    for path in paths:
-        if numbered := _NUMBERED.match(path):
-            sets.setdefault((numbered[1], int(numbered[3])), set()).add(int(numbered[2]))
-    for (name, count), numbers in sets.items():
-        if len(numbers) < count:
-            missing = next(number for number in range(count) if number not in numbers)
-            warnings.warn(
-                f"{len(numbers)} of {count} files of {name}-*-of-{count:05d} are there; number {missing} is the first that is "
-                "missing",
-                FastloadWarning,
-                stacklevel=4,
-            )

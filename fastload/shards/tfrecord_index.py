@@ -22,6 +22,7 @@ from fastload.shards.sample_index import SampleColumns, SampleIndex, Shard
 from fastload.shards.shard_bytes import ScanSource, scan_source, shards_of
 from fastload.shards.tfrecord_features import Features, chosen_features
 from fastload.shards.tfrecord_records import compression_of, first_example, refusal
+from fastload.shards.whole_sets import refuse_unfinished
 
 FORMAT = "tfrecord"
 CHECKS = ("first", "always", "never")
@@ -67,6 +68,7 @@ def read_tfrecords(
 
     The samples of compressed files are to be read in about this order. Raises as :func:`index_tfrecords` does.
     """
+    refuse_unfinished(files)
     shards = shards_of(files)
     packed = frozenset(
         number for number, shard in enumerate(shards) if not is_remote(shard.path) and compression_of(shard.path)

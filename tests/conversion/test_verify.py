@@ -128,6 +128,26 @@ def test_any_source_is_looked_at(tmp_path):
     assert "samples     4\n" in CliRunner().invoke(main, ["info", str(tmp_path / "x.tar")]).output
 
 
+def test_what_is_advised_can_be_followed(tmp_path):
+    records = [Record(f"a/{number}.jpg", jpeg_bytes(number, 40, 30), 0) for number in range(4)]
+    path, listed = tmp_path / "x.tfrecord", str(tmp_path / "bad.txt")
+    fastload.write_tfrecord(path, records, ["a"])
+    whole = path.read_bytes()
+    answer = CliRunner().invoke(main, ["verify", str(path), "--list", listed])
+    assert answer.exit_code == 0 and f"{listed} is empty: there is nothing to leave out" in answer.output
+    assert "exclude=" not in answer.output
+    at = whole.index(records[1].data) + 100
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    answer = CliRunner().invoke(main, ["verify", str(path), "--list", listed])
+    assert f'exclude={listed!r}, check="never"' in answer.output
+    with pytest.raises(ValueError, match="checksum"):
+        fastload.TFRecord(path, exclude=listed)
+    assert verify_samples(fastload.TFRecord(path, exclude=listed, check="never")).samples == 3
+    path.write_bytes(whole[:-30])  # the last record has no name any more
+    answer = CliRunner().invoke(main, ["verify", str(path), "--list", listed])
+    assert f"{listed} is empty; 1 bad places have no name" in answer.output and "exclude=" not in answer.output
+
+
 def test_what_a_folder_holds(folder):
     for odd in ("class0/exif.jpg", "class1/native.jpg"):
         (folder / odd).unlink()
