@@ -3,6 +3,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "bindings_lock.h"
 
@@ -26,14 +27,16 @@ void bind_arrival(py::module_& module) {
       .def(py::init<>())
       .def(
           "fulfil",
-          [](PyArrival& promised, const py::object& data) {
+          [](PyArrival& promised, const py::object& data, std::string cache_name, std::string version) {
             ByteSpan bytes;
             py::object view = view_of_bytes(data, &bytes);
-            if (!promised.arrival.fulfil(bytes)) return false;
+            if (!promised.arrival.fulfil(bytes, {std::move(cache_name), std::move(version)})) return false;
             promised.view = std::move(view);  // with Python's lock, which whoever could let go of it wants
             return true;
           },
-          py::arg("data"), "The bytes, which are kept and not copied. False: it had ended before.")
+          py::arg("data"), py::arg("cache_name") = "", py::arg("version") = "",
+          "The bytes, which are kept and not copied, and what was learned of them as they came: what a cache knows them by, and "
+          "their version. False: it had ended before.")
       .def(
           "fail", [](PyArrival& promised, std::string why) { return promised.arrival.fail(std::move(why)); },
           py::arg("why"), "They do not come. False: it had ended before.")

@@ -12,9 +12,10 @@ bool Keeping::find(const cache::Lookup& lookup, const io::Source& source) {
   lookup_ = lookup;
   source_ = source;
   was_found_ = false;
+  is_over_ = lookup.cache == nullptr;
   key_ = {};
   if (lookup.cache == nullptr) return false;
-  key_ = cache::key_of(source, lookup.name, lookup.variant);
+  key_ = key();
   was_found_ = key_.is_one() && lookup.cache->store.find(key_, &record_);
   return was_found_;
 }
@@ -31,8 +32,14 @@ image::Compact Keeping::pixels() const {
   return found;
 }
 
+cache::Key Keeping::key() const {
+  const bool is_learned = lookup_.name.empty() && source_.kind == io::SourceKind::arrival;
+  return cache::key_of(source_, is_learned ? source_.arrival->cache_name() : lookup_.name, lookup_.variant);
+}
+
 bool Keeping::wants(cache::Kind kind, size_t size) const {
-  return key_.is_one() && !was_found_ && lookup_.cache->kind == kind && lookup_.cache->store.has_room(size);
+  if (is_over_ || was_found_) return false;
+  return (key_.is_one() || key().is_one()) && lookup_.cache->kind == kind && lookup_.cache->store.has_room(size);
 }
 
 bool Keeping::wants_pixels(int32_t width, int32_t height) const {
@@ -40,8 +47,10 @@ bool Keeping::wants_pixels(int32_t width, int32_t height) const {
 }
 
 void Keeping::insert(const cache::Record& record) {
-  if (cache::key_of(source_, lookup_.name, lookup_.variant) == key_) lookup_.cache->store.insert(key_, record);
-  key_ = {};
+  const cache::Key now = key();
+  const bool is_same = key_.is_one() ? now == key_ : source_.kind == io::SourceKind::arrival;
+  if (is_same) lookup_.cache->store.insert(now, record);
+  is_over_ = true;
 }
 
 void Keeping::keep(ByteSpan bytes) {

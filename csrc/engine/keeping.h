@@ -34,12 +34,15 @@ class Keeping {
  private:
   bool wants(cache::Kind kind, size_t size) const;
   void insert(const cache::Record& record);
+  // Of the sample; of one that is to arrive, perhaps not before it has.
+  cache::Key key() const;
 
   cache::Lookup lookup_;
   io::Source source_;
   cache::Key key_;
   cache::Record record_;
   bool was_found_ = false;
+  bool is_over_ = false;  // nothing more is kept of this sample
   Buffer compact_;
 };
 

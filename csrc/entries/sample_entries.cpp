@@ -171,7 +171,8 @@ void SampleEntries::keep(jpeg::Session* session, ByteSpan bytes) noexcept {
   jpeg::Origin origin;
   if (is_far()) {
     origin.file_bytes = static_cast<int64_t>(bytes.size);
-    set_version(source_.version, &origin);
+    const bool is_learned = source_.version.empty() && source_.kind == io::SourceKind::arrival;
+    set_version(is_learned ? source_.arrival->version() : source_.version, &origin);
   } else if (!looks_as_before(bytes.size, &origin)) {
     return;
   }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <mutex>
 #include <string>
+#include <string_view>
 
 #include "types.h"
 
@@ -15,8 +16,15 @@ namespace fastload::io {
 
 class Arrival {
  public:
+  // What is known of bytes only once they are there: what a cache knows them by (see cache::key_of()), and their version (see Source);
+  // empty where that is not known, or was before.
+  struct Learned {
+    std::string cache_name;
+    std::string version;
+  };
+
   // The bytes live as long as this. True: it was not ended before.
-  bool fulfil(ByteSpan bytes);
+  bool fulfil(ByteSpan bytes, Learned learned = {});
   bool fail(std::string message);
   // Nobody wants them any more: who waits goes on, cancelled.
   void give_up();
@@ -26,6 +34,10 @@ class Arrival {
   // True once it has ended; false after `timeout`.
   bool wait_for(std::chrono::milliseconds timeout);
 
+  // Nothing before the end. It lives as long as this.
+  std::string_view cache_name() const;
+  std::string_view version() const;
+
   // It was given up before anything else.
   bool is_given_up() const;
   // Somebody had to wait.
@@ -34,13 +46,14 @@ class Arrival {
  private:
   enum class State : uint8_t { promised, there, failed, given_up };
 
-  bool end(State state, ByteSpan bytes, std::string message);
+  bool end(State state, ByteSpan bytes, std::string message, Learned learned);
 
   mutable std::mutex mutex_;
   std::condition_variable ended_;
   State state_ = State::promised;
   ByteSpan bytes_;
   std::string message_;
+  Learned learned_;
   bool late_ = false;
 };
 
