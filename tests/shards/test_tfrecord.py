@@ -326,7 +326,9 @@ def test_files_are_found(tmp_path):
     with pytest.raises(FileNotFoundError):
         TFRecord(tmp_path / "nowhere")
     file_of(tmp_path / "u-00001-of-00003", image(1))
-    with pytest.warns(fastload.FastloadWarning, match=r"1 of 3 files of .*u-.* are there; missing: u-00000-of-00003, u-"):
+    with pytest.warns(
+        fastload.FastloadWarning, match=r"1 of 3 files of .*u-.* are there; missing: u-00000-of-00003, u-"
+    ):
         find_tfrecords(tmp_path / "u-*")
 
 
