@@ -559,8 +559,10 @@ def jpeg_coefficients(
 class Arrival:
     """Bytes that are promised; an engine's thread waits for them."""
     def __init__(self) -> None: ...
-    def fulfil(self, data: Buffer) -> bool:
-        """The bytes, which are kept and not copied. False: it had ended before."""
+    def fulfil(self, data: Buffer, cache_name: str = "", version: str = "") -> bool:
+        """The bytes, which are kept and not copied, and what was learned of them as they came: what a cache knows
+        them by, and their version. False: it had ended before.
+        """
     def fail(self, why: str) -> bool:
         """They do not come. False: it had ended before."""
     def give_up(self) -> None:

@@ -54,7 +54,7 @@ from fastload.gpu import (
     checked_device,
 )
 from fastload.images import counted_here, lazy_figures
-from fastload.remote import describe_remote, transfers_so_far
+from fastload.remote import remote_lines, transfers_so_far
 from fastload.reports import SampleError, Statistics, Tolerance, checked_max_errors, own_job_file
 from fastload.resume import EpochLog, Sampling
 from fastload.settings_file import overridden, read_settings
@@ -349,7 +349,7 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         mode = choose(settings)
         also = further_lines(settings, mode)
         decode = self._on_device.describe(settings, mode, self.decode)
-        far = [f"  remote: {describe_remote()}"] if any(one.is_far for one in mode.files) else []
+        far = remote_lines(mode.files)
         cache = cache_lines(self.cache, self.cache_bytes, mode, self.dataset, self._sample_cache)
         entries = entry_lines(self.entries, mode.files, self.dataset, self._entry_points)
         also += [f"  threads: {self._finder.why()}"] if self._finder is not None else []

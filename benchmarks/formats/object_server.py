@@ -8,7 +8,8 @@ does wrong is told by ``PUT /-/faults`` with a JSON list of rules; of those that
 
 KIND: ``error`` (status ``code``, header Retry-After of ``seconds``), ``hang`` (nothing for ``seconds``), ``cut`` (closes after
 ``at`` bytes of the body), ``short`` (says and gives ``at`` bytes too few), ``ignore_range`` (200 and all), ``wrong_range`` (another
-Content-Range), ``changed`` (other bytes, another ETag), ``no_length`` (chunked). ``GET /-/counts`` gives {"requests": n, …}.
+Content-Range), ``changed`` (other bytes, another ETag), ``no_length`` (chunked), ``no_version`` (neither ETag nor
+Last-Modified). ``GET /-/counts`` gives {"requests": n, …}.
 """
 
 from __future__ import annotations
@@ -181,6 +182,8 @@ class Connection(asyncio.Protocol):
             self._send(412, {}, b"<Error><Code>PreconditionFailed</Code></Error>")
             return
         said = {"ETag": etag, "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT", "Accept-Ranges": "bytes"}
+        if kind == "no_version":
+            said = {"Accept-Ranges": "bytes"}
         status, part = 200, memoryview(body)
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", headers.get("range", ""))
         if asked and kind != "ignore_range":

@@ -27,7 +27,7 @@ class ImageFiles(ImagesOfSamples):
         transform: torchvision transform of the RGB image.
         target_transform: of the target.
         exclude: paths of samples that are left out, or a file of paths, one a line.
-        refresh: ask for the images below a URL anew.
+        refresh: ask for the images below a URL anew; of a list of URLs, learn anew which objects they are.
 
     Items are ``(image, target)``, or ``image`` without targets. ``samples`` is a sequence of ``(path, target)``; the target is
     -1 where there are none; a :class:`RemoteObject` in the path's place where that is a URL.
@@ -62,7 +62,7 @@ class ImageFiles(ImagesOfSamples):
         unwanted = excluded_names(exclude)
         if unwanted:
             samples = (sample for sample in samples if name_of_listed(sample[0]) not in unwanted)
-        self.samples = RemoteSamples(samples) if are_far else SampleTable(samples)
+        self.samples = RemoteSamples(samples, refresh=refresh) if are_far else SampleTable(samples)
         warn_of_unknown(exclude, unwanted, len(found) - len(self.samples))
         self._below = redacted(str(paths)) if is_remote(paths) else None
         self.has_targets = targets is not None

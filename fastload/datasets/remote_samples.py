@@ -12,7 +12,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS, has_file_allowed_extensi
 
 from fastload.datasets.sample_table import SampleTable
 from fastload.engine import name_of
-from fastload.remote import Listed, RemoteObject, is_remote, listing
+from fastload.remote import LearnedVersions, Listed, Pin, RemoteObject, disk_cache, is_remote, listing
 from fastload.shards import cache_folder
 
 
@@ -21,11 +21,12 @@ class RemoteSamples(Sequence[tuple[Any, int]]):
 
     Args:
         samples: ``(path, URL or Listed, target)``.
+        refresh: learn anew which objects URLs stand for that are not listed.
     """
 
     is_far = True
 
-    def __init__(self, samples: Iterable[tuple[Any, int]]) -> None:
+    def __init__(self, samples: Iterable[tuple[Any, int]], *, refresh: bool = False) -> None:
         sizes, versions = array("q"), []
 
         def pairs() -> Iterator[tuple[Any, int]]:
@@ -38,6 +39,13 @@ class RemoteSamples(Sequence[tuple[Any, int]]):
         self._table = SampleTable(pairs())
         self._sizes = np.array(sizes, np.int64)
         self._versions = np.array(versions, np.bytes_)
+        self._learned = None if (self._sizes >= 0).all() else self._to_be_learned(refresh)
+
+    def _to_be_learned(self, refresh: bool) -> LearnedVersions:
+        cache = disk_cache()
+        folder = cache_folder() / "listings" if cache is None else cache.folder / "versions"
+        urls = (path if is_remote(path) else "" for path, _ in self._table)
+        return LearnedVersions(folder, urls, lasts=cache is not None, refresh=refresh)
 
     def __len__(self) -> int:
         return len(self._table)
@@ -48,12 +56,19 @@ class RemoteSamples(Sequence[tuple[Any, int]]):
         path, target = self._table[i]
         if not is_remote(path):
             return path, target
+        if self._learned is not None and self._sizes[i] < 0:
+            return Pin(self._learned, range(len(self))[i], path).source(), target
         return RemoteObject(path, int(self._sizes[i]), self._versions[i].decode()), target
 
     def without(self, is_unwanted: Callable[[str], bool]) -> RemoteSamples:
         """Those whose URLs are wanted."""
         kept = (self[i] for i in range(len(self)))
         return RemoteSamples((Listed(one.url, one.size, one.version), t) for one, t in kept if not is_unwanted(one.url))
+
+    def notes(self) -> list[str]:
+        """Lines for ``explain()``."""
+        lacks = self._learned is not None and self._learned.lacks_some
+        return ["of objects whose server says neither ETag nor Last-Modified nothing is kept"] if lacks else []
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self)} samples)"

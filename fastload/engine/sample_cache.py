@@ -135,7 +135,7 @@ def _told(find: _Find, index: int) -> str | None:
         source = files.sample(within)[0]
     except Exception:
         return None
-    name = cache_name_of(source) or name_of(source)
+    name = (source.lasting_name if isinstance(source, SampleSource) else None) or name_of(source)
     return name if name is None or isinstance(source, SampleSource) else os.path.abspath(name)
 
 

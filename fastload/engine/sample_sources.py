@@ -61,6 +61,11 @@ class SampleSource:
         return None
 
     @property
+    def lasting_name(self) -> str | None:
+        """The same, however much of the sample is known by now."""
+        return self.cache_name
+
+    @property
     def place(self) -> tuple[str, str] | None:
         return None
 

@@ -8,23 +8,26 @@ obstore's.
 from fastload.remote.addresses import is_remote, name_in, redacted
 from fastload.remote.cache_on_disk import disk_cache
 from fastload.remote.kept_listing import listing
+from fastload.remote.learned_versions import LearnedVersions
 from fastload.remote.remote_files import RemoteFile, open_remote, remote_stat, windows
-from fastload.remote.remote_sources import RemoteObject, RemoteRange
+from fastload.remote.remote_sources import Pin, RemoteObject, RemoteRange
 from fastload.remote.store import Listed
-from fastload.remote.transfers_here import describe_remote, transfers, transfers_so_far
+from fastload.remote.transfers_here import remote_lines, transfers, transfers_so_far
 
 __all__ = [
+    "LearnedVersions",
     "Listed",
+    "Pin",
     "RemoteFile",
     "RemoteObject",
     "RemoteRange",
-    "describe_remote",
     "disk_cache",
     "is_remote",
     "listing",
     "name_in",
     "open_remote",
     "redacted",
+    "remote_lines",
     "remote_stat",
     "transfers",
     "transfers_so_far",

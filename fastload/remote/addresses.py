@@ -11,6 +11,16 @@ from urllib.parse import quote, urlsplit
 SCHEMES = ("http", "https", "s3", "gs", "az", "hf")
 _PREFIXES = tuple(f"{scheme}://" for scheme in SCHEMES)
 _PORTS = {"http": 80, "https": 443}
+# Parameters of signatures: of S3 and Google; and those whose names say that only beside others: of CloudFront and older ones of
+# both, and of Azure.
+_SIGNING = ("x-amz-", "x-goog-")
+_SIGNED_BY = {
+    "signature": ("signature", "expires", "policy", "key-pair-id", "awsaccesskeyid", "googleaccessid"),
+    "sig": (
+        *("sig", "sv", "ss", "srt", "st", "se", "sp", "sr", "sip", "spr", "ses", "sdd", "scid"),
+        *("skoid", "sktid", "skt", "ske", "sks", "skv", "saoid", "suoid"),
+    ),
+}
 _HF_KINDS = ("datasets", "spaces")
 
 
@@ -28,6 +38,25 @@ def redacted(url: str) -> str:
     rest, question, _ = rest.partition("?")
     host, slash, path = rest.partition("/")
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}" + ("?..." if question else "")
+
+
+def unsigned(url: str) -> str:
+    """A URL without what may be another tomorrow for the same object: the signature in its query, and a user before its host. What
+    else the query says may name the object, and stays."""
+    if not url.startswith(("http://", "https://")) or ("?" not in url and "@" not in url):
+        return url
+    address, _, query = url.partition("?")
+    scheme, _, rest = address.partition("://")
+    host, slash, path = rest.partition("/")
+    parts = [part for part in query.split("&") if part]
+    names = {part.partition("=")[0].lower() for part in parts}
+    signing = {name for mark, signing in _SIGNED_BY.items() if mark in names for name in signing}
+    kept = [
+        part
+        for part in parts
+        if not part.lower().startswith(_SIGNING) and part.partition("=")[0].lower() not in signing
+    ]
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}{'?' if kept else ''}{'&'.join(kept)}"
 
 
 def name_in(url: str) -> str:

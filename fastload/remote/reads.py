@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from fastload._core import Arrival
 from fastload.remote.addresses import redacted
-from fastload.remote.store import Attempt
+from fastload.remote.store import Attempt, Got
 from fastload.remote.trouble import Trouble
 
 ALL = -1  # of an object's bytes
 _FIRST_BACK_OFF_SECONDS = 0.05
 _LAST_BACK_OFF_SECONDS = 8.0
 _LOOK_SECONDS = 0.1  # of who waits, for signals
+
+
+class Learned(NamedTuple):
+    """What is known of a read's bytes once they are there.
+
+    Attributes:
+        cache_name, version: see :class:`fastload.engine.SampleSource`; empty where they were known before, or are not known now.
+        keep: see Read.
+    """
+
+    cache_name: str = ""
+    version: str = ""
+    keep: Any = None
+
+
+class Learns(Protocol):
+    """Who wants to know of an object, when it comes, which one it is."""
+
+    def learn(self, got: Got) -> Learned:
+        """Raises Trouble for another than somebody else has learned of."""
 
 
 class Read:
@@ -29,6 +49,8 @@ class Read:
         "error",
         "first",
         "keep",
+        "learned",
+        "learns",
         "length",
         "promised",
         "size",
@@ -45,6 +67,8 @@ class Read:
         self.size = size  # of the object, -1: not known
         self.version = version
         self.keep = keep  # (cache, path): there, too
+        self.learns: Learns | None = None
+        self.learned = Learned()
         self.data: Any = None
         self.error: tuple[int, str] | None = None
         self.promised: tuple[Arrival, ...] = ()
@@ -119,7 +143,7 @@ def keep_promise(read: Read, arrival: Arrival) -> None:
     if read.error is not None:
         arrival.fail(read.error[1])
     else:
-        arrival.fulfil(read.data)
+        arrival.fulfil(read.data, read.learned.cache_name, read.learned.version)
 
 
 def back_off(failures: int, trouble: Trouble) -> float:

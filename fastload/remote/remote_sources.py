@@ -5,10 +5,50 @@ from __future__ import annotations
 from typing import Any
 
 from fastload.engine import SampleSource
-from fastload.remote.addresses import redacted
+from fastload.remote.addresses import redacted, unsigned
 from fastload.remote.cache_on_disk import DiskCache, disk_cache
-from fastload.remote.reads import ALL, Read
+from fastload.remote.learned_versions import LearnedVersions
+from fastload.remote.reads import ALL, Learned, Read
+from fastload.remote.store import Got
 from fastload.remote.transfers_here import transfers
+from fastload.remote.trouble import changed
+
+
+class Pin:
+    """Where it is kept which object a URL of a list stands for.
+
+    Args:
+        number: of the URL.
+    """
+
+    __slots__ = ("_number", "_versions", "url")
+
+    def __init__(self, versions: LearnedVersions, number: int, url: str) -> None:
+        self._versions = versions
+        self._number = number
+        self.url = url
+
+    def learn(self, got: Got) -> Learned:
+        size = len(got.data)
+        known = self._versions.learn(self._number, got, size, self.url)
+        if not known[1]:
+            return Learned()
+        if known != (size, got.version):
+            raise changed()
+        key, cache = (unsigned(self.url), known[1], 0, ALL), disk_cache()
+        return Learned(repr(key), known[1], None if cache is None else (cache, cache.path_of(*key)))
+
+    def forget(self) -> None:
+        """It was no image: what comes next time may be another object."""
+        self._versions.forget(self._number)
+
+    def source(self) -> RemoteObject:
+        """The object, as far as it is known by now."""
+        known = self._versions.of(self._number)
+        return RemoteObject(self.url, *(known or (-1, "")), pin=self)
+
+    def __reduce__(self) -> Any:
+        return Pin, (self._versions, self._number, self.url)
 
 
 class RemoteObject(SampleSource):
@@ -18,11 +58,13 @@ class RemoteObject(SampleSource):
         url: of one of ``SCHEMES``.
         size: in bytes, as a listing has it; -1: not known.
         version: as a listing has it; "" where it is not known.
+        pin: where that is learned with the first answer, so that it can be kept.
     """
 
-    __slots__ = ("_read", "first", "length", "size", "url", "version")
+    __slots__ = ("_pin", "_read", "first", "length", "size", "url", "version")
 
-    def __init__(self, url: str, size: int = -1, version: str = "") -> None:
+    def __init__(self, url: str, size: int = -1, version: str = "", pin: Pin | None = None) -> None:
+        self._pin = pin
         self.url = url
         self.size = size
         self.version = version
@@ -68,21 +110,27 @@ class RemoteObject(SampleSource):
         return data
 
     def forget(self) -> None:
-        cache = disk_cache()
-        if cache is not None:
+        cache, learned = disk_cache(), None if self._read is None else self._read.learned.keep
+        if learned is not None:
+            learned[0].forget(learned[1])
+        elif cache is not None:
             cache.forget(self._path(cache))
+        if self._pin is not None:
+            self._pin.forget()
         if self._read is not None:
             self._read.transfers.forget(self._read)
             self._read = None
 
     def _in(self, cache: DiskCache) -> tuple[str, int, int] | None:
+        if self._pin is not None and not self.version:
+            return None
         path = self._path(cache)
         wanted = self.length if self.length >= 0 else self.size
         found = cache.find(path, wanted)
         return (path, 0, found) if found > 0 else None
 
     def _path(self, cache: DiskCache) -> str:
-        return cache.path_of(self.url, self.version, self.first, self.length)
+        return cache.path_of(unsigned(self.url), self.version, self.first, self.length)
 
     def _asked(self) -> Read:
         if not self._is_asked():
@@ -95,13 +143,18 @@ class RemoteObject(SampleSource):
         return read is not None and read.error is None and read.transfers is transfers()
 
     def _ask(self, cache: DiskCache | None) -> None:
-        keep = None if cache is None else (cache, self._path(cache))
-        self._read = transfers().read(self.url, self.first, self.length, self.size, self.version, keep)
+        learns = None if self.version else self._pin
+        keep = None if cache is None or learns is not None else (cache, self._path(cache))
+        self._read = transfers().read(self.url, self.first, self.length, self.size, self.version, keep, learns)
 
     @property
     def cache_name(self) -> str | None:
         """Of what may be another object tomorrow there is none."""
-        return repr((self.url, self.version, self.first, self.length)) if self.version else None
+        return repr((unsigned(self.url), self.version, self.first, self.length)) if self.version else None
+
+    @property
+    def lasting_name(self) -> str | None:
+        return self.cache_name if self._pin is None else unsigned(self.url)
 
     @property
     def place(self) -> tuple[str, str]:
@@ -117,7 +170,7 @@ class RemoteObject(SampleSource):
         return hash(self._key())
 
     def __reduce__(self) -> Any:
-        return RemoteObject, (self.url, self.size, self.version)
+        return RemoteObject, (self.url, self.size, self.version, self._pin)
 
 
 class RemoteRange(RemoteObject):

@@ -19,7 +19,7 @@ from typing import Any
 
 from fastload._core import Arrival
 from fastload.remote.pace import Pace
-from fastload.remote.reads import ALL, Read, Request, back_off, keep_promise, said
+from fastload.remote.reads import ALL, Learns, Read, Request, back_off, keep_promise, said
 from fastload.remote.senders import Senders
 from fastload.remote.store import Attempt, Got, Listed, Store
 from fastload.remote.stores import Stores
@@ -63,7 +63,14 @@ class Transfers:
             return dict(self._figures)
 
     def read(
-        self, url: str, first: int = 0, length: int = ALL, size: int = -1, version: str = "", keep: Any = None
+        self,
+        url: str,
+        first: int = 0,
+        length: int = ALL,
+        size: int = -1,
+        version: str = "",
+        keep: Any = None,
+        learns: Learns | None = None,
     ) -> Read:
         """Begins to read; the same read as one that somebody still has, where there is one. With ``keep``, ``(cache, path)``, it is
         put into a cache, too."""
@@ -73,6 +80,7 @@ class Transfers:
             if found is not None and (not found.is_over or found.data is not None):
                 return found
             read = self._live[key] = Read(self, url, first, length, size, version, keep)
+            read.learns = learns
             if self._is_over:
                 read.error = errno.ECANCELED, "the interpreter ends"
                 return read
@@ -85,10 +93,11 @@ class Transfers:
 
     def forget(self, read: Read) -> None:
         """Whoever asks for the same from now on gets it from the store."""
-        key = _key(read.url, read.first, read.length, read.version)
         with self._lock:
-            if self._live.get(key) is read:
-                del self._live[key]
+            for version in {read.version, read.learned.version}:
+                key = _key(read.url, read.first, read.length, version)
+                if self._live.get(key) is read:
+                    del self._live[key]
 
     def listing(self, url: str) -> list[Listed]:
         """All objects whose URLs begin with this one. Raises OSError."""
@@ -195,10 +204,20 @@ class Transfers:
         if request.length < 0 and expected >= 0 and len(got.data) != expected:
             raise Trouble(f"{len(got.data)} of {expected} bytes came")
 
+    def _learn(self, request: Request, got: Got) -> None:
+        """Which object it is, where that was not known: who knows it from now on asks for the same read."""
+        for read in request.reads:
+            if read.learns is not None:
+                with self._lock:
+                    self._live[_key(read.url, read.first, read.length, got.version)] = read
+                read.learned = read.learns.learn(got)
+                read.keep = read.learned.keep
+
     def _came(self, attempt: Attempt, got: Got) -> None:
         request = attempt.request
         try:
             self._check(request, got)
+            self._learn(request, got)
         except Trouble as trouble:
             self._failed(attempt, trouble)
             return

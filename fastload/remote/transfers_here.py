@@ -6,6 +6,8 @@ import atexit
 import functools
 import os
 import threading
+from collections.abc import Iterable
+from typing import Any
 
 from fastload.remote.addresses import Bucket
 from fastload.remote.cache_on_disk import FOLDER, disk_cache
@@ -41,6 +43,13 @@ def describe_remote() -> str:
         f"samples are asked for when their batch is, up to {_most_at_once()} requests at once, each again when it is late or "
         f"has failed, for {_seconds():g} s; {kept}"
     )
+
+
+def remote_lines(files: Iterable[Any]) -> list[str]:
+    """The same for ``explain()`` of a loader of these, with what is to be said of each; nothing where none lies afar."""
+    far = [one.samples for one in files if one.is_far]
+    notes = {note for samples in far for note in getattr(samples, "notes", list)()}
+    return [f"  remote: {'; '.join([describe_remote(), *sorted(notes)])}"] if far else []
 
 
 def transfers() -> Transfers:

@@ -43,4 +43,4 @@ def of_status(status: int, reason: str, retry_after: str | None) -> Trouble:
 
 
 def changed() -> Trouble:
-    return Trouble("the object has changed since it was listed or indexed", passes=False)
+    return Trouble("the object has changed since it was listed or indexed, or first read", passes=False)
