@@ -63,8 +63,8 @@ class _KeepsBooks(HasQueue):
         return data.batch if isinstance(data, WorkerBatch) else data
 
     def _reset(self, loader: Any, first_iter: bool = False) -> None:
-        super()._reset(loader, first_iter)  # type: ignore[misc]
         self._record.statistics = Statistics()  # workers that stay for another epoch
+        super()._reset(loader, first_iter)  # type: ignore[misc]
         self._record.epoch += 1
 
 

@@ -35,7 +35,7 @@ from fastload.engine import (
     stand_in_indices,
     streams_to_json,
 )
-from fastload.reports import FastloadError, SampleError, Statistics
+from fastload.reports import FastloadError, SampleError, Statistics, counted_in
 from fastload.resume import KeepsProgress
 from fastload.transforms import as_it_is_now, gives_tv_tensors
 
@@ -176,7 +176,8 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
         return self._send(indices, order)
 
     def _send(self, indices: Sequence[Any], order: _core.DrawOrder | None) -> PendingBatch:
-        samples = BatchSamples(self._find, indices, self._length, self._cache, self._target_transforms)
+        with counted_in(self._record.statistics.remote):
+            samples = BatchSamples(self._find, indices, self._length, self._cache, self._target_transforms)
         height, width = self._size
         images = torch.empty(
             (len(samples.indices), self._target.channels, height, width),

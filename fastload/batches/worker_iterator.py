@@ -93,10 +93,9 @@ class _WorkersIterator(OfOneProcess, _Delivers, EndsWorkers, HasQueue, _MultiPro
         if not first_iter:
             for task in sorted(self._task_info):
                 self._note_place(self._task_info[task][-1])
+            self._record.statistics = Statistics()
         super()._reset(loader, first_iter)
         self._resetting = False
-        if not first_iter:
-            self._record.statistics = Statistics()
 
     def _get_data(self) -> Any:
         task, data = super()._get_data()

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from multiprocessing.process import current_process
 from typing import Any
 
+from fastload.reports import counts_by_epoch
+
 _PROCESSES = 512  # each counts in a place of its own, but for those whose numbers meet
 _KINDS = ("images", "tensors", "by_pillow")
 IMAGES, TENSORS, BY_PILLOW = range(len(_KINDS))
@@ -69,3 +71,6 @@ def figures() -> dict[str, int]:
     """Since this process began: ``images`` (or parts of them) that were asked for their pixels and made natively, ``tensors`` that
     transforms made of lazy images in one pass, and ``by_pillow``: those that only Pillow could make after all."""
     return {name: sum(_shared[kind :: len(_KINDS)].tolist()) for kind, name in enumerate(_KINDS)}
+
+
+counts_by_epoch("lazy", figures)

@@ -12,6 +12,7 @@ from fastload.images.figures import counted_with_me, figures
 from fastload.images.open_image import are_installed
 from fastload.images.pillow_class import why_pillow_is_unknown
 from fastload.images.views import Views
+from fastload.reports import Statistics
 from fastload.transforms import name_of, own_of, read
 
 
@@ -86,9 +87,10 @@ def expected_gain(dataset: Any) -> str:
     return "1.3 (whole images) to 2.5 times (cropped and resized)"
 
 
-def lazy_figures() -> dict[str, dict[str, int]]:
-    """The part ``lazy`` of ``stats()``, where ``install()`` holds: see :func:`fastload.images.figures.figures`."""
-    return {"lazy": figures()} if are_installed() else {}
+def lazy_figures(statistics: Statistics) -> dict[str, dict[str, int]]:
+    """The part ``lazy`` of ``stats()``, where ``install()`` holds: of :func:`fastload.images.figures.figures` what was added since
+    the epoch began."""
+    return {"lazy": statistics.since_it_began("lazy", figures())} if are_installed() else {}
 
 
 def counted_here() -> AbstractContextManager[None]:

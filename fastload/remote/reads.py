@@ -9,6 +9,7 @@ from fastload._core import Arrival
 from fastload.remote.addresses import redacted
 from fastload.remote.store import Attempt, Got
 from fastload.remote.trouble import Trouble
+from fastload.reports import remote_counts
 
 ALL = -1  # of an object's bytes
 _FIRST_BACK_OFF_SECONDS = 0.05
@@ -45,6 +46,7 @@ class Read:
 
     __slots__ = (
         "__weakref__",
+        "counts",
         "data",
         "error",
         "first",
@@ -67,6 +69,7 @@ class Read:
         self.size = size  # of the object, -1: not known
         self.version = version
         self.keep = keep  # (cache, path): there, too
+        self.counts = remote_counts()
         self.learns: Learns | None = None
         self.learned = Learned()
         self.data: Any = None
@@ -105,6 +108,7 @@ class Request:
 
     __slots__ = (
         "attempts",
+        "counts",
         "deadline",
         "failures",
         "first",
@@ -124,6 +128,7 @@ class Request:
         self.url = reads[0].url
         self.version = reads[0].version
         self.size = reads[0].size
+        self.counts = reads[0].counts
         self.first = first
         self.length = length
         self.deadline = deadline

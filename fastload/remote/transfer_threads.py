@@ -24,6 +24,7 @@ from fastload.remote.senders import Senders
 from fastload.remote.store import Attempt, Got, Listed, Store
 from fastload.remote.stores import Stores
 from fastload.remote.trouble import Trouble, changed
+from fastload.reports import REMOTE
 
 _MOST_GAP = 1 << 15  # between two reads that go as one
 _MOST_TOGETHER = 1 << 21
@@ -53,7 +54,7 @@ class Transfers:
         self._looks: list[tuple[float, int, Request, bool]] = []
         self._number = itertools.count()
         self._is_over = False
-        self._figures = dict.fromkeys(("requests", "bytes", "hedges", "retries", "waits"), 0)
+        self._figures = dict.fromkeys(REMOTE, 0)
         atexit.register(self.end)
 
     def figures(self) -> dict[str, int]:
@@ -61,6 +62,12 @@ class Transfers:
         somebody had to wait for."""
         with self._lock:
             return dict(self._figures)
+
+    def _count(self, request: Request, what: str, more: int = 1) -> None:
+        """With the lock; for whoever asked, too."""
+        self._figures[what] += more
+        if request.counts is not None:
+            request.counts[what] += more
 
     def read(
         self,
@@ -145,7 +152,7 @@ class Transfers:
             request.attempts.append(attempt)
             request.sent += 1
             self._under_way += 1
-            self._figures["requests"] += 1
+            self._count(request, "requests")
             self._look_at(began + self._pace.hedge_after(request.bytes()), request)
             return attempt
 
@@ -223,7 +230,7 @@ class Transfers:
             return
         with self._lock:
             self._ended(attempt)
-            self._figures["bytes"] += len(got.data)
+            self._count(request, "bytes", len(got.data))
             self._pace.note(len(got.data), time.monotonic() - attempt.began)
             others = self._end(request)
             if others is None:
@@ -246,7 +253,7 @@ class Transfers:
         request.reads = []  # it may be looked at once more, and holds nothing until then
         if waits:
             with self._lock:
-                self._figures["waits"] += waits
+                self._count(request, "waits", waits)
 
     def _ended(self, attempt: Attempt) -> None:
         """With the lock."""
@@ -266,7 +273,7 @@ class Transfers:
                     return  # another may still come
                 at = time.monotonic() + back_off(request.failures, trouble)
                 if at < request.deadline:
-                    self._figures["retries"] += 1
+                    self._count(request, "retries")
                     self._look_at(at, request, again=True)
                     return
             others = self._end(request) or []
@@ -336,7 +343,7 @@ class Transfers:
         if not request.attempts:
             return  # it is to be sent again anyway
         if len(request.attempts) < _MOST_AT_A_TIME and self._hedges < self._pace.most_hedges():
-            self._figures["hedges"] += 1
+            self._count(request, "hedges")
             self._hedges += 1
             request.hedges += 1
             self._repeat(request)  # which looks again

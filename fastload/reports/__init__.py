@@ -16,11 +16,13 @@ from fastload.reports.errors import (
 from fastload.reports.failed_samples import Ledger, Tolerance, checked_max_errors
 from fastload.reports.job_file import JobFile, is_private, job_folders, own_job_file, stale_files, start_time
 from fastload.reports.optional_libraries import needs
+from fastload.reports.own_counts import REMOTE, counted_in, counts_by_epoch, remote_counts
 from fastload.reports.printable_text import printable, printable_errors
 from fastload.reports.progress_line import ProgressLine
 from fastload.reports.statistics import Statistics
 
 __all__ = [
+    "REMOTE",
     "DecodeError",
     "FastloadError",
     "FastloadWarning",
@@ -36,6 +38,8 @@ __all__ = [
     "TooManyErrors",
     "TransformError",
     "checked_max_errors",
+    "counted_in",
+    "counts_by_epoch",
     "is_private",
     "job_folders",
     "kind_of",
@@ -43,6 +47,7 @@ __all__ = [
     "own_job_file",
     "printable",
     "printable_errors",
+    "remote_counts",
     "sample_error",
     "stale_files",
     "start_time",

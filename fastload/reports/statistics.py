@@ -9,12 +9,17 @@ from typing import Any
 
 from fastload import _core
 from fastload.reports.job_file import own_job_file
+from fastload.reports.own_counts import REMOTE, counted_in, counts_now
 
 _SLOWEST = 10
 
 
 class Statistics:
-    """Adds up one iterator's figures; all times in seconds."""
+    """Adds up one iterator's figures; all times in seconds.
+
+    Attributes:
+        remote: of the reads from afar that it asked for in this process.
+    """
 
     def __init__(self) -> None:
         self._began = time.perf_counter()
@@ -27,6 +32,8 @@ class Statistics:
         self._on_gpu = self._of_codes = self._split = 0
         self._cached = self._looked_up = 0
         self._entered = self._noted = self._refused_entries = 0
+        self.remote = dict.fromkeys(REMOTE, 0)
+        self._counted_before = counts_now()
         self._blocks_made = self._blocks_used_again = 0
         self._reasons: dict[str, int] = {}
         self._refused: list[tuple[int, str | None, str]] = []
@@ -44,7 +51,8 @@ class Statistics:
         """The next batch of somebody else's: torch's workers', or what the caller's thread makes; its end is passed on."""
         began = time.perf_counter()
         try:
-            data = next_data()
+            with counted_in(self.remote):
+                data = next_data()
         except StopIteration:
             self.end()
             raise
@@ -91,6 +99,11 @@ class Statistics:
         self._entered += used
         self._noted += made
         self._refused_entries += ignored
+
+    def since_it_began(self, name: str, now: dict[str, int]) -> dict[str, int]:
+        """Of such a part of the figures what was added since, in all of this process."""
+        before = self._counted_before.get(name, {})
+        return {kind: count - before.get(kind, 0) for kind, count in now.items()}
 
     def entry_figures(self) -> dict[str, int]:
         """The entry points' part of the figures."""

@@ -237,10 +237,9 @@ def test_a_loader_says_that_samples_are_lazy(tmp_path):
     fastload.install()
     torch.manual_seed(1)
     loader = torch.utils.data.DataLoader(Listed(files, transform), 4, num_workers=2)
-    before = loader.stats()["lazy"]
     for one, other in zip(plain, loader, strict=True):
         assert torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
-    assert loader.stats()["lazy"]["tensors"] - before["tensors"] >= 6  # a worker reads a transform at its second use
+    assert loader.stats()["lazy"]["tensors"] >= 6  # a worker reads a transform at its second use
     said = loader.explain()
     assert "lazy" in said and "RandomResizedCrop, ToTensor" in said and "InPython" in said
 

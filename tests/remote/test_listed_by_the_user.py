@@ -242,6 +242,27 @@ def test_where_nothing_can_be_written(far, monkeypatch):
     assert server.counts()["requests"] == COUNT
 
 
+@pytest.mark.parametrize(("transform", "num_workers"), WAYS[:3], ids=["here", "threads", "in Python"])
+def test_each_loader_counts_its_own_epoch(far, transform, num_workers):
+    server, _ = far
+    dataset = ImageFiles(urls(server), range(COUNT), transform)
+    loader, other = (DataLoader(dataset, batch_size=3, num_workers=num_workers) for _ in range(2))
+    for _ in range(2):
+        batches = iter(loader)
+        next(batches)
+        list(other)
+        list(batches)
+        size = sum(len(source.read()) for source, _ in dataset.samples)
+        told = [one.stats()["remote"] for one in (loader, other)]
+        assert all(one["requests"] - one["hedges"] <= COUNT and 0 < one["bytes"] <= size for one in told)
+        assert sum(one["requests"] for one in told) >= COUNT  # one that is under way for the other is asked for once
+    kept = DataLoader(dataset, batch_size=3, num_workers=num_workers, cache="encoded")
+    list(kept)
+    assert kept.stats()["remote"]["requests"] >= COUNT
+    list(kept)
+    assert set(kept.stats()["remote"].values()) == {0}
+
+
 @pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_workers_that_come_and_go_learn_for_each_other(far, method):
     server, _ = far

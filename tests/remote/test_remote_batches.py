@@ -50,6 +50,7 @@ def test_batches_are_those_of_the_folder(store, transform, num_workers):
     loader = DataLoader(far)
     assert "remote: samples are asked for when their batch is" in loader.explain()
     if transform is TRANSFORM:
+        list(loader)
         assert loader.stats()["remote"]["bytes"] > 0
         assert_equal(batches(StockLoader, pickle.loads(pickle.dumps(far)), num_workers=num_workers), expected)
 
