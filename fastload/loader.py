@@ -366,15 +366,14 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         ``decoders`` (images that the "cpu" and the "gpu"'s hardware decoded, those that the GPU made of "codes", and of the
         "split" ones the CPU read these; "reasons" why the CPU decoded some; "refused": index, path and reason of what DALI could
         not decode). ``remote``, where this process has read from afar: ``requests`` of the epoch's samples (not those that torch's
-        workers make), ``bytes``, ``hedges`` (requests sent again because they were late), ``retries`` (because they had failed)
-        and ``waits`` (reads that somebody had to wait for). Stages, slowest samples, fallbacks and decoders are of native threads;
-        elsewhere an image is a sample, and without workers making it is waiting for it. ``lazy``, under ``install()``: lazy images
-        here and in workers that since the epoch began became ``images`` and ``tensors``, whosever. ``threads``: of the engine,
-        those that run; ``threads_why``: what that rests on, with ``threads="auto"``; else None. ``shared_blocks``: tensors from
-        workers in new shared memory ("made") and in memory of earlier ones ("used_again"). ``cache`` is None without one, else
-        ``hits``, ``misses`` and ``hit_rate`` of the epoch, and of the cache as all processes share it ``bytes`` (of its
-        ``capacity``), ``samples`` and whether it is ``full``. ``entries``, or None: images whose entry points were "used", "made",
-        and "ignored" as of another file.
+        workers make), ``bytes``, ``hedges`` (sent again as late), ``retries`` (as failed) and ``waits`` (reads that somebody
+        waited for). Stages, slowest samples, fallbacks and decoders are of native threads; elsewhere an image is a sample, and
+        without workers making it is waiting for it. ``lazy``, under ``install()``: lazy images here and in workers that since the
+        epoch began became ``images`` and ``tensors``, whosever. ``threads``: of the engine, those that run; ``threads_why``: what
+        that rests on, with ``threads="auto"``; else None. ``shared_blocks``: tensors from workers in new shared memory ("made")
+        and in memory of earlier ones ("used_again"). ``cache`` is None without one, else ``hits``, ``misses`` and ``hit_rate`` of
+        the epoch, and of the cache as all processes share it ``bytes`` (of its ``capacity``), ``samples`` and whether it is
+        ``full``. ``entries``, or None: images whose entry points were "used", "made", and "ignored" as of another file.
         """
         return {
             "mode": self._mode_seen.name if self._mode_seen else None,
