@@ -47,8 +47,8 @@ class ImageFolder(GivesLists, torchvision.datasets.ImageFolder):
     ) -> None:
         if is_remote(root) and loader is default_loader:
             loader = load_sample
-        if not is_remote(root):
-            refuse_unfinished([os.fspath(root)])
+        if isinstance(root, str | os.PathLike) and not is_remote(root):
+            refuse_unfinished([os.path.expanduser(os.fsdecode(root))])
         super().__init__(root, transform, target_transform, loader, is_valid_file, allow_empty)
         if unwanted := excluded_names(exclude):
             before = len(self.samples)

@@ -13,6 +13,7 @@ from fastload.engine import names_files
 from fastload.reports import FastloadWarning
 from fastload.shards import (
     IMAGES,
+    STANDARD_INPUT,
     SampleIndex,
     TarFields,
     index_tars,
@@ -95,7 +96,7 @@ class WebDataset(ShardedImages):
         Call ``set_epoch`` before each epoch. Raises ValueError and FileNotFoundError; while it is read TarError and OSError.
         """
         found = shard_list(shards, (".tar", ".tar.gz", ".tgz"))
-        refuse_unfinished(found)
+        refuse_unfinished(path for path in found if path != STANDARD_INPUT)
         return WebStream(
             found,
             TarFields.of(image, target),

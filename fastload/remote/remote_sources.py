@@ -115,7 +115,10 @@ class RemoteObject(SampleSource):
             learned[0].forget(learned[1])
         elif cache is not None:
             cache.forget(self._path(cache))
-        if self._pin is not None:
+        has_come = (
+            self._read is None or self._read.data is not None
+        )  # else it is an error that it has changed, and stays one
+        if self._pin is not None and has_come:
             self._pin.forget()
         if self._read is not None:
             self._read.transfers.forget(self._read)

@@ -70,6 +70,17 @@ def test_nor_a_stream(tmp_path, source):
         fastload.WebDataset.stream(str(tmp_path / "dst"))
 
 
+def test_however_the_folder_is_named(tmp_path, source, monkeypatch):
+    with pytest.raises(KeyboardInterrupt):
+        convert(source, tmp_path / "dst", "folder", progress=_interrupted)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path / "dst")
+    for named in ("~/dst", ".", tmp_path / "dst", "../dst/"):
+        with pytest.raises(ValueError, match="was not finished"):
+            fastload.ImageFolder(named)
+    fastload.WebDataset.stream("-")  # lies nowhere
+
+
 def test_a_conversion_that_was_killed_while_it_tidied_up_is_whole(tmp_path, source):
     convert(source, tmp_path / "dst", "parquet")
     (tmp_path / "dst" / ".fastload-conversion").mkdir()
