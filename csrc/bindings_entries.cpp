@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "bindings.h"
@@ -40,12 +41,15 @@ using RootParts = std::tuple<Path, std::vector<FileParts>, std::shared_ptr<Recor
   throw py::error_already_set();
 }
 
-std::shared_ptr<Store> store_of(const std::vector<RootParts>& roots, int every, bool verifies) {
+constexpr size_t kSome = 64;  // records of a file tell how it was made
+
+std::shared_ptr<Store> store_of(const std::vector<RootParts>& roots, int every, bool verifies, bool keeps) {
   if (roots.empty()) throw py::value_error("a store has one root at least");
   if (every < 0 || every > UINT16_MAX) throw py::value_error("every K-th MCU, with K from 0, for one a row, to 65535");
   auto made = std::make_shared<Store>();
   made->every = every;
   made->verifies = verifies;
+  made->keeps = keeps;
   for (const auto& [prefix, files, log] : roots) {
     entries::Root root;
     root.prefix = prefix.native();
@@ -61,6 +65,16 @@ std::shared_ptr<Store> store_of(const std::vector<RootParts>& roots, int every, 
   return made;
 }
 
+std::vector<std::pair<int, int>> spacings_of(const Store& store) {
+  std::vector<std::pair<int, int>> found;
+  for (const entries::Root& root : store.roots) {
+    for (const auto& file : root.files) {
+      for (const jpeg::ScanLayout& layout : file->some(kSome)) found.emplace_back(layout.every, layout.mcus_per_row);
+    }
+  }
+  return found;
+}
+
 }  // namespace
 
 void bind_entries(py::module_& module) {
@@ -74,8 +88,8 @@ void bind_entries(py::module_& module) {
       .def("end", &RecordLog::end, "No more are added; whoever merges may have them.")
       .def_property_readonly("is_open", &RecordLog::is_open, "Whether more would be added.");
   py::class_<Store, std::shared_ptr<Store>>(module, "EntryStore", "Records of entry points, of all roots of a data set.")
-      .def(py::init(&store_of), py::arg("roots"), py::kw_only(), py::arg("every"), py::arg("verifies"),
-           "Of roots (prefix, [(path, slots_at, slots, records_at, records_bytes), the newest first], log or None).")
+      .def(py::init(&store_of), py::arg("roots"), py::kw_only(), py::arg("every"), py::arg("verifies"), py::arg("keeps") = false,
+           "Of roots (prefix, [(path, slots_at, slots, records_at, records_bytes), the newest first], log or None). keeps: records that are there stay, whatever their K.")
       .def(
           "knows",
           [](const Store& store, const py::object& source) {
@@ -93,10 +107,11 @@ void bind_entries(py::module_& module) {
             std::vector<io::Source> read;
             for (const engine::Sample& sample : samples) read.push_back(sample.source);
             const entries::Made made = unlocked([&] { return entries::make(store, read, threads); });
-            return std::make_tuple(made.made, made.known, made.none, made.failed, made.bytes);
+            return std::make_tuple(made.made, made.known, made.none, made.failed, made.bytes, made.replaced);
           },
           py::arg("sources"), py::arg("threads"),
-          "Makes the records that are not there: (made, known, none to be had, failed, bytes read).");
+          "Makes the records that are not there: (made, known, none to be had, failed, bytes read, replaced).")
+      .def_property_readonly("spacings", &spacings_of, "Of some records in each file (K, MCUs in a row).");
   py::class_<Merge>(module, "EntryMerge", "Records of several files as those of one.")
       .def(py::init<>())
       .def(

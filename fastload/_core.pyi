@@ -687,12 +687,18 @@ class EntryStore:
         *,
         every: int,
         verifies: bool,
+        keeps: bool = False,
     ) -> None:
-        """Of roots (prefix, [(path, slots_at, slots, records_at, records_bytes), the newest first], log or None)."""
+        """Of roots (prefix, [(path, slots_at, slots, records_at, records_bytes), the newest first], log or None). keeps: what is
+        there stays, whatever its K.
+        """
     def knows(self, source: Any) -> bool:
         """Whether there is a record of this version of what comes from afar."""
-    def make(self, sources: list[Any], threads: int) -> tuple[int, int, int, int, int]:
-        """Makes the records that are not there: (made, known, none to be had, failed, bytes read)."""
+    def make(self, sources: list[Any], threads: int) -> tuple[int, int, int, int, int, int]:
+        """Makes the records that are not there: (made, known, none to be had, failed, bytes read, replaced)."""
+    @property
+    def spacings(self) -> list[tuple[int, int]]:
+        """Of some records in each file (K, MCUs in a row)."""
 
 class EntryMerge:
     """Records of several files as those of one."""

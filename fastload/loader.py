@@ -347,13 +347,13 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         """Text that begins with ``native:`` or ``stock:``, then every reason why, and which transforms run where."""
         settings = self._settings()
         mode = choose(settings)
-        also = further_lines(settings, mode)
-        decode = self._on_device.describe(settings, mode, self.decode)
+        also = further_lines(settings, mode) + self._on_device.describe(settings, mode, self.decode)
         far = remote_lines(mode.files)
         cache = cache_lines(self.cache, self.cache_bytes, mode, self.dataset, self._sample_cache)
-        entries = entry_lines(self.entries, mode.files, self.dataset, self._entry_points)
+        given = (self.entries, mode.files, self.dataset, self._entry_points)
+        entries = entry_lines(*given, self._record.statistics, self.cache)
         also += [f"  threads: {self._finder.why()}"] if self._finder is not None else []
-        return "\n".join([mode.describe(settings.thread_count), *also, *decode, *far, *entries, *cache])
+        return "\n".join([mode.describe(settings), *also, *far, *entries, *cache])
 
     def stats(self) -> dict[str, Any]:
         """Figures of the current or last epoch.

@@ -115,7 +115,7 @@ def build_with_code(Loader, dataset, **options):
     """The loader, where there is user code: fastload makes the samples of images natively, torch's iterators run the code."""
     loader = Loader(dataset, **options)
     if Loader is fastload.DataLoader and isinstance(dataset, ImageFolder):
-        assert loader.explain().startswith("native: ") and "in torch's workers" in loader.explain()
+        assert loader.explain().startswith("native: ") and "threads of this process" not in loader.explain()
     return loader
 
 

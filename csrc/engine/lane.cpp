@@ -156,6 +156,7 @@ Status Lane::read_window(const Deferred& deferred) {
   if (deferred.has_codes) {
     const StageClock clock(&times_, Stage::read);
     if (!entries_.copy(deferred.piece, deferred.numbers)) return {Code::not_native, "the file has changed while it was read"};
+    keep();
   } else {
     const Status read = read_coefficients(deferred);
     if (!read.ok()) return read;

@@ -107,7 +107,7 @@ class Lane {
   // Those in the cache, where it has them.
   Status open_bytes(io::Source source);
   // False: there is no record that holds.
-  bool enter(const entries::Store* entries, const io::Source& source, bool defers);
+  bool enter(const entries::Store* entries, const io::Source& source, bool defers, bool wants_all);
   // Whether the header of its record is all that must be known of it, as it is to be deferred.
   bool read_frame();
   Status open_entered();

@@ -37,15 +37,16 @@ Status Lane::open(const io::Source& source, int64_t max_pixels, const cache::Loo
       cached_ = {};
     }
   }
-  // A cache that still fills wants all of a file.
+  // A cache that still fills wants all of a file, or of its pixels: then no window is entered.
   const bool fills = lookup.cache != nullptr && !keeping_.was_found() && !lookup.cache->store.is_full();
-  return enter(fills ? nullptr : entries, source, defers) ? Status{} : open_bytes(source);
+  const bool wants_pixels = fills && lookup.cache->kind == cache::Kind::decoded;
+  return enter(wants_pixels ? nullptr : entries, source, defers, fills) ? Status{} : open_bytes(source);
 }
 
-bool Lane::enter(const entries::Store* entries, const io::Source& source, bool defers) {
+bool Lane::enter(const entries::Store* entries, const io::Source& source, bool defers, bool wants_all) {
   {
     const StageClock clock(&times_, Stage::read);
-    if (!entries_.find(entries, source, keeping_.bytes())) return false;
+    if (!entries_.find(entries, source, keeping_.bytes(), wants_all)) return false;
   }
   const StageClock clock(&times_, Stage::header);
   has_frame_ = defers && read_frame();
@@ -53,7 +54,7 @@ bool Lane::enter(const entries::Store* entries, const io::Source& source, bool d
     entries_.refuse();
     return false;
   }
-  bytes_ = {};
+  bytes_ = wants_all ? entries_.whole() : ByteSpan{};
   width_ = header_.width;
   height_ = header_.height;
   state_ = LaneState::opened;
@@ -178,7 +179,7 @@ void Lane::keep() noexcept {
   const StageClock clock(&times_, Stage::read);
   try {
     if (whole_ && is_allowed(width_, height_)) keeping_.keep(pixels_);
-    if (bytes_.data != nullptr && !entries_.is_used() && (!adopted_ || file_.is_whole())) keeping_.keep(bytes_);
+    if (bytes_.data != nullptr && (!adopted_ || file_.is_whole())) keeping_.keep(bytes_);
   } catch (const std::bad_alloc&) {  // the sample is there all the same
   }
 }

@@ -17,7 +17,7 @@ namespace {
 
 bool has_points_as_wanted(const Store& store, const jpeg::EntryRecord& record) {
   const jpeg::ScanLayout& layout = record.layout();
-  return layout.every == (store.every > 0 ? std::min<int>(store.every, layout.mcus_per_row) : layout.mcus_per_row);
+  return store.keeps || layout.every == (store.every > 0 ? std::min<int>(store.every, layout.mcus_per_row) : layout.mcus_per_row);
 }
 
 // One thread's.
@@ -35,7 +35,9 @@ class Maker {
       ++counts->known;
     } else {
       if (is_known) entries_.refuse();
+      const int64_t before = counts->made;
       read(source, counts, true);
+      if (is_known) counts->replaced += counts->made - before;
     }
     jpeg_.close();
     jpeg_.settle();
@@ -112,6 +114,7 @@ Made make(const Store& store, const std::vector<io::Source>& sources, int thread
     all.none += one.none;
     all.failed += one.failed;
     all.bytes += one.bytes;
+    all.replaced += one.replaced;
   }
   return all;
 }

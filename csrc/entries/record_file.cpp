@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "jpeg/entries.h"
-
 namespace fastload::entries {
 
 namespace {
@@ -23,6 +21,35 @@ bool RecordFile::open(const char* path, const Parts& parts) {
   return file_.open(path);
 }
 
+bool RecordFile::read(const Slot& slot, Buffer* to, ByteSpan* record) const {
+  const uint64_t offset = offset_of(slot.place);
+  const size_t size = size_of(slot.place);
+  if (size > parts_.records_bytes || offset > parts_.records_bytes - size) return false;
+  uint8_t* const data = to->reserve(size);
+  *record = {data, size};
+  return file_.read(parts_.records_at + static_cast<int64_t>(offset), size, data);
+}
+
+std::vector<jpeg::ScanLayout> RecordFile::some(size_t count) const {
+  std::vector<jpeg::ScanLayout> found;
+  Buffer buffer;
+  for (size_t i = 0; i < count && parts_.slots > 0; ++i) {
+    Slot slots[kSlotsAtOnce] = {};  // two thirds are taken
+    const uint64_t first = static_cast<uint64_t>(static_cast<unsigned __int128>(parts_.slots) * i / count);
+    const size_t there = std::min<uint64_t>(kSlotsAtOnce, parts_.slots - first);
+    const int64_t at = parts_.slots_at + static_cast<int64_t>(first * sizeof(Slot));
+    if (!file_.read(at, there * sizeof(Slot), reinterpret_cast<uint8_t*>(slots))) break;
+    for (const Slot& slot : slots) {
+      if (slot.place == 0) continue;
+      ByteSpan bytes;
+      jpeg::EntryRecord record;
+      if (read(slot, &buffer, &bytes) && record.parse(bytes)) found.push_back(record.layout());
+      break;
+    }
+  }
+  return found;
+}
+
 bool RecordFile::find(const cache::Key& key, Buffer* to, ByteSpan* record) const {
   if (parts_.slots == 0) return false;
   uint64_t next = first_slot(key, parts_.slots);
@@ -35,12 +62,7 @@ bool RecordFile::find(const cache::Key& key, Buffer* to, ByteSpan* record) const
       const Slot& slot = slots[i];
       if (slot.place == 0) return false;
       if (slot.key != key.low) continue;
-      const uint64_t offset = offset_of(slot.place);
-      const size_t size = size_of(slot.place);
-      if (size > parts_.records_bytes || offset > parts_.records_bytes - size) return false;
-      uint8_t* const data = to->reserve(size);
-      if (!file_.read(parts_.records_at + static_cast<int64_t>(offset), size, data)) return false;
-      *record = {data, size};
+      if (!read(slot, to, record)) return false;
       if (is_record_of(*record, key)) return true;
     }
     next = (next + count) % parts_.slots;

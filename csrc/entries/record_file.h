@@ -6,10 +6,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "buffer.h"
 #include "cache/key.h"
 #include "io/open_file.h"
+#include "jpeg/entries.h"
 #include "types.h"
 
 namespace fastload::entries {
@@ -47,8 +49,13 @@ class RecordFile {
   // False: it cannot be opened.
   bool open(const char* path, const Parts& parts);
   bool find(const cache::Key& key, Buffer* to, ByteSpan* record) const;
+  // The layouts of some records, so many at most, from all over the file.
+  std::vector<jpeg::ScanLayout> some(size_t count) const;
 
  private:
+  // False: it does not lie within the file.
+  bool read(const Slot& slot, Buffer* to, ByteSpan* record) const;
+
   io::OpenFile file_;
   Parts parts_;
 };

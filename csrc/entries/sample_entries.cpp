@@ -37,7 +37,7 @@ bool is_near(int64_t stamp_ns, int64_t now_ns) { return stamp_ns > now_ns - kYou
 
 }  // namespace
 
-bool SampleEntries::find(const Store* store, const io::Source& source, ByteSpan bytes) {
+bool SampleEntries::find(const Store* store, const io::Source& source, ByteSpan bytes, bool wants_all) {
   close();
   store_ = nullptr;
   root_ = nullptr;
@@ -49,7 +49,7 @@ bool SampleEntries::find(const Store* store, const io::Source& source, ByteSpan 
   key_ = root_->key_of(source);
   ByteSpan found;
   const bool is_known = key_.is_one() && root_->find(key_, &record_bytes_, &found);
-  is_used_ = is_known && record_.parse(found) && holds(bytes);
+  is_used_ = is_known && record_.parse(found) && holds(bytes, wants_all);
   is_refused_ = is_known && !is_used_;
   if (!is_used_) look_before();
   return is_used_;
@@ -92,7 +92,7 @@ bool SampleEntries::has_content(ByteSpan bytes) {
          io::crc32c(bytes) == record_.origin().crc32c;
 }
 
-bool SampleEntries::holds(ByteSpan bytes) {
+bool SampleEntries::holds(ByteSpan bytes, bool wants_all) {
   const jpeg::Origin& origin = record_.origin();
   const jpeg::ScanLayout& layout = record_.layout();
   const size_t least = size_t{layout.scan_at} + layout.scan_bytes + kEoiBytes;
@@ -110,7 +110,8 @@ bool SampleEntries::holds(ByteSpan bytes) {
   if (is_far()) return reads_all();
   const bool is_checked = source_.crc32c >= 0;
   if (is_checked && source_.crc32c != origin.crc32c) return false;
-  return (!is_checked && !store_->verifies && status_ns_ == origin.status_ns) || reads_all();
+  const bool is_believed = !is_checked && !store_->verifies && status_ns_ == origin.status_ns;
+  return (is_believed && !wants_all) || reads_all();
 }
 
 bool SampleEntries::reads_all() {

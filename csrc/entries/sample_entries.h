@@ -32,11 +32,14 @@ constexpr int64_t kYoung = 100000000;  // ns
 class SampleEntries {
  public:
   // Begins with a sample; what the source points to lives until the next one. True: there is a record that holds. `bytes`: all of
-  // them, where they are in memory already. Where there is a record, waits for what is to arrive.
-  bool find(const Store* store, const io::Source& source, ByteSpan bytes);
+  // them, where they are in memory already. Where there is a record, waits for what is to arrive. `wants_all`: where it holds, all
+  // bytes are read at once: see whole().
+  bool find(const Store* store, const io::Source& source, ByteSpan bytes, bool wants_all = false);
   // Whether there is a record of this very version of what comes from afar. Nothing is fetched.
   bool is_of_version(const Store& store, const io::Source& source);
   const jpeg::EntryRecord& record() const { return record_; }
+  // All bytes, where they were given or read; until the next sample.
+  ByteSpan whole() const { return whole_; }
   // Hands the codes to a session that was opened with the record. False: the file has changed, or cannot be read.
   bool give(const jpeg::Piece& wanted, jpeg::Session* session);
   // The same, but copies them.
@@ -63,7 +66,7 @@ class SampleEntries {
  private:
   // There is no record that holds: one may be made of the file as it is now.
   void look_before();
-  bool holds(ByteSpan bytes);
+  bool holds(ByteSpan bytes, bool wants_all);
   bool is_far() const { return !source_.place.empty(); }
   bool is_version() const;
   bool reads_all();

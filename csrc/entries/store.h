@@ -28,6 +28,7 @@ struct Root {
 struct Store {
   std::vector<Root> roots;  // one at least
   int every = 16;           // K of what is made; 0: one entry point a row
+  bool keeps = false;       // what is there stays, whatever its K
   bool verifies = false;    // the content of a file is looked at, not only its size and times
 
   const Root& root_of(const io::Source& source) const;

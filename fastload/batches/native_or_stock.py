@@ -92,13 +92,14 @@ class Mode:
         """For ``stats()``."""
         return f"{self.way.value} in workers" if self.in_workers else self.way.value
 
-    def describe(self, threads: int) -> str:
+    def describe(self, settings: LoaderSettings) -> str:
         """For ``explain()``."""
         if self.way is Way.stock or self.reading is None:
             return f"stock: {self.reason}"
-        where = (
-            f"in torch's workers, because {self.reason}" if self.in_workers else f"in {threads} threads of this process"
-        )
+        where = f"in {settings.thread_count} threads of this process"
+        if self.in_workers:
+            who = "torch's workers" if settings.num_workers else "the main process (num_workers=0)"
+            where = f"in {who}, because {self.reason}"
         lines = [f"native: images are read, decoded and transformed {where}"]
         lines += [f"  native: {transform}" for transform in self.reading.native]
         if self.reading.tail:

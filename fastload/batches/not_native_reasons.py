@@ -88,7 +88,8 @@ def warn_if_lost(settings: LoaderSettings, mode: Mode, told: frozenset[str]) -> 
     new = [reason for reason in reasons(settings, mode) if reason not in told]
     if not new or (mode.way is Way.stock and not concerns_images(settings.dataset)):
         return told
-    who = "torch's loader makes the batches" if mode.way is Way.stock else "the batches are made in torch's workers"
+    where = "torch's workers" if settings.num_workers else "the main process"
+    who = "torch's loader makes the batches" if mode.way is Way.stock else f"the batches are made in {where}"
     because = "; ".join(with_remedy(settings, reason) for reason in new)
     warnings.warn(
         f"fastload: {who}, not native threads: {because}. loader.explain() says all",

@@ -249,11 +249,11 @@ def _named(index: Any, path: Any, make: Callable[[], Any]) -> Any:
         return make()
     except OSError as error:
         kind = DecodeError if isinstance(error, PIL.UnidentifiedImageError) or error.errno is None else ReadError
-        raise sample_error(kind, int(index), name_of(path), error) from error
+        raise sample_error(kind, index, name_of(path), error) from error
     except Exception as error:
         if opens(path):
             raise
-        raise sample_error(ReadError, int(index), name_of(path), error) from error
+        raise sample_error(ReadError, index, name_of(path), error) from error
 
 
 @contextmanager

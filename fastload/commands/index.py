@@ -35,10 +35,9 @@ import click
     "--k",
     "every",
     type=click.IntRange(0, 65535),
-    default=16,
-    show_default=True,
     metavar="N",
-    help="Entry points before every N-th MCU of each row of MCUs; 0: one a row.",
+    help="Entry points before every N-th MCU of each row of MCUs; 0: one a row. Others that are there are made anew. Without it"
+    " these stay, and new ones are made as they were; every 16th where there are none.",
 )
 @click.option("--no-entries", is_flag=True, help="No entry points.")
 @click.option(
@@ -49,7 +48,7 @@ def index(
     sources: tuple[str, ...],
     exports: tuple[str, ...],
     imports: tuple[str, ...],
-    every: int,
+    every: int | None,
     no_entries: bool,
     entries_to: str | None,
     as_json: bool,
@@ -69,7 +68,7 @@ def index(
     failed = False
     for source in sources:
         try:
-            report = _indexed(source, exports, imports, None if no_entries else every, entries_to)
+            report = _indexed(source, exports, imports, every, entries_to, has_entries=not no_entries)
         except (OSError, ValueError, ImportError) as error:
             report, failed = {"source": source, "error": str(error)}, True
         failed |= entries_to is not None and entries_to not in report.get("entries", {}).get("places", ())
@@ -78,7 +77,13 @@ def index(
 
 
 def _indexed(
-    source: str, exports: tuple[str, ...], imports: tuple[str, ...], every: int | None, entries_to: str | None
+    source: str,
+    exports: tuple[str, ...],
+    imports: tuple[str, ...],
+    every: int | None,
+    entries_to: str | None,
+    *,
+    has_entries: bool,
 ) -> dict[str, Any]:
     from fastload.datasets import kind_of_source
     from fastload.reports import ProgressLine
@@ -103,7 +108,7 @@ def _indexed(
     }
     report["classes"] = len(getattr(dataset, "classes", []))
     report["warnings"] = [str(one.message) for one in told]
-    if every is not None:
+    if has_entries:
         report["entries"] = _entries(source, dataset, every, entries_to)
     if found is None:
         return {**report, "index": None}
@@ -122,7 +127,7 @@ def _indexed(
     return report
 
 
-def _entries(source: str, dataset: Any, every: int, copy_to: str | None) -> dict[str, Any]:
+def _entries(source: str, dataset: Any, every: int | None, copy_to: str | None) -> dict[str, Any]:
     from fastload.engine import file_dataset_of
     from fastload.entries import make_entries
     from fastload.reports import NotNative, ProgressLine
@@ -133,7 +138,7 @@ def _entries(source: str, dataset: Any, every: int, copy_to: str | None) -> dict
             made = make_entries(file_dataset_of(dataset), every, copy_to=copy_to, progress=line.add)
         except (NotNative, OSError) as error:
             return {"error": str(error)}
-    return {**dataclasses.asdict(made), "k": every, "seconds": round(time.monotonic() - begun, 3)}
+    return {**dataclasses.asdict(made), "seconds": round(time.monotonic() - begun, 3)}
 
 
 def _entry_lines(entries: dict[str, Any]) -> list[str]:
@@ -143,10 +148,15 @@ def _entry_lines(entries: dict[str, Any]) -> list[str]:
         return ["  entry points: none: its samples lie in no files, here or afar"]
     rate = f", {entries['made'] / max(entries['seconds'], 1e-9):,.0f} images/s" if entries["made"] else ""
     line = f"  entry points: {entries['made']:,} made in {entries['seconds']:.2f} s{rate}"
-    line += f", {entries['known']:,} were there" if entries["known"] else ""
+    line += f", {entries['replaced']:,} of them anew, in the place of those of another K" if entries["replaced"] else ""
+    line += (
+        f", {entries['known']:,} were there" + (" and stay" if entries["as_before"] else "") if entries["known"] else ""
+    )
     line += f", {entries['none']:,} images cannot have any" if entries["none"] else ""
     line += f", {entries['failed']:,} could not be read or kept" if entries["failed"] else ""
-    return [line, *(f"  entry points: in {place}" for place in entries["places"])]
+    k = f"K = {entries['k']}" + (", one a row of MCUs" if entries["k"] == 0 else "")
+    k += ", as of most that were there: `--k N` makes all with another" if entries["as_before"] else ""
+    return [line, f"  entry points: {k}", *(f"  entry points: in {place}" for place in entries["places"])]
 
 
 def _text(report: dict[str, Any]) -> str:

@@ -8,6 +8,8 @@ from typing import Any, overload
 from fastload import _core
 from fastload.engine import name_of
 
+_LIST: list[tuple[str, int]] = []
+
 
 class SampleTable(Sequence[tuple[str, int]]):
     """Read-only stand-in for the list ``samples`` of torchvision's folders.
@@ -43,10 +45,14 @@ class SampleTable(Sequence[tuple[str, int]]):
     def __getitem__(self, index: int | slice) -> tuple[str, int] | list[tuple[str, int]]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        i = index.__index__()
-        if i < 0:
-            i += len(self)
-        return self._path(i), self._table.target(i)
+        try:
+            i = index.__index__()
+            if i < 0:
+                i += len(self)
+            return self._path(i), self._table.target(i)
+        except (AttributeError, TypeError):
+            _ = _LIST[index]  # raises what a list raises of what is no index
+            raise
 
     def _path(self, i: int) -> Any:
         path = self._table.path(i)

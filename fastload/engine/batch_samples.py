@@ -62,6 +62,7 @@ class BatchSamples:
         self.cache_names: list[str | None] = []
         self.targets: list[Any] = []
         self._causes: dict[int, Exception] = {}
+        self._asked: dict[int, Any] = {}  # in the place of an index
         self._loads: list[Any] = []
         self.given: list[Any] = []
         for given in indices:
@@ -70,7 +71,7 @@ class BatchSamples:
             form: Any = b""  # no bytes: load() is asked
             cache_name = name = None
             try:
-                index = operator.index(given)
+                index = _as_index(given, find)
                 files, within = find(index)
                 path, target = files.sample(within)
                 transform = target_transforms.get(id(files.dataset)) if target_transforms else None
@@ -86,6 +87,8 @@ class BatchSamples:
                 index += length if index < 0 else 0
             except Exception as error:
                 load = _raiser(error)
+                if index == -1:
+                    self._asked[len(self.indices)] = given
             self.indices.append(index)
             self.paths.append(name_of(path) if name is None else name)
             self.sources.append(form)
@@ -127,7 +130,8 @@ class BatchSamples:
             cause: Exception | str = self._causes.get(slot, message)
             if code == "transform":
                 cause = self._transform_error(slot, reading) or _REFUSALS.get(message, str)(message)
-            failed[slot] = sample_error(kind_of(code), self.indices[slot], self.paths[slot], cause)
+            index = self._asked.get(slot, self.indices[slot])
+            failed[slot] = sample_error(kind_of(code), index, self.paths[slot], cause)
         return failed
 
     def _transform_error(self, slot: int, reading: Reading) -> Exception | None:
@@ -152,6 +156,16 @@ _REFUSALS: dict[str, type[Exception]] = {
     "too small to be reflected so far": RuntimeError,
     "bits must be between or equal to 1 and 8": ValueError,  # of timm's policies
 }
+
+
+def _as_index(given: Any, find: Callable[[Any], tuple[FileDataset, Any]]) -> int:
+    """Raises, of what is none, what the data set raises that is asked for it."""
+    try:
+        return operator.index(given)
+    except TypeError:
+        files, within = find(given)
+        files.sample(within)
+        raise
 
 
 def _raiser(error: Exception) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 from fastload import _core
 from fastload.engine import ByteRange, FileDataset, SampleSource, ask_for, engine_form_of, share_of_cores
 from fastload.entries.entry_files import EntryFolder, copy_entries
+from fastload.entries.entry_points import EVERY
 from fastload.entries.entry_roots import EntryRoot, roots_of
 
 _AT_ONCE = 512
@@ -25,6 +26,9 @@ class MadeEntries:
     Attributes:
         made, known, none, failed: samples whose entry points were made, were there, cannot be, and could not be read or kept.
         bytes: of the files that were read.
+        k: entry points were made before every k-th MCU; 0: one a row.
+        as_before: because most that were there were made so.
+        replaced: of those made, which took the place of entry points of another k.
         places: where the entry points are.
     """
 
@@ -33,18 +37,22 @@ class MadeEntries:
     none: int = 0
     failed: int = 0
     bytes: int = 0
+    k: int = EVERY
+    as_before: bool = False
+    replaced: int = 0
     places: tuple[str, ...] = ()
 
 
 def make_entries(
     files: FileDataset,
-    every: int,
+    every: int | None,
     *,
     threads: int | None = None,
     copy_to: str | os.PathLike[str] | None = None,
     progress: Callable[[int], None] = lambda samples: None,
 ) -> MadeEntries:
-    """Makes the entry points before every ``every``-th MCU (0: one a row) of all samples that have none yet.
+    """Makes the entry points before every ``every``-th MCU (0: one a row) of all samples that have none yet, or have them
+    otherwise. None: what is there stays, and others get theirs as most of those have them, every 16th where there are none.
 
     Stopped at any time, it goes on from there when it is called again. Samples that lie in memory have none.
 
@@ -56,7 +64,7 @@ def make_entries(
     Raises OSError where the user's cache folder cannot be written.
     """
     roots = roots_of([files])
-    counts = MadeEntries()
+    counts = MadeEntries(k=EVERY if every is None else every)
     if not roots:
         counts.none = len(files.samples)
         return counts
@@ -64,14 +72,18 @@ def make_entries(
     for folder in folders:
         folder.path.mkdir(parents=True, exist_ok=True)
         folder.collect()
-    store = _store_of(roots, folders, every)
+    if every is None:
+        there = _most_frequent(_store_of(roots, folders, EVERY).spacings)
+        counts.k, counts.as_before = (EVERY, False) if there is None else (there, True)
+    store = _store_of(roots, folders, counts.k, keeps=every is None)
     try:
         for sources, others in _in_parts(files, store):
-            made, known, none, failed, size = store.make(
+            made, known, none, failed, size, replaced = store.make(
                 [engine_form_of(source) for source in sources], threads or share_of_cores()
             )
             counts.made, counts.known, counts.none = counts.made + made, counts.known + known, counts.none + none
             counts.failed, counts.bytes = counts.failed + failed, counts.bytes + size
+            counts.replaced += replaced
             counts.known, counts.none = counts.known + others["known"], counts.none + others["none"]
             progress(len(sources) + sum(others.values()))
     finally:
@@ -85,7 +97,19 @@ def make_entries(
     return counts
 
 
-def _store_of(roots: Sequence[EntryRoot], folders: Sequence[EntryFolder], every: int) -> _core.EntryStore:
+def _most_frequent(spacings: Sequence[tuple[int, int]]) -> int | None:
+    """The K of most records that were found, each told by its own K, which is its row's MCUs at most, and these; None: they do not
+    tell it."""
+    votes = Counter(every for every, row in spacings if every < row)
+    widest = max(votes, default=EVERY)
+    # A row of more MCUs than any K is long, and no entry point within it.
+    votes[0] = sum(every == row > widest for every, row in spacings)
+    return max(votes, key=lambda every: votes[every]) if votes.total() else None
+
+
+def _store_of(
+    roots: Sequence[EntryRoot], folders: Sequence[EntryFolder], every: int, *, keeps: bool = False
+) -> _core.EntryStore:
     tries = _TRIES
     while True:
         parts = [
@@ -93,7 +117,7 @@ def _store_of(roots: Sequence[EntryRoot], folders: Sequence[EntryFolder], every:
             for root, folder in zip(roots, folders, strict=True)
         ]
         try:
-            return _core.EntryStore(parts, every=every, verifies=False)
+            return _core.EntryStore(parts, every=every, verifies=False, keeps=keeps)
         except FileNotFoundError:  # merged by another process since it was listed
             tries -= 1
             if not tries:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ from fastload import _core
 from fastload.engine import FileDataset
 from fastload.entries.entry_files import EntryFolder, FileParts, parts_of
 from fastload.entries.entry_roots import EntryRoot, roots_of
-from fastload.reports import printable
+from fastload.reports import Statistics, printable
 from fastload.shards import BadIndexError
 
 ENTRIES = ("auto", "verify", "off")
@@ -20,9 +21,18 @@ _TRIES = 3
 
 
 def check_entries(entries: Any) -> None:
-    """Raises ValueError for an option that cannot be."""
+    """Raises ValueError for an option that cannot be: also a word that is near to a known one, and a path to nowhere."""
+    wanted = f"entries should be one of {ENTRIES} or a path, but got entries={entries!r}"
     if not isinstance(entries, str | os.PathLike) or not os.fspath(entries):
-        raise ValueError(f"entries should be one of {ENTRIES} or a path, but got entries={entries!r}")
+        raise ValueError(wanted)
+    path = os.fsdecode(entries)
+    if entries in ENTRIES or os.path.lexists(path):
+        return
+    near = difflib.get_close_matches(path.lower(), ENTRIES, 1) if isinstance(entries, str) else []
+    if near:
+        raise ValueError(f"{wanted}, and there is no such file: did you mean {near[0]!r}?")
+    if not os.path.isdir(os.path.dirname(path) or "."):
+        raise ValueError(f"{wanted}, and there is neither such a file nor a folder for it")
 
 
 class EntryPoints:
@@ -110,11 +120,24 @@ class EntryPoints:
             return []
         return [found]
 
+    def closed_places(self) -> list[str]:
+        """The folders that nothing new can be written to, as far as can be told: by their rights, or since it was tried."""
+        failed = {os.path.dirname(log.path) for log in self._logs if self._pid == os.getpid() and not log.is_open}
+        places = [] if self.is_file else self.places()
+        return [place for place in places if place in failed or not _can_be_written(place)]
+
     def places(self) -> list[str]:
         """Where they are kept."""
         if self.is_file:
             return [self._path]
         return [os.fspath(folder.path) for folder in self._folders()]
+
+
+def _can_be_written(folder: str) -> bool:
+    """Whether it, or the folder that it will come in, lets this user write."""
+    while not os.path.lexists(folder) and os.path.dirname(folder) != folder:
+        folder = os.path.dirname(folder)
+    return os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)
 
 
 def entry_points_of(
@@ -139,9 +162,14 @@ def entry_points_of(
 
 
 def entry_lines(
-    entries: str | os.PathLike[str], datasets: Sequence[FileDataset], samples: Any, made: EntryPoints | None
+    entries: str | os.PathLike[str],
+    datasets: Sequence[FileDataset],
+    samples: Any,
+    made: EntryPoints | None,
+    statistics: Statistics,
+    cache: str | None,
 ) -> list[str]:
-    """For ``explain()``."""
+    """For ``explain()``, with the statistics of the epoch."""
     if entries == "off" or not datasets:
         return []
     points = entry_points_of(made, entries, datasets)
@@ -151,13 +179,27 @@ def entry_lines(
     if made is None and points.entries == "auto" and not points.records and not points.ignored:
         return []  # as long as there are none, and none are being made
     length = len(samples)
-    where = ", ".join(printable(place) for place in points.places())
-    line = f"  entries: {min(points.records, length):,} of {length:,} samples have entry points, in {where}"
+    since = statistics.entry_figures()["made"] if points is made else 0
+    known = min(points.records + since, length)
+    line = f"  entries: {known:,} of {length:,} samples have entry points"
+    line += f", {min(since, length):,} of them since this epoch began" if since else ""
+    places = [printable(place) for place in points.places()]
+    line += f", in {', '.join(places)}" if places and known else ""
     if points.entries == "verify":
         line += "; a hash of each file's content is compared"
-    if not points.is_file and points.records < length:
-        line += (
-            "; others get theirs while they are decoded, where at most an eighth of the codes is read for it alone"
-            " (`fastload index` makes all at once)"
-        )
-    return [line, *(f"  entries: ignored: {printable(why)}" for why in points.ignored)]
+    lines = [line]
+    if not points.is_file and known < length:
+        closed = [printable(place) for place in points.closed_places()]
+        if closed or not places:
+            lines.append(
+                f"  entries: no new ones are kept, since {', '.join(closed) or 'the cache folder'} cannot be written:"
+                " set XDG_CACHE_HOME to a folder that can, or give a file of `fastload index --entries FILE` as entries="
+            )
+        else:
+            lines[0] += (
+                "; others get theirs while they are decoded, where at most an eighth of the codes is read for it alone"
+                " (`fastload index` makes all at once)"
+            )
+    if cache == "decoded":
+        lines.append("  entries: not used for images that cache='decoded' has no pixels of yet: it decodes all of them")
+    return [*lines, *(f"  entries: ignored: {printable(why)}" for why in points.ignored)]

@@ -43,6 +43,7 @@ _forks = 0  # that led here
 _taught: list[tuple[type, str, Any, Any, Any]] = []
 _sources: weakref.WeakSet[Source] = weakref.WeakSet()  # of all lazy images
 _wanted = False
+_handed_out: weakref.WeakValueDictionary[int, _Pixels] = weakref.WeakValueDictionary()  # by its image, which it holds
 
 
 class _Unused:
@@ -154,6 +155,9 @@ class _Core:
         plan = space.get(_PLAN)
         if type(plan) is Plan:
             core = space.setdefault(_CORE, plan.core())  # of two threads that make one both get the first
+            pixels = _handed_out.get(id(image))
+            if pixels is not None:
+                pixels.are_of(plan, core)
             space.pop(_PLAN, None)
             return core
         if _CORE in space:
@@ -163,16 +167,44 @@ class _Core:
 
 
 class _Pixels:
-    """What ``load`` gives of an image that has no core yet: what Pillow gives, asked for when it is used."""
+    """What ``load`` gives of an image that has no core yet: what Pillow gives, asked for when it is used. It is of that core, as
+    Pillow's is: also once the image was closed, or was given another one."""
 
-    def __init__(self, image: PIL.Image.Image) -> None:
+    def __init__(self, image: PIL.Image.Image, plan: Plan) -> None:
         self._image = image
+        self._plan = plan
+        self._core: Any = None
+        self._readonly: Any = 0
+
+    def are_of(self, plan: Plan, core: Any) -> None:
+        """The image has its core, by that plan."""
+        if plan is self._plan:
+            self._core = core
+
+    def _access(self) -> Any:
+        if self._core is None:
+            with _lock:
+                if self._core is None and vars(self._image).get(_PLAN) is self._plan:
+                    _ = self._image.im  # which tells are_of()
+                    self._readonly = self._image.readonly
+                if self._core is None:
+                    self._core = self._plan.core()
+        return self._core.pixel_access(self._readonly)
 
     def __getitem__(self, at: Any) -> Any:
-        return self._image.im.pixel_access(self._image.readonly)[at]
+        return self._access()[at]
 
     def __setitem__(self, at: Any, colour: Any) -> None:
-        self._image.im.pixel_access(self._image.readonly)[at] = colour
+        self._access()[at] = colour
+
+
+def _pixels_of(image: PIL.Image.Image, plan: Plan) -> _Pixels:
+    """The same again for as long as somebody has it, so that the image's core finds it."""
+    with _lock:
+        pixels = _handed_out.get(id(image))
+        if pixels is None or pixels._plan is not plan:
+            pixels = _handed_out[id(image)] = _Pixels(image, plan)
+    return pixels
 
 
 def _noted(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
@@ -224,9 +256,8 @@ def _after(image: Any, note: Callable[..., Plan | None], args: Any, kwargs: Any)
 def _load(plain: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(plain)
     def load(self: Any) -> Any:
-        if _PLAN in self.__dict__ and plan_of(self) is not None:
-            return _Pixels(self)
-        return plain(self)
+        plan = plan_of(self) if _PLAN in self.__dict__ else None
+        return plain(self) if plan is None else _pixels_of(self, plan)
 
     return load
 

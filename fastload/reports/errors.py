@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
+import reprlib
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import PIL
 import PIL.Image
@@ -17,7 +19,7 @@ class FastloadError(Exception):
     """A sample that could not be made.
 
     Attributes:
-        index: position in the data set, as the sampler gave it.
+        index: position in the data set, as the sampler gave it; -1 where that was no integer.
         path: the file, or None for a sample in memory.
         reason: one line.
 
@@ -127,13 +129,19 @@ _JOINED: dict[tuple[type, type], type[FastloadError]] = {
 globals().update({joined.__name__: joined for joined in _JOINED.values()})
 
 
-def sample_error(kind: type[FastloadError], index: int, path: str | None, cause: Exception | str) -> FastloadError:
-    """The exception to raise for one sample; also an instance of the cause's type if that is one which Pillow raises."""
+def sample_error(kind: type[FastloadError], index: Any, path: str | None, cause: Exception | str) -> FastloadError:
+    """The exception to raise for one sample; also an instance of the cause's type if that is one which Pillow raises. ``index``:
+    whatever the sampler gave."""
     reason = cause if isinstance(cause, str) else f"{type(cause).__name__}: {cause}"
-    where = f"sample {index}" + (f" ({path})" if path is not None else "")
+    try:
+        number = operator.index(index)
+        where = f"sample {number}"
+    except TypeError:
+        number, where = -1, f"sample {reprlib.repr(index)}"
+    where += f" ({path})" if path is not None else ""
     joined = (_JOINED[kind, base] for base in type(cause).__mro__ if (kind, base) in _JOINED)
     error = next(joined, kind)(f"{where}: {reason}")
-    error.index, error.path, error.reason = index, path, reason
+    error.index, error.path, error.reason = number, path, reason
     if isinstance(cause, Exception):
         error.__cause__ = cause
     if isinstance(cause, OSError) and isinstance(error, OSError):

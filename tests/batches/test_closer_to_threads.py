@@ -52,7 +52,8 @@ def assert_equal_and(way, dataset, **options):
 
 
 THREADS = "native: images are read, decoded and transformed in 2 threads"
-WORKERS = "native: images are read, decoded and transformed in torch's workers"
+WORKERS = "native: images are read, decoded and transformed in torch's workers, because "
+CALLER = "native: images are read, decoded and transformed in the main process (num_workers=0), because "
 
 
 class Preset:
@@ -359,7 +360,7 @@ FAILS = {
 @pytest.mark.parametrize("name", FAILS)
 def test_a_target_transform_that_would_fail_elsewhere(name, root):
     dataset = ImageFolder(root, COMPOSE, target_transform=FAILS[name])
-    assert_equal_and(WORKERS, dataset, num_workers=0)
+    assert_equal_and(CALLER, dataset, num_workers=0)
 
 
 @pytest.mark.parametrize("init", [lambda worker: np.random.seed(1 // worker), lambda worker: torch.manual_seed([1][5])])

@@ -35,7 +35,7 @@ TRANSFORMS = {
 }
 EXPLAINED = {
     "native threads": "threads of this process",
-    "native samples in workers": "in torch's workers",
+    "native samples in workers": ", because ",
     "stock": "stock: ",
 }
 

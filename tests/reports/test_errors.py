@@ -12,6 +12,7 @@ import pytest
 import torch
 import torch.utils.data
 import torchvision.transforms as v1
+from torch.utils.data import ConcatDataset, Subset
 from torchvision.datasets import ImageFolder
 
 import fastload
@@ -225,6 +226,57 @@ def test_index_out_of_range(root, num_workers):
     assert isinstance(ours[1], IndexError) and isinstance(stock[1], IndexError)
     for slot in (0, 2, 3):
         assert torch.equal(ours[slot][0], stock[slot][0])
+
+
+SETS = {
+    "folder": lambda root, transform: ImageFolder(root, transform),
+    "ours": lambda root, transform: fastload.ImageFolder(root, transform),
+    "subset": lambda root, transform: Subset(ImageFolder(root, transform), [5, -1, 0, -7]),
+    "concat": lambda root, transform: ConcatDataset(
+        [ImageFolder(root, transform), Subset(ImageFolder(root, transform), [3])]
+    ),
+}
+INDICES = [
+    -1,
+    -4,
+    -16,
+    -17,
+    -400,
+    16,
+    np.int64(-2),
+    torch.tensor(-3),
+    True,
+    2**70,
+    -(2**70),
+    1.0,
+    "a",
+    None,
+    slice(0, 1),
+    (1, 2),
+]
+
+
+@pytest.mark.parametrize("kind", SETS)
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("ends", [[], [lambda tensor: tensor + 1]], ids=["threads", "Python"])
+def test_any_index_is_as_stocks(root, kind, num_workers, ends):
+    transform = v1.Compose([*TRANSFORM.transforms, *ends])
+    options = {"batch_sampler": [[index] for index in INDICES], "num_workers": num_workers}
+    ours, _ = outcomes(fastload.DataLoader(SETS[kind](root, transform), **options))
+    stock, _ = outcomes(torch.utils.data.DataLoader(SETS[kind](root, transform), **options))
+    assert len(ours) == len(stock) == len(INDICES) and isinstance(ours[0], list)
+    for index, mine, theirs in zip(INDICES, ours, stock, strict=True):
+        if isinstance(theirs, Exception):
+            cause = next(kind for kind in (IndexError, TypeError, ValueError) if isinstance(theirs, kind))
+            assert isinstance(mine, cause), index
+            assert (
+                str(mine).splitlines()[-1].rpartition("Error: ")[2]
+                == str(theirs).splitlines()[-1].rpartition("Error: ")[2]
+            )
+            if isinstance(mine, fastload.FastloadError):
+                assert f"sample {index!r}: " in str(mine)
+        else:
+            assert all(map(torch.equal, mine, theirs)), index
 
 
 def test_damage_that_the_window_does_not_reach(tmp_path):
