@@ -689,8 +689,8 @@ class EntryStore:
         verifies: bool,
         keeps: bool = False,
     ) -> None:
-        """Of roots (prefix, [(path, slots_at, slots, records_at, records_bytes), the newest first], log or None). keeps: what is
-        there stays, whatever its K.
+        """Of roots (prefix, [(path, slots_at, slots, records_at, records_bytes), the newest first], log or None).
+        keeps: records that are there stay, whatever their K.
         """
     def knows(self, source: Any) -> bool:
         """Whether there is a record of this version of what comes from afar."""
