@@ -27,6 +27,10 @@ from fastload.transforms import Reading, own_of, read
 
 # What to change, by what a reason says; the first that fits.
 _REMEDIES = (
+    (
+        "works on lazy images",
+        "call fastload.install() before the loop: torch's loader makes the batches then, of native views",
+    ),
     ("is iterable-style", "use a data set with indices: ImageFolder, or fastload.ImageFiles"),
     (
         "has a loader of its own",

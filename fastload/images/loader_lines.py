@@ -15,11 +15,16 @@ from fastload.images.views import Views
 from fastload.reports import Statistics
 from fastload.transforms import name_of, own_of, read
 
+_VIEWS_OF_PILLOWS = (
+    "  views: of Pillow's own images, one after the other; call fastload.install() before the loop (or use `fastload run`), and"
+    " each JPEG is decoded once, natively, for all of them"
+)
+
 
 def explained(dataset: Any) -> list[str]:
-    """Of a data set whose samples its own code makes; nothing where ``install()`` does not hold."""
+    """Of a data set whose samples its own code makes; where ``install()`` does not hold, only whether that would help its views."""
     if not are_installed():
-        return []
+        return [_VIEWS_OF_PILLOWS] if isinstance(_transform_of(dataset), Views) else []
     if why := why_pillow_is_unknown():
         return [f"  images: Pillow's own ({why})"]
     lines = [

@@ -39,7 +39,7 @@ def why_not(kind: type) -> str:
     if kind.__module__.startswith("timm.data."):
         return REASONS.get(f"timm.{name}", _UNKNOWN)
     if kind.__module__.startswith("fastload."):
-        return "it works on lazy images, which fastload.install() has the data set open"
+        return "it works on lazy images, which a data set opens after fastload.install() or under `fastload run`"
     if kind.__module__.startswith("torchvision."):
         module = "v2" if kind.__module__.startswith(v2.__name__) else "v1"
         return REASONS.get(f"{module}.{name}") or REASONS.get(name) or _UNKNOWN

@@ -14,6 +14,7 @@ import torchvision.transforms as v1
 import torchvision.transforms.v2 as v2
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchvision.datasets import ImageFolder
 
 import fastload
 from cases import cases
@@ -213,3 +214,29 @@ def test_a_transform_that_changes(passes):
     crop.transforms.append(lambda tensor: tensor.flip(0).contiguous())
     assert_as_each([crop, crop], FILES[1])
     assert 2 in passes
+
+
+def test_explain_says_what_makes_views_native(tmp_path):
+    (tmp_path / "a").mkdir()
+    for number, data in enumerate(FILES):
+        (tmp_path / "a" / f"{number}.jpg").write_bytes(data)
+    crop = v1.Compose([v1.RandomResizedCrop(16), v1.ToTensor()])
+    dataset = ImageFolder(tmp_path, fastload.Views([crop, crop]))
+    loader = fastload.DataLoader(dataset, 2)
+    with pytest.warns(fastload.FastloadWarning, match=r"call fastload.install\(\) before the loop"):
+        plain = run(lambda: list(loader), 3)
+    said = loader.explain()
+    assert said.startswith("stock: no transform is native (Views: ")
+    assert "  views: of Pillow's own images, one after the other; call fastload.install() before the loop" in said
+    fastload.install()
+    try:
+        said = fastload.DataLoader(dataset, 2).explain()
+        assert "  images: lazy" in said and "  view 1: native: RandomResizedCrop, ToTensor" in said
+        assert "call fastload.install()" not in said
+        lazy = run(lambda: list(loader), 3)
+        assert loader.stats()["lazy"]["tensors"] > 0
+    finally:
+        fastload.uninstall()
+    assert plain[1] == lazy[1]
+    for (views, targets), (others, other_targets) in zip(plain[0], lazy[0], strict=True):
+        assert all(map(torch.equal, views, others)) and torch.equal(targets, other_targets)
