@@ -34,7 +34,7 @@ BoxWeights weights_of(float sigma) {
 
 int32_t margin_of(float sigma) { return sigma == 0 ? 0 : kPasses * (weights_of(sigma).radius + 1); }
 
-BoxPass pass_of(const BoxWeights& weights, [[maybe_unused]] Simd simd) {
+BoxPass pass_of([[maybe_unused]] const BoxWeights& weights, [[maybe_unused]] Simd simd) {
 #if defined(__x86_64__)
   if (simd != Simd::scalar && weights.radius <= kMostRadiusOfAvx2) return box_pass_avx2;
 #endif
