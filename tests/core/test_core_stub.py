@@ -23,8 +23,8 @@ from fastload import _core
 
 PATH = Path(fastload.__file__).parent / "_core.pyi"
 STUB = ast.parse(PATH.read_text())
-# What pybind11 gives to every class, and to every enum, without a signature that anyone wrote.
-OF_ALL = {"__module__", "__doc__", "__weakref__", "_pybind11_conduit_v1_"}
+# What pybind11 gives to every class, and to every enum, without a signature that anyone wrote; CPython 3.12, two to a buffer.
+OF_ALL = {"__module__", "__doc__", "__weakref__", "_pybind11_conduit_v1_", "__buffer__", "__release_buffer__"}
 OF_ENUMS = {"__entries", "__repr__", "__str__", "__eq__", "__ne__", "__getstate__", "__setstate__"}
 OF_PICKLES = {"__getstate__", "__setstate__"}
 NAMESPACES = r"\b(?:\w+::)+"
