@@ -53,6 +53,17 @@ def cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
+def named(data: Path, names: int) -> Path:
+    """A tree beside it, in which each file has so many names."""
+    tree = data.with_name(f"{data.name}-{names}-names")
+    for path in () if tree.exists() else sorted(data.rglob("*.jpg")):
+        folder = tree / path.parent.name
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in range(names):
+            os.link(path, folder / f"{number:03d}_{path.name}")
+    return tree
+
+
 def make_index(data: Path, every: int) -> None:
     """Anew, with that K."""
     files = file_dataset_of(ImageFolder(str(data)))
@@ -259,6 +270,7 @@ def main() -> int:
     parser.add_argument("--photos", type=Path, required=True, help="a folder of JPEGs, searched through")
     parser.add_argument("--work", type=Path, default=Path("build/gpu"), help="where the copies go")
     parser.add_argument("--files", type=int, default=20_000)
+    parser.add_argument("--names", type=int, default=1, help="of each file: so many hard links, as of a larger set")
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--ahead", type=int, default=4, help="prefetch_factor")
@@ -274,7 +286,9 @@ def main() -> int:
     parser.add_argument("--train-images", type=int, default=150_000)
     given = parser.parse_args()
     data = prepare(given.photos, given.work, given.files)
-    line(kind="machine", files=given.files, batch_size=given.batch_size, workers=given.workers, **machine())
+    if given.names > 1:
+        data = named(data, given.names)
+    line(kind="machine", files=given.files, names=given.files * given.names, batch_size=given.batch_size, workers=given.workers, **machine())
     loaders = Loaders(data, given.batch_size, given.workers, given.ahead)
     for every in given.every:
         make_index(data, every)

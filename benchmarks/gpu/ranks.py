@@ -1,4 +1,4 @@
-"""One process a GPU: ``torchrun --nproc-per-node 2 -m benchmarks.gpu.ranks --data DIR``.
+"""One process a GPU: ``torchrun --nproc-per-node 2 -m benchmarks.gpu.ranks --data DIR``, and with 1 on half of the cores.
 
 Each rank loads its part of an ImageFolder on to its own GPU and checks that every batch is there, that no other GPU was touched,
 that all ranks together saw every image, and that training and validation loaders can be used in turn. Prints speeds.
@@ -24,9 +24,9 @@ MEAN, STD, SIDE = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 224
 class Numbered(fastload.ImageFolder):
     """Targets are positions in the data set."""
 
-    def __init__(self, root: str, transform: T.Compose) -> None:
+    def __init__(self, root: str, transform: T.Compose, repeats: int) -> None:
         super().__init__(root, transform)
-        self.samples = [(path, number) for number, (path, _) in enumerate(self.samples)]
+        self.samples = [(path, number) for number, (path, _) in enumerate(self.samples * repeats)]
 
 
 def main() -> None:
@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--decode", default="cpu", choices=["cpu", "gpu", "hybrid", "dali"])
     parser.add_argument("--batch-size", type=int, default=256)
+    parser.add_argument("--repeats", type=int, default=1, help="of the files in an epoch: one of 20,000 is over at once")
     given = parser.parse_args()
     rank, ranks = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
     # Not set_device(): the loader's device alone must be enough.
@@ -43,8 +44,8 @@ def main() -> None:
     mine = cores[rank * len(cores) // ranks : (rank + 1) * len(cores) // ranks]
     os.sched_setaffinity(0, mine)
     end = [T.ToTensor(), T.Normalize(MEAN, STD)]
-    train = Numbered(given.data, T.Compose([T.RandomResizedCrop(SIDE), T.RandomHorizontalFlip(), *end]))
-    validation = Numbered(given.data, T.Compose([T.Resize(256), T.CenterCrop(SIDE), *end]))
+    train = Numbered(given.data, T.Compose([T.RandomResizedCrop(SIDE), T.RandomHorizontalFlip(), *end]), given.repeats)
+    validation = Numbered(given.data, T.Compose([T.Resize(256), T.CenterCrop(SIDE), *end]), given.repeats)
     loaders = {
         name: fastload.DataLoader(
             dataset,
@@ -57,7 +58,7 @@ def main() -> None:
         for name, dataset in (("train", train), ("validation", validation))
     }
     result: dict[str, object] = {"rank": rank, "decode": given.decode}
-    for epoch in range(2):
+    for epoch in range(3):
         for name, loader in loaders.items():
             loader.sampler.set_epoch(epoch)
             seen = torch.zeros(len(train), dtype=torch.int64, device=device)
