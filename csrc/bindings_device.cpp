@@ -45,8 +45,8 @@ py::array_t<int32_t> make_images(const Bytes& block, uint64_t works_at, uint64_t
   if (scratch == nullptr) throw std::bad_alloc();
   py::array_t<int32_t> faults(static_cast<py::ssize_t>(images));
   const device::Launch launch = {block.data(), scratch.get(), out.mutable_data(), faults.mutable_data(), works_at,
-                                 static_cast<int32_t>(out.shape(2)), static_cast<int32_t>(out.shape(1))};
-  unlocked([&] { device::make_images(launch, static_cast<int>(images)); });
+                                 static_cast<int32_t>(out.shape(2)), static_cast<int32_t>(out.shape(1)), static_cast<int32_t>(images), 1};
+  unlocked([&] { device::make_images(launch); });
   return faults;
 }
 
@@ -81,7 +81,7 @@ class OneWindow {
   py::tuple made() {
     py::array_t<uint8_t> pixels({plan_.height, plan_.width, 3});
     int32_t fault = 0;
-    device::make_images({block_.get(), scratch_.get(), pixels.mutable_data(), &fault, 0, plan_.width, plan_.height}, 1);
+    device::make_images({block_.get(), scratch_.get(), pixels.mutable_data(), &fault, 0, plan_.width, plan_.height, 1, 1});
     return py::make_tuple(pixels, fault);
   }
 

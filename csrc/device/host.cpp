@@ -65,9 +65,10 @@ class Image {
         between[static_cast<int64_t>(y) * columns + x] = first_pixel(work_, launch_.block, launch_.scratch, x, y);
       }
     }
+    const SecondPass second(work_, launch_.block, launch_.scratch);
     for (int y = 0; y < launch_.height; ++y) {
       for (int x = 0; x < launch_.width; ++x) {
-        put_pixel(work_, second_pixel(work_, launch_.block, launch_.scratch, x, y), x, y, launch_.width, launch_.height, out_);
+        second.put(second.pixel(x, y), x, y, launch_.width, launch_.height, out_);
       }
     }
   }
@@ -80,8 +81,8 @@ class Image {
 
 }  // namespace
 
-void make_images(const Launch& launch, int images) {
-  for (int number = 0; number < images; ++number) Image(launch, number).make();
+void make_images(const Launch& launch) {
+  for (int number = 0; number < launch.images; ++number) Image(launch, number).make();
 }
 
 }  // namespace fastload::device

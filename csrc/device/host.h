@@ -6,6 +6,6 @@
 namespace fastload::device {
 
 // All kernels, one after the other, over so many images; one thread. Blocks and scratch lie at a multiple of 16.
-void make_images(const Launch& launch, int images);
+void make_images(const Launch& launch);
 
 }  // namespace fastload::device

@@ -28,23 +28,44 @@ FASTLOAD_DEVICE int upsampled(const uint8_t* samples, int64_t stride, const Neig
   return (3 * near_sum + far_sum + 8 - x.odd) >> 4;
 }
 
-// The pixel of the window, counted from its corner: red, green, blue and 0, the first lowest.
-FASTLOAD_DEVICE uint32_t pixel_of(const ImageWork& work, const uint8_t* scratch, int column, int row) {
-  const int x = work.x + column, y = work.y + row;
-  const PlaneWork& luminance = work.plane[0];
-  const int light = scratch[luminance.samples + static_cast<uint64_t>((y - luminance.y) * (int64_t{8} * luminance.columns) + (x - luminance.x))];
-  if (work.planes == 1) return static_cast<uint32_t>(light) * 0x010101u;
-  const PlaneWork& chroma = work.plane[1];
-  const int64_t stride = int64_t{8} * chroma.columns;
-  const Neighbours across = neighbours(x, work.across, chroma.x, chroma.width);
-  const Neighbours down = neighbours(y, work.down, chroma.y, chroma.height);
-  const int blue = upsampled(scratch + chroma.samples, stride, across, down, work.across, work.down) - 128;
-  const int red = upsampled(scratch + work.plane[2].samples, stride, across, down, work.across, work.down) - 128;
-  constexpr int kHalf = 1 << 15;
-  const int r = clamped(light + ((91881 * red + kHalf) >> 16), 0, 255);
-  const int g = clamped(light + ((-22554 * blue - 46802 * red + kHalf) >> 16), 0, 255);
-  const int b = clamped(light + ((116130 * blue + kHalf) >> 16), 0, 255);
-  return static_cast<uint32_t>(r) | static_cast<uint32_t>(g) << 8 | static_cast<uint32_t>(b) << 16;
-}
+// A column of the window. What its pixels have in common is read once: behind each store the compiler would read it again.
+class PixelColumn {
+ public:
+  FASTLOAD_DEVICE PixelColumn(const ImageWork& work, const uint8_t* scratch, int column)
+      : planes_(work.planes),
+        ratio_across_(work.across),
+        ratio_down_(work.down),
+        y_(work.y),
+        first_(work.plane[0].y),
+        first_chroma_(work.plane[1].y),
+        chroma_rows_(work.plane[1].height),
+        stride_(int64_t{8} * work.plane[0].columns),
+        chroma_stride_(int64_t{8} * work.plane[1].columns),
+        light_(scratch + work.plane[0].samples + static_cast<uint64_t>(work.x + column - work.plane[0].x)),
+        blue_(scratch + work.plane[1].samples),
+        red_(scratch + work.plane[2].samples),
+        across_(neighbours(work.x + column, work.across, work.plane[1].x, work.plane[1].width)) {}
+
+  // The pixel of that row, counted from the window's corner: red, green, blue and 0, the first lowest.
+  FASTLOAD_DEVICE uint32_t pixel(int row) const {
+    const int y = y_ + row;
+    const int light = light_[(y - first_) * stride_];
+    if (planes_ == 1) return static_cast<uint32_t>(light) * 0x010101u;
+    const Neighbours down = neighbours(y, ratio_down_, first_chroma_, chroma_rows_);
+    const int blue = upsampled(blue_, chroma_stride_, across_, down, ratio_across_, ratio_down_) - 128;
+    const int red = upsampled(red_, chroma_stride_, across_, down, ratio_across_, ratio_down_) - 128;
+    constexpr int kHalf = 1 << 15;
+    const int r = clamped(light + ((91881 * red + kHalf) >> 16), 0, 255);
+    const int g = clamped(light + ((-22554 * blue - 46802 * red + kHalf) >> 16), 0, 255);
+    const int b = clamped(light + ((116130 * blue + kHalf) >> 16), 0, 255);
+    return static_cast<uint32_t>(r) | static_cast<uint32_t>(g) << 8 | static_cast<uint32_t>(b) << 16;
+  }
+
+ private:
+  int planes_, ratio_across_, ratio_down_, y_, first_, first_chroma_, chroma_rows_;
+  int64_t stride_, chroma_stride_;
+  const uint8_t *light_, *blue_, *red_;
+  Neighbours across_;
+};
 
 }  // namespace fastload::device

@@ -88,30 +88,46 @@ FASTLOAD_DEVICE uint32_t first_pixel(const ImageWork& work, const uint8_t* block
   Sum sum;
   for (int tap = 0; tap < pass.taps; ++tap) {
     const int at = least(taps.start + tap, pass.span - 1);
-    sum.add(vertical ? pixel_of(work, scratch, column, at) : pixel_of(work, scratch, at, row), taps.weights[tap]);
+    const PixelColumn pixels(work, scratch, vertical ? column : at);
+    sum.add(pixels.pixel(vertical ? at : row), taps.weights[tap]);
   }
   return sum.pixel();
 }
 
-// A pixel of what the second pass makes of what lies between.
-FASTLOAD_DEVICE uint32_t second_pixel(const ImageWork& work, const uint8_t* block, const uint8_t* scratch, int column, int row) {
-  const PassWork& pass = work.pass[1];
-  const bool vertical = pass.vertical != 0;
-  const Weighed taps = weighed(pass, block, scratch, vertical ? row : column);
-  const int64_t width = vertical ? pass.lines : pass.span, step = vertical ? width : 1;
-  const uint32_t* const line = reinterpret_cast<const uint32_t*>(scratch + work.between) + (vertical ? column : row * width);
-  Sum sum;
-  for (int tap = 0; tap < pass.taps; ++tap) sum.add(line[least(taps.start + tap, pass.span - 1) * step], taps.weights[tap]);
-  return sum.pixel();
-}
+// What the second pass does. Copies, as in PixelColumn.
+struct SecondPass {
+  PassWork pass;
+  const uint8_t *block, *scratch;
+  const uint32_t* between;
+  bool flips_across, flips_down;
 
-// Where a pixel of the second pass belongs in the finished image, red first; rows are `width` pixels long.
-FASTLOAD_DEVICE void put_pixel(const ImageWork& work, uint32_t pixel, int column, int row, int width, int height, uint8_t* image) {
-  const int64_t x = work.flip_horizontal != 0 ? width - 1 - column : column, y = work.flip_vertical != 0 ? height - 1 - row : row;
-  uint8_t* const to = image + 3 * (y * width + x);
-  to[0] = static_cast<uint8_t>(pixel);
-  to[1] = static_cast<uint8_t>(pixel >> 8);
-  to[2] = static_cast<uint8_t>(pixel >> 16);
-}
+  FASTLOAD_DEVICE SecondPass(const ImageWork& work, const uint8_t* in_block, const uint8_t* in_scratch)
+      : pass(work.pass[1]),
+        block(in_block),
+        scratch(in_scratch),
+        between(reinterpret_cast<const uint32_t*>(in_scratch + work.between)),
+        flips_across(work.flip_horizontal != 0),
+        flips_down(work.flip_vertical != 0) {}
+
+  // The pixel that it makes.
+  FASTLOAD_DEVICE uint32_t pixel(int column, int row) const {
+    const bool vertical = pass.vertical != 0;
+    const Weighed taps = weighed(pass, block, scratch, vertical ? row : column);
+    const int64_t width = vertical ? pass.lines : pass.span, step = vertical ? width : 1;
+    const uint32_t* const line = between + (vertical ? column : row * width);
+    Sum sum;
+    for (int tap = 0; tap < pass.taps; ++tap) sum.add(line[least(taps.start + tap, pass.span - 1) * step], taps.weights[tap]);
+    return sum.pixel();
+  }
+
+  // Where it belongs in the finished image, red first; rows are `width` pixels long.
+  FASTLOAD_DEVICE void put(uint32_t pixel, int column, int row, int width, int height, uint8_t* image) const {
+    const int64_t x = flips_across ? width - 1 - column : column, y = flips_down ? height - 1 - row : row;
+    uint8_t* const to = image + 3 * (y * width + x);
+    to[0] = static_cast<uint8_t>(pixel);
+    to[1] = static_cast<uint8_t>(pixel >> 8);
+    to[2] = static_cast<uint8_t>(pixel >> 16);
+  }
+};
 
 }  // namespace fastload::device

@@ -37,8 +37,7 @@ class Launch(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("block", "scratch", "out", "faults")),
         ("works", ctypes.c_uint64),
-        ("width", ctypes.c_int32),
-        ("height", ctypes.c_int32),
+        *((name, ctypes.c_int32) for name in ("width", "height", "images", "parts")),
     )
 
 
@@ -51,6 +50,7 @@ class Program:
         self._module = ctypes.c_void_p()
         with torch.cuda.device(device):
             torch.cuda.synchronize()  # there is a context now, and it is current
+            self.multiprocessors: int = torch.cuda.get_device_properties(device).multi_processor_count
             major, minor = torch.cuda.get_device_capability()
             code = compiled(major, minor)
             if self._driver.cuModuleLoadData(ctypes.byref(self._module), code) != 0:

@@ -18,6 +18,8 @@ from fastload.gpu.kernel_program import Launch, program_on
 # csrc/device/kernels.h.
 _PREPARE_THREADS, _CODES_THREADS, _TRANSFORM_THREADS, _FIRST_THREADS, _PIXEL_THREADS = 256, 128, 64, 256, 128
 _PIXEL_ROWS, _ROW_PIXELS = 8, 8192
+# Of a multiprocessor: see Note [few blocks] there.
+_CODES_BLOCKS, _FIRST_BLOCKS, _PIXEL_BLOCKS = 2, 4, 8
 _SIZES = _core.kernel_sizes()
 _CODES_BYTES = _SIZES["codes_shared"] + _CODES_THREADS * _SIZES["codes_room"]
 _SLAB_BYTES = _SIZES["slab"]
@@ -83,27 +85,32 @@ class WindowKernels:
         assert program is not None
         intervals, blocks, columns, between_rows = most
         scratch = torch.empty(scratch_bytes, dtype=torch.uint8, device=pixels.device)
-        numbers = torch.empty(count, dtype=torch.int32, device=pixels.device)
+        numbers = torch.empty(count + 1, dtype=torch.int32, device=pixels.device)
         height, width = pixels.shape[1:3]
         launch = Launch(
-            block.data_ptr(), scratch.data_ptr(), pixels.data_ptr(), numbers.data_ptr(), works, width, height
+            block.data_ptr(), scratch.data_ptr(), pixels.data_ptr(), numbers.data_ptr(), works, width, height, count
         )
         given = (ctypes.c_void_p * 1)(ctypes.addressof(launch))
         handle = stream.cuda_stream
 
-        def run(name: str, second: int, third: int, threads: int, shared: int = 0) -> None:
-            program.launch(program.function(name), (count, second, third), threads, shared, handle, given)
+        def run(name: str, grid: tuple[int, int, int], threads: int, shared: int = 0) -> None:
+            program.launch(program.function(name), grid, threads, shared, handle, given)
 
-        run("prepare", 3, 1, _PREPARE_THREADS)
+        def run_parts(name: str, parts: int, blocks: int, threads: int, shared: int = 0) -> None:
+            launch.parts = parts
+            run(name, (min(count * parts, blocks * program.multiprocessors), 1, 1), threads, shared)
+
+        run("prepare", (count, 3, 1), _PREPARE_THREADS)
         if intervals:
-            run("read_codes", -(-intervals // _CODES_THREADS), 1, _CODES_THREADS, _CODES_BYTES)
+            run_parts("read_codes", -(-intervals // _CODES_THREADS), _CODES_BLOCKS, _CODES_THREADS, _CODES_BYTES)
         if blocks:
-            run("transform_blocks", 3, -(-blocks // _TRANSFORM_THREADS), _TRANSFORM_THREADS)
+            run("transform_blocks", (count, 3, -(-blocks // _TRANSFORM_THREADS)), _TRANSFORM_THREADS)
         rows = min(_PIXEL_ROWS, max(1, _ROW_PIXELS // columns))
-        run("first_pass", -(-between_rows // rows), 1, _FIRST_THREADS)
-        run("second_pass", -(-height // _PIXEL_ROWS), -(-width // _PIXEL_THREADS), _PIXEL_THREADS)
+        run_parts("first_pass", -(-between_rows // rows), _FIRST_BLOCKS, _FIRST_THREADS)
+        places = -(-height // _PIXEL_ROWS) * -(-width // _PIXEL_THREADS)
+        run_parts("second_pass", places, _PIXEL_BLOCKS, _PIXEL_THREADS)
         on_host = torch.empty(count, dtype=torch.int32, device="cpu", pin_memory=True)
-        on_host.copy_(numbers, non_blocking=True)
+        on_host.copy_(numbers[:count], non_blocking=True)
         event = torch.cuda.Event(blocking=True)
         event.record(stream)
         return Faults(on_host, event)
