@@ -288,7 +288,14 @@ def main() -> int:
     data = prepare(given.photos, given.work, given.files)
     if given.names > 1:
         data = named(data, given.names)
-    line(kind="machine", files=given.files, names=given.files * given.names, batch_size=given.batch_size, workers=given.workers, **machine())
+    line(
+        kind="machine",
+        files=given.files,
+        names=given.files * given.names,
+        batch_size=given.batch_size,
+        workers=given.workers,
+        **machine(),
+    )
     loaders = Loaders(data, given.batch_size, given.workers, given.ahead)
     for every in given.every:
         make_index(data, every)

@@ -34,7 +34,9 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--decode", default="cpu", choices=["cpu", "gpu", "hybrid", "dali"])
     parser.add_argument("--batch-size", type=int, default=256)
-    parser.add_argument("--repeats", type=int, default=1, help="of the files in an epoch: one of 20,000 is over at once")
+    parser.add_argument(
+        "--repeats", type=int, default=1, help="of the files in an epoch: one of 20,000 is over at once"
+    )
     given = parser.parse_args()
     rank, ranks = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
     # Not set_device(): the loader's device alone must be enough.
