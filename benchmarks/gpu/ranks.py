@@ -26,7 +26,7 @@ class Numbered(fastload.ImageFolder):
 
     def __init__(self, root: str, transform: T.Compose, repeats: int) -> None:
         super().__init__(root, transform)
-        self.samples = [(path, number) for number, (path, _) in enumerate(self.samples * repeats)]
+        self.samples = [(path, number) for number, (path, _) in enumerate(list(self.samples) * repeats)]
 
 
 def main() -> None:
