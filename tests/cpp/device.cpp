@@ -102,7 +102,7 @@ class Maker {
     std::memset(scratch.get(), 0x5A, builder_->scratch_bytes());
     out->assign(size_t{3} * static_cast<size_t>(plan_->width) * static_cast<size_t>(plan_->height), 7);
     int32_t fault = -1;
-    device::make_images({block_.get(), scratch.get(), out->data(), &fault, 0, plan_->width, plan_->height}, 1);
+    device::make_images({block_.get(), scratch.get(), out->data(), &fault, 0, plan_->width, plan_->height, 1, 1});
     return fault;
   }
 
