@@ -5,7 +5,7 @@
 
 namespace fastload::device {
 
-// All kernels, one after the other, over so many images; one thread. Blocks and scratch lie at a multiple of 16.
+// All kernels, one after the other, over all images; one thread. Blocks and scratch lie at a multiple of 16.
 void make_images(const Launch& launch);
 
 }  // namespace fastload::device
