@@ -7,8 +7,6 @@ workers. Both in turn, medians, once all batches of an epoch were found equal.
 
 from __future__ import annotations
 
-import argparse
-import os
 import random
 import statistics
 import tempfile
@@ -28,7 +26,7 @@ from rich.table import Table
 from torchvision.datasets import ImageFolder
 
 import fastload
-from benchmarks import photos
+from benchmarks import command_line
 
 SIDE = 224
 
@@ -118,18 +116,13 @@ def cropped(root: Path, folder: Path) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--data", type=Path, help="an ImageFolder tree of JPEGs")
-    where.add_argument("--photos", type=Path, help="a flat folder of JPEGs, of which copies are listed")
+    parser = command_line.photos_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--only", default="", help="transforms whose name has this in it")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    if options.photos is not None:
-        os.environ["FASTLOAD_PHOTOS"] = str(options.photos)
-    root = options.data or photos.find_or_make(Path("build"))[0]
+    root = command_line.tree_of(options)
     console = Console(width=110)
     with tempfile.TemporaryDirectory() as folder:
         count = cropped(root, Path(folder))

@@ -1,4 +1,4 @@
-"""What the benchmarks of whole loaders are asked on the command line: which photos, how they are loaded, how often."""
+"""What benchmarks are asked on the command line: which photos, and of whole loaders how they are loaded and how often."""
 
 from __future__ import annotations
 
@@ -12,12 +12,25 @@ from benchmarks import photos
 COPIES = 8
 
 
-def parser(description: str | None, *, runs: int) -> argparse.ArgumentParser:
-    """With the options that all of them have."""
+def photos_parser(
+    description: str | None, *, copies: str = "of which copies are listed", required: bool = False
+) -> argparse.ArgumentParser:
+    """With where the photos are; what is said of neither can be asked of `tree_of`."""
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    where = made.add_mutually_exclusive_group(required=True)
+    where = made.add_mutually_exclusive_group(required=required)
     where.add_argument("--data", type=Path, help="an ImageFolder tree of JPEGs")
-    where.add_argument("--photos", type=Path, help="a flat folder of JPEGs, of which eight copies are made each")
+    where.add_argument("--photos", type=Path, help=f"a flat folder of JPEGs, {copies}")
+    return made
+
+
+def tree_of(given: argparse.Namespace) -> Path:
+    """The ImageFolder tree that was given, or one of links to the photos given, found beside the checkout, or made."""
+    return given.data or photos.find_or_make(Path("build"), given.photos)[0]
+
+
+def parser(description: str | None, *, runs: int) -> argparse.ArgumentParser:
+    """With the options that all benchmarks of whole loaders have."""
+    made = photos_parser(description, copies="of which eight copies are made each", required=True)
     made.add_argument("--workload", choices=["train", "eval"], default="train")
     made.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1))
     made.add_argument("--batch-size", type=int, default=64)

@@ -16,13 +16,14 @@ COPIES = 4
 CHECKED = 32
 
 
-def find_or_make(build: Path) -> tuple[Path, str]:
+def find_or_make(build: Path, given: Path | None = None) -> tuple[Path, str]:
     """An ImageFolder tree under ``build`` and where its photos are from.
 
-    Taken from $FASTLOAD_PHOTOS (a flat folder of JPEGs) or a folder ``shared/data/photos`` beside the checkout; made otherwise.
+    Taken from ``given`` or $FASTLOAD_PHOTOS (a flat folder of JPEGs), or a folder ``shared/data/photos`` beside the checkout;
+    made otherwise.
     """
     beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "photos"
-    for source in (Path(os.environ.get("FASTLOAD_PHOTOS", "")), beside):
+    for source in (given or Path(os.environ.get("FASTLOAD_PHOTOS", "")), beside):
         photos = sorted(path for path in source.glob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
         if photos:
             return _link(photos, build / "photos-found"), f"found in {source.name}"
@@ -54,10 +55,16 @@ def choose(data: Path, root: Path) -> Path:
 
 
 def _link(photos: list[Path], root: Path) -> Path:
-    for number, photo in enumerate(photos):
-        for copy in range(COPIES):
-            link = root / f"c{number // PER_CLASS:03d}" / f"{copy}_{photo.name}"
+    links = {
+        root / f"c{number // PER_CLASS:03d}" / f"{copy}_{photo.name}": photo.resolve()
+        for number, photo in enumerate(photos)
+        for copy in range(COPIES)
+    }
+    if {
+        link: link.resolve() for link in root.glob("*/*") if link.is_symlink()
+    } != links:  # of other photos, or cut short
+        shutil.rmtree(root, ignore_errors=True)
+        for link, photo in links.items():
             link.parent.mkdir(parents=True, exist_ok=True)
-            if not link.is_symlink():
-                link.symlink_to(photo.resolve())
+            link.symlink_to(photo)
     return root

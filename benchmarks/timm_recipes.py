@@ -6,8 +6,6 @@ Images a second through ``timm.data.create_loader`` as its train.py calls it, on
 
 from __future__ import annotations
 
-import argparse
-import os
 import random
 import statistics
 import time
@@ -22,7 +20,7 @@ import torch.utils.data
 from rich.console import Console
 
 import fastload
-from benchmarks import photos
+from benchmarks import command_line
 
 SIDE = 224
 RECIPES: dict[str, dict[str, Any]] = {
@@ -65,18 +63,13 @@ def epoch(loader: Any) -> tuple[float, list[torch.Tensor]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--data", type=Path, help="an ImageFolder tree of JPEGs")
-    where.add_argument("--photos", type=Path, help="a flat folder of JPEGs, of which copies are listed")
+    parser = command_line.photos_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--only", default="", help="recipes whose name has this in it")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    if options.photos is not None:
-        os.environ["FASTLOAD_PHOTOS"] = str(options.photos)
-    root = options.data or photos.find_or_make(Path("build"))[0]
+    root = command_line.tree_of(options)
     console = Console(width=110)
     for name, recipe in RECIPES.items():
         if options.only not in name:

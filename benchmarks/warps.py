@@ -5,8 +5,6 @@ The CPU time of each transform for one photo of 224 x 224 pixels, on one thread,
 
 from __future__ import annotations
 
-import argparse
-import os
 import tempfile
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import torchvision.transforms as T
 import torchvision.transforms.v2 as v2
 from rich.console import Console
 
-from benchmarks import colours, photos
+from benchmarks import colours, command_line
 
 NEAREST, BILINEAR, BICUBIC = T.InterpolationMode.NEAREST, T.InterpolationMode.BILINEAR, T.InterpolationMode.BICUBIC
 TRANSFORMS = {
@@ -33,17 +31,12 @@ TRANSFORMS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--data", type=Path, help="an ImageFolder tree of JPEGs")
-    where.add_argument("--photos", type=Path, help="a flat folder of JPEGs, of which copies are listed")
+    parser = command_line.photos_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", default="", help="transforms whose name has this in it")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    if options.photos is not None:
-        os.environ["FASTLOAD_PHOTOS"] = str(options.photos)
-    root = options.data or photos.find_or_make(Path("build"))[0]
+    root = command_line.tree_of(options)
     with tempfile.TemporaryDirectory() as folder:
         count = colours.cropped(root, Path(folder))
         Console(width=110).print(colours.alone(Path(folder), count, options.rounds, options.only, TRANSFORMS))

@@ -28,7 +28,7 @@ from torch.utils.data import Dataset, default_collate
 from torchvision.datasets import ImageFolder
 
 import fastload
-from benchmarks import photos
+from benchmarks import command_line
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _NORMALIZE = T.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
@@ -164,21 +164,14 @@ def measure(form: Form, root: str, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--data", type=Path, help="an ImageFolder tree of JPEGs")
-    where.add_argument(
-        "--photos", type=Path, help="a flat folder of JPEGs, of which copies are listed; default: as benchmarks.run"
-    )
+    parser = command_line.photos_parser(__doc__)
     parser.add_argument("--workload", choices=list(WORKLOADS), default="train")
     parser.add_argument("--forms", nargs="+", choices=list(FORMS), default=list(FORMS))
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
-    if args.photos is not None:
-        os.environ["FASTLOAD_PHOTOS"] = str(args.photos)
-    root = args.data or photos.find_or_make(Path("build"))[0]
+    root = command_line.tree_of(args)
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", category=fastload.FastloadWarning)
     table = Table("form", "torch", "fastload", "x", "cpu ms/image", "x cpu", "main", "blocks new/again")
