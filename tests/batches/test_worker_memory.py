@@ -30,6 +30,7 @@ from fastload.batches.worker_blocks import WorkerBlocks
 from fastload.batches.worker_messages import WorkerBatch
 from fastload.engine import is_held, process_forks, storage_holders
 from fastload.transforms import read
+from waiting import until_all_asleep
 
 pytestmark = pytest.mark.skipif(block_table.blocks_of_each_worker(1) == 0, reason="memory is not used again here")
 
@@ -391,8 +392,8 @@ def test_a_killed_worker():
     iterator = iter(loader)
     kept = [next(iterator)[0], next(iterator)[0]]
     worker = iterator._workers[0]
-    os.kill(worker.pid, signal.SIGKILL)
     with pytest.raises((RuntimeError, OSError, EOFError)):  # in torch's loader, too, it depends on what is under way
+        os.kill(worker.pid, signal.SIGKILL)  # the handler of SIGCHLD, torch's, may raise here already
         collections.deque(iterator, 0)
     del iterator
     gc.collect()
@@ -415,6 +416,7 @@ def test_killed_processes_leave_no_memory_behind():
     process = context.Process(target=consume_for_ever, args=(asked,))
     process.start()
     killed = asked.get(timeout=LIMIT)
+    until_all_asleep(process.pid)  # torch makes memory under a name, and takes that away at once: not in between
     for one in killed:
         os.kill(one, signal.SIGKILL)
     process.join()

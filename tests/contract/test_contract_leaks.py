@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import random
@@ -119,23 +120,32 @@ def segments(tmp_path):
     global _forked
     path = tmp_path / "forked"
     _forked = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    of_others = set(os.listdir("/dev/shm"))  # such as processes left that were killed, whose numbers may come again
 
     def owned() -> set[str]:
         owners = {str(os.getpid()), *path.read_text().split()}
-        return {name for name in os.listdir("/dev/shm") if name.startswith("torch_") and name.split("_")[1] in owners}
+        names = [name for name in os.listdir("/dev/shm") if name.startswith("torch_")]
+        return {name for name in names if name.split("_")[1] in owners} - of_others
 
     yield owned
     os.close(_forked)
     _forked = None
 
 
+def children_of(thread: str) -> int:
+    """Of this process's; none where it has ended meanwhile."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return len(Path("/proc/self/task", thread, "children").read_text().split())
+    return 0
+
+
 def belongings() -> dict[str, int]:
     gc.collect()
-    children = [Path("/proc/self/task", task, "children") for task in os.listdir("/proc/self/task")]
+    threads = os.listdir("/proc/self/task")
     return {
-        "threads": len(children),
+        "threads": len(threads),
         "files": len(os.listdir("/proc/self/fd")),
-        "children": sum(len(path.read_text().split()) for path in children if path.exists()),
+        "children": sum(map(children_of, threads)),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -195,6 +196,12 @@ def niceness_by_thread() -> dict[str, int]:
     return found
 
 
+def name_of(thread: str) -> str:
+    with contextlib.suppress(OSError):  # it has ended
+        return Path(f"/proc/self/task/{thread}/comm").read_text()
+    return ""
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere threads have no niceness of their own")
 def test_threads_give_way_and_nobody_else_does(files):
     own = os.getpriority(os.PRIO_PROCESS, 0)
@@ -203,7 +210,7 @@ def test_threads_give_way_and_nobody_else_does(files):
     engine = _core.Engine(3, niceness=own + 3)
     submit(engine, [str(path) for path in files])
     new = set(niceness_by_thread()) - set(before)
-    threads = {thread for thread in new if Path(f"/proc/self/task/{thread}/comm").read_text() == "fastload\n"}
+    threads = {thread for thread in new if name_of(thread) == "fastload\n"}
     assert len(threads) == 3
     # Each lowers it when it begins, which may be after others have done all the work.
     until(lambda: {niceness_by_thread()[thread] for thread in threads} == {lowered})
@@ -229,10 +236,16 @@ def test_batches_that_leave_samples_are_planned_first(files):
     }
     memory = [np.zeros((len(sources), 3, *SIZE), np.uint8) for _ in range(2)]
     indices = list(range(len(sources)))
+    queued = threading.Event()
+
+    def until_queued(slot, code):
+        assert queued.wait(LIMIT)
+
+    held = engine.submit([b"a"], [0], out=memory[0][:1].copy(), **{**options, "load": until_queued})
     first = engine.submit(sources, indices, out=memory[0], **options)
     second = engine.submit(sources, indices, out=memory[1], leave=_core.Leave.bytes, **options)
-    assert second.wait_planned(LIMIT) and second.wait(LIMIT)
-    assert first.remaining > 0
+    queued.set()
+    assert held.wait(LIMIT) and second.wait_planned(LIMIT) and second.wait(LIMIT)
     assert first.wait(LIMIT) and first.remaining == 0 and first.finished_at >= second.finished_at
     assert np.array_equal(memory[0][0], expected(files[0]))
 

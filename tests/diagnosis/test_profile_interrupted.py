@@ -15,7 +15,7 @@ from scripts import with_items
 from terminal import at_a_terminal, press_ctrl_c
 
 from children import LIMIT, environment, run, temporary
-from waiting import tree, until
+from waiting import tree, until, until_asleep
 
 pytest.importorskip("psutil")
 
@@ -115,7 +115,7 @@ def test_an_interrupt_of_the_command_alone_reaches_the_script_too_and_once(tmp_p
 
 
 HANG = """
-import sys, time
+import os, sys, time
 from torch.utils.data import DataLoader
 
 class Items:
@@ -126,8 +126,9 @@ class Items:
             time.sleep(10**6)
         return index
 
-for batch in DataLoader(Items(), batch_size=4, num_workers=2):
-    pass
+for number, batch in enumerate(DataLoader(Items(), batch_size=4, num_workers=2)):
+    if number == 9:
+        with open("waits", "w") as told: told.write(str(os.getpid()))
 """
 
 
@@ -135,7 +136,10 @@ def test_a_hang_is_told_with_its_worker_and_item(tmp_path):
     (tmp_path / "train.py").write_text(HANG)
     with at_a_terminal([sys.executable, "-m", "fastload", "profile", "train.py"], tmp_path) as process:
         until((tmp_path / "hangs").exists, "the item that hangs")
-        time.sleep(2.5)  # what is told is a time
+        until(lambda: (tmp_path / "waits").exists() and (tmp_path / "waits").read_text(), "the batch before")
+        script = int((tmp_path / "waits").read_text())
+        until_asleep(script, script)
+        time.sleep(2.5)  # what is told is a time, of more than a second
         press_ctrl_c(process)
         _, errors = process.communicate(timeout=LIMIT)
     assert re.search(r"no batch came for [\d.]+ s \(worker 0 was at item 43\)", " ".join(errors.split())), errors

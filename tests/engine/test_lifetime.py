@@ -42,6 +42,10 @@ def tasks() -> int:
     return len(os.listdir("/proc/self/task"))
 
 
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
 def test_early_break_many_times(root):
     gc.collect()  # loaders of other tests, in cycles with their errors
     mine, before = loader(root, shuffle=True), tasks()
@@ -49,7 +53,7 @@ def test_early_break_many_times(root):
         for at, _ in enumerate(mine):
             if at == number % 5:
                 break
-    assert tasks() < before + 20
+    until(lambda: tasks() < before + 20)  # they were told to end, and do so when it is their turn
 
 
 def test_no_thread_or_file_is_left(root):
@@ -61,11 +65,10 @@ def test_no_thread_or_file_is_left(root):
 
     use()
     gc.collect()
-    threads, files = tasks(), len(os.listdir("/proc/self/fd"))
+    threads, files = tasks(), descriptors()
     use()
     gc.collect()
-    until(lambda: tasks() <= threads)  # they were told to end, and do so when it is their turn
-    assert len(os.listdir("/proc/self/fd")) <= files
+    until(lambda: tasks() <= threads and descriptors() <= files)  # threads end, and close files, when it is their turn
 
 
 def test_no_memory_is_lost(root):

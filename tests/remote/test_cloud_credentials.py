@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from stores import stay_here
 
+from children import LIMIT
 from fastload import ImageFiles, WebDataset
 
 pytest.importorskip("obstore")
@@ -70,6 +71,7 @@ def test_a_metadata_server_without_a_token(monkeypatch, scheme):
         def log_message(self, *_):
             pass
 
+    monkeypatch.setattr("fastload.remote.cloud_credentials._METADATA_SECONDS", LIMIT)
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
     with HTTPServer(("127.0.0.1", 0), Metadata) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from test_http_exchange import ANSWERS, OK, RawServer, asked
 
+from children import LIMIT
 from fastload import _core
 from fastload.remote.http_connection import Connection
 from fastload.remote.store import Got, Store
@@ -189,7 +190,7 @@ class Server(ThreadingHTTPServer):
 @contextlib.contextmanager
 def reading(answer):
     server = Server(answer)
-    transfers = Transfers(None, most_at_once=8, seconds=20)
+    transfers = Transfers(None, most_at_once=8, seconds=LIMIT)
     try:
         yield server, transfers
     finally:
@@ -289,12 +290,12 @@ def test_what_is_not_wanted_any_more_is_not_waited_for():
             give(handler, b"abc")
             return
         came.set()
-        release.wait(60)
+        release.wait(LIMIT)
 
     with reading(answer) as (server, transfers):
         transfers.read(f"{server.url}/first").wait()
         read = transfers.read(f"{server.url}/never")
-        came.wait(60)
+        came.wait(LIMIT)
         transfers.end()
         with pytest.raises(OSError, match="ends"):
             read.wait()
@@ -317,7 +318,7 @@ class Slow(Store):
 
 def test_stores_that_wait_are_asked_by_a_few_threads_that_go_on():
     store = Slow()
-    transfers = Transfers(lambda bucket: store, most_at_once=4, seconds=20)
+    transfers = Transfers(lambda bucket: store, most_at_once=4, seconds=LIMIT)
     try:
         reads = [transfers.read(f"gs://bucket/{number}") for number in range(40)]
         for number, read in enumerate(reads):

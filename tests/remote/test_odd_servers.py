@@ -8,11 +8,13 @@ import threading
 import pytest
 from test_http_loop import Server, give
 
+from children import LIMIT
 from fastload.remote import store
 from fastload.remote.addresses import origin
 from fastload.remote.s3_requests import Keys, S3Endpoint
 from fastload.remote.transfer_threads import Transfers
 
+pytestmark = pytest.mark.usefixtures("few_attempts")
 OK = b"HTTP/1.1 200 OK\r\n"
 PART = b"HTTP/1.1 206 Partial Content\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -118,7 +120,7 @@ def test_answers(name):
         handler.close_connection = ends
 
     for is_open in (False, True):
-        server, transfers = Server(answer), Transfers(None, most_at_once=8, seconds=1)
+        server, transfers = Server(answer), Transfers(None, most_at_once=8, seconds=LIMIT)
         try:
             if is_open:
                 assert bytes(transfers.read(f"{server.url}/first").wait()) == b"first"
@@ -136,7 +138,7 @@ def test_answers(name):
 
 @pytest.fixture
 def far():
-    transfers = Transfers(None, most_at_once=8, seconds=1)
+    transfers = Transfers(None, most_at_once=8, seconds=LIMIT)
     yield transfers
     transfers.end()
 

@@ -68,7 +68,7 @@ def test_batches_are_those_of_the_folder(store, transform, num_workers):
     ],
     ids=lambda rule: f"{rule['kind']}-{rule.get('code', rule.get('at', ''))}",
 )
-def test_no_sample_is_lost_where_requests_fail(store, rule):
+def test_no_sample_is_lost_where_requests_fail(store, rule, second_requests):
     server, folder = store
     far = ImageFolder(URL, TRANSFORM)
     server.fails(rule)
@@ -137,7 +137,7 @@ def shard(served, tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", ["", "ignore_range", "wrong_range", "hang", "cut"])
-def test_samples_of_a_shard(store, shard, monkeypatch, kind, tmp_path):
+def test_samples_of_a_shard(store, shard, monkeypatch, kind, tmp_path, second_requests):
     _, folder = store
     monkeypatch.setenv("AWS_ENDPOINT_URL", shard.http)
     monkeypatch.setattr("fastload.remote.transfers_here._here", [])  # with connections of its own

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import ssl
@@ -28,10 +29,10 @@ from fastload.remote.trouble import Trouble
 
 @pytest.fixture
 def far(store):
-    """A client of its own with a short patience, the URL of an object, and its bytes."""
+    """A client of its own, the URL of an object, and its bytes."""
     server, folder = store
     path = sorted(folder.rglob("*.jp*g"))[0]
-    transfers = Transfers(None, most_at_once=8, seconds=1.5)
+    transfers = Transfers(None, most_at_once=8, seconds=children.LIMIT)
     yield server, transfers, f"s3://bucket/train/{path.relative_to(folder)}", path.read_bytes()
     transfers.end()
 
@@ -48,14 +49,20 @@ def test_only_the_right_bytes(far, kind, first, length):
 
 
 def test_the_time_limit(far):
-    server, transfers, url, _ = far
+    server, _, url, _ = far
     server.fails({"kind": "hang", "seconds": 600})
+    transfers = Transfers(None, most_at_once=8, seconds=0.5)
     began = time.monotonic()
-    with pytest.raises(TimeoutError, match=rf"{url}: no answer within 1\.5 s"):
+    with pytest.raises(TimeoutError, match=rf"{url}: no answer within 0\.5 s"):
         transfers.read(url).wait()
-    assert time.monotonic() - began >= 1.5
+    assert time.monotonic() - began >= 0.5
+    transfers.end()
+
+
+def test_what_fails_again_and_again(far, few_attempts):
+    server, transfers, url, _ = far
     server.fails({"kind": "error", "code": 503})
-    with pytest.raises(OSError, match=rf"{url}, bytes 0 to 5: 503 .*attempts"):
+    with pytest.raises(OSError, match=rf"{url}, bytes 0 to 5: 503 .*3 attempts"):
         transfers.read(url, 0, 5).wait()
 
 
@@ -70,18 +77,21 @@ def test_a_server_that_says_when_is_asked_then(far):
         transfers.read(url, 0, 5).wait()
 
 
-def test_a_late_request_is_sent_again(far):
+def test_a_late_request_is_sent_again(far, second_requests):
     server, transfers, url, data = far
     server.fails({"kind": "hang", "seconds": 600, "times": 1})
     assert bytes(transfers.read(url).wait()) == data
-    assert transfers.figures()["hedges"] == 1
-    assert transfers.figures()["requests"] == 2
+    figures = transfers.figures()
+    assert figures["hedges"] in (1, 2)  # where this one was late, too
+    assert figures["requests"] == 1 + figures["hedges"]
 
 
-def test_nobody_there(store):
-    transfers = Transfers(None, most_at_once=8, seconds=1)
-    with pytest.raises(OSError, match=r"no connection to 127\.0\.0\.1"):
-        transfers.read("http://127.0.0.1:9/x").wait()
+def test_nobody_there(store, few_attempts):
+    transfers = Transfers(None, most_at_once=8, seconds=children.LIMIT)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        with pytest.raises(OSError, match=r"no connection to 127\.0\.0\.1"):
+            transfers.read(f"http://127.0.0.1:{nobody.getsockname()[1]}/x").wait()
     transfers.end()
 
 
@@ -101,18 +111,19 @@ def test_a_certificate_that_nobody_vouches_for(store, tmp_path, monkeypatch):
         while True:
             try:
                 taken, _ = listener.accept()
-                with context.wrap_socket(taken, server_side=True) as talk:
-                    talk.recv(65536)
-                    talk.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
-            except ssl.SSLError:
-                continue
             except OSError:
                 return
+            with (
+                contextlib.suppress(OSError),
+                context.wrap_socket(taken, server_side=True) as talk,
+            ):  # who does not trust it ends
+                talk.recv(65536)
+                talk.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
 
     threading.Thread(target=serve, daemon=True).start()
     url = f"https://localhost:{listener.getsockname()[1]}/x"
     http_connection._trust.cache_clear()
-    transfers = Transfers(None, most_at_once=8, seconds=20)
+    transfers = Transfers(None, most_at_once=8, seconds=children.LIMIT)
     with pytest.raises(OSError, match="certificate of localhost is not trusted"):
         transfers.read(url).wait()
     monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "cert.pem"))
@@ -175,7 +186,7 @@ def test_a_real_s3_server(store, monkeypatch, tmp_path):
         objects = {f"a/ü {number}+x.jpg": os.urandom(3000) for number in range(3)}
         for key, data in objects.items():
             client.put_object(Bucket="photos", Key=key, Body=data)
-        transfers = Transfers(None, most_at_once=8, seconds=60)
+        transfers = Transfers(None, most_at_once=8, seconds=children.LIMIT)
         listed = transfers.listing("s3://photos/a/")
         assert [one.url for one in listed] == [f"s3://photos/{key}" for key in sorted(objects)]
         for one in listed:
