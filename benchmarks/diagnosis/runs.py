@@ -64,7 +64,7 @@ class Runs:
     def profile(
         self, scenario: Scenario, loader: str, experiments: float, remedy: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Made now. ``remedy``: see ``job.py``; ``undisturbed``: nothing is done to the machine."""
+        """Made now. ``remedy``: see ``job.py``; ``undisturbed``: nothing is done to its storage."""
         assert self._root is not None
         began = time.monotonic()
         try:
@@ -84,7 +84,7 @@ def _profile(scenario: Scenario, loader: str, root: Path, experiments: float, re
     undisturbed = remedy.pop("undisturbed", False)
     even = bool(remedy.get("even") and scenario.data == "one_large")
     folder = root / ("photos" if even else scenario.data or "small")
-    around = None if undisturbed else scenario.around
+    around = None if undisturbed and scenario.what != "quota" else scenario.around
     with (
         around(folder) if around else contextlib.nullcontext(([], folder)) as (groups, place),
         tempfile.TemporaryDirectory() as store,

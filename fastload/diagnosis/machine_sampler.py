@@ -117,7 +117,7 @@ class Machine:
             try:
                 for thread in os.listdir(f"/proc/{pid}/task"):
                     fields = _stat(f"/proc/{pid}/task/{thread}/stat")
-                    runnable += fields[0] == "R"
+                    runnable += fields[0] == b"R"
                     seconds += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
             except (OSError, IndexError):
                 continue
@@ -180,21 +180,28 @@ def _shm() -> dict[str, int]:
     return {"free": free, "size": size} if size else {}
 
 
-def _stat(path: str) -> list[str]:
-    with open(path) as file:
-        return file.read().rpartition(")")[2].split()
+def _stat(path: str) -> list[bytes]:
+    return _read(path).rpartition(b")")[2].split()
+
+
+def _read(path: str) -> bytes:
+    """A short file of the kernel; raises OSError. What ``open`` adds would be most of a look's cost."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(file, 4096)
+    finally:
+        os.close(file)
 
 
 def _state(pid: int) -> str | None:
     try:
         state = _stat(f"/proc/{pid}/stat")[0]
-        if state == "R":
+        if state == b"R":
             return "R"
-        with open(f"/proc/{pid}/wchan") as file:
-            where = file.read()
-    except OSError:
+        where = _read(f"/proc/{pid}/wchan").decode("ascii", "replace")
+    except (OSError, IndexError):
         return None
-    return "storage" if state == "D" or _STORAGE.search(where) else "other"
+    return "storage" if state == b"D" or _STORAGE.search(where) else "other"
 
 
 def main(folder: str, root: int) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 from fastload.diagnosis.facts import Facts, LoaderFacts
 from fastload.diagnosis.fetch_costs import PYTHON, batch_seconds, costs_of
 from fastload.diagnosis.memory_predictions import memory_predictions
@@ -88,19 +91,19 @@ def _native(model: Model) -> list[Prediction]:
 
 
 def _storage(model: Model) -> list[Prediction]:
-    """Files in memory: what is waited for is not."""
+    """Files in memory: what is waited for is not. Where native threads wait for cores, so do those that read: nobody knows."""
     batch = batch_seconds(model.loader)
-    if model.stored < 0.05 or batch is None:
+    if model.stored < 0.05 or batch is None or (model.loader.is_native and model.loader.crowded):
         return []
     line = "cp -r DATA /dev/shm/  # or a local disk, or more memory for the page cache"
     workers = model.loader.workers
     alone = model.rates.get(workers)
     if alone is not None and model.unseen >= _MOSTLY * model.stored * batch:
         of_threads = model.loader.is_native
-        fast = model.fed_at(alone, 0 if of_threads else workers)
+        fast = model.from_memory(alone, 0 if of_threads else workers)
         rests_on = "the loader alone, with files in memory, measured"
     else:
-        fast = _made_in(model, batch * (1 - model.stored))
+        fast = _made_in(model, batch * (1 - model.stored), model.from_memory)
         rests_on = "the share of a batch that waits for storage"
     found = [model.of("faster_storage", fast, line, rests_on)]
     probe = model.loader.experiments.get("storage") or {}
@@ -121,27 +124,32 @@ def _python(model: Model) -> list[Prediction]:
     name = max(costs.functions, key=lambda each: costs.functions[each])
     left = batch * max(0.0, 1 - costs.functions[name] / costs.total)
     line = f"# make {name} cheaper, or do it once beforehand"
-    return [model.of("without_function", _made_in(model, left), line, f"the share of {name} in a batch")]
+    return [model.of("without_function", _made_in(model, left, model.fed_at), line, f"the share of {name} in a batch")]
 
 
-def _made_in(model: Model, batch: float) -> float:
-    """Seconds of a step where one worker takes so long for a batch."""
+def _made_in(model: Model, batch: float, fed_at: Callable[[float, int], float]) -> float:
+    """Seconds of a step where one worker takes so long for a batch; ``fed_at``: the model's, for a rate and so many workers."""
     if not model.loader.workers:  # the consumer makes it itself
         return model.work + model.main + batch + model.start
     workers = min(model.loader.workers, model.cores) if model.loader.crowded else model.loader.workers
     rate = workers * model.images / max(batch, 1e-9)
-    return model.fed_at(rate, 0 if model.loader.is_native else model.loader.workers)
+    return fed_at(rate, 0 if model.loader.is_native else model.loader.workers)
 
 
 def _slow_samples(model: Model) -> list[Prediction]:
-    """Without the samples that hold their batches."""
+    """Without the samples that hold their batches. Those that follow are late, too: what was waited for the held ones is not all."""
     if not model.shares.held_by or model.held <= 0:
         return []
     seconds, index, path = model.shares.held_by[0]
     line = f"# shrink {path or f'sample {index}'}, or leave it out: {seconds * 1e3:.0f} ms"
-    return [
-        model.of("without_slow_samples", model.step - model.held, line, "seconds of waiting for batches that they held")
-    ]
+    batch = batch_seconds(model.loader)
+    if batch is None or not model.slow:
+        step, rests_on = model.step - model.held, "seconds of waiting for batches that they held"
+    else:
+        left = max(0.0, batch - sum(model.slow) / model.batches)
+        step = _made_in(model, left, functools.partial(model.fed_at, slow=()))
+        rests_on = "a batch's cost without them"
+    return [model.of("without_slow_samples", step, line, rests_on)]
 
 
 def _starts(model: Model) -> list[Prediction]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fastload.diagnosis.facts import Facts, LoaderFacts
-from fastload.diagnosis.fetch_costs import STORAGE, batch_seconds, costs_of
+from fastload.diagnosis.facts import Facts, Fetch, LoaderFacts
+from fastload.diagnosis.fetch_costs import STORAGE, batch_seconds, costs_of, waits_for_storage
 from fastload.diagnosis.queue_simulation import loop_seconds
 from fastload.diagnosis.shares import COPY, EPOCH_START, MAIN_THREAD, QUEUE, Shares
 
@@ -49,7 +50,7 @@ class Model:
         self.stored = costs_of(loader).shares().get(STORAGE, 0.0)
         self.rates = {int(n): rate for n, rate in (loader.experiments.get("sweep") or {}).get("rates", [])}
         self.unseen = self._unseen_storage()
-        self._slow = _longer_than_others(loader)
+        self.slow = _longer_than_others(loader)
 
     def now(self) -> float:
         """Images a second as it is."""
@@ -59,18 +60,44 @@ class Model:
         """A prediction from the seconds of a step."""
         return Prediction(remedy, self.images / max(step, 1e-9), step, line, rests_on)
 
-    def fed_at(self, rate: float, workers: int = 0) -> float:
+    def fed_at(
+        self, rate: float, workers: int = 0, *, slow: Sequence[float] | None = None, less_start: float = 0.0
+    ) -> float:
         """Seconds of a step where the loader gives ``rate`` images a second while nobody computes.
 
         Args:
             workers: processes that make a batch each; 0: threads that make each batch together.
+            slow: by how many seconds some samples of an epoch take longer than others; None: as now.
+            less_start: seconds of each epoch's start that are no more.
         """
+        slow = self.slow if slow is None else slow
         making = [max(1, workers) * self.images / max(rate, 1e-9)] * self.batches
-        for k, seconds in enumerate(self._slow):
-            making[(k + 1) * self.batches // (len(self._slow) + 1)] += seconds
+        for k, seconds in enumerate(slow):
+            making[(k + 1) * self.batches // (len(slow) + 1)] += seconds
         working = [self.work + self.main] * self.batches
         ahead = int(self.loader.what.get("prefetch_factor") or 2) * max(1, workers)
-        return (self._start(workers) + loop_seconds(making, working, max(1, workers), ahead)) / self.batches
+        start = max(0.0, self._start(workers) - less_start)
+        return (start + loop_seconds(making, working, max(1, workers), ahead)) / self.batches
+
+    def from_memory(self, rate: float, workers: int = 0) -> float:
+        """The same with files in memory: neither slow samples nor the first batch wait for storage."""
+        slow = _longer_than_others(self.loader, self.stored)
+        return self.fed_at(rate, workers, slow=slow, less_start=self._stored_start())
+
+    def _stored_start(self) -> float:
+        """Seconds of an epoch's start in which its first batch waited for storage, longer than an ordinary one does."""
+        loader, epochs = self.loader, max(1, len(self.loader.starts))
+        if not loader.fetches:
+            calls = sum(seconds for _, _, seconds in loader.starts) + sum(loader.ends)
+            return self.stored * max(0.0, self.shares.seconds[EPOCH_START] - calls) / epochs
+        usual = statistics.median(fetch.wall for fetch in loader.fetches)
+        from_storage, waited = waits_for_storage(loader), 0.0
+        for _, at, _ in loader.starts:
+            first = min((fetch for fetch in loader.fetches if fetch.at >= at), key=_began, default=None)
+            if first is not None:
+                stored = costs_of(loader, [first], from_storage).shares().get(STORAGE, self.stored)
+                waited += stored * max(0.0, first.wall - usual)
+        return waited / epochs
 
     def _unseen_storage(self) -> float:
         """Seconds of a batch that its maker waits for storage, and did not where the loader was measured alone."""
@@ -102,10 +129,22 @@ class Model:
         return self.start * self.batches + starting * (grown - 1.0)
 
 
-def _longer_than_others(loader: LoaderFacts) -> list[float]:
-    """Of the samples of an epoch that take much longer than the others, by how many seconds."""
-    made = [(fetch.item_seconds, fetch.items, fetch.slowest) for fetch in loader.fetches if fetch.items]
-    made += [(step.made, step.images, step.slowest) for step in loader.steps if step.slowest and step.images]
-    usual = statistics.median(seconds / items for seconds, items, _ in made) if made else 0.0
-    slow = [slowest[0] - usual for _, _, slowest in made if slowest and slowest[0] > _TIMES * usual]
+def _began(fetch: Fetch) -> float:
+    return fetch.at
+
+
+def _longer_than_others(loader: LoaderFacts, stored: float = 0.0) -> list[float]:
+    """Of the samples of an epoch that take much longer than the others, by how many seconds.
+
+    ``stored``: of a batch, the share that waits for storage and is not to count; of a sample made by Python, what no core worked.
+    """
+    made = [(fetch.item_seconds, fetch.items, fetch.slowest, fetch.slowest_cpu) for fetch in loader.fetches if fetch.items]
+    made += [
+        (step.made, step.images, step.slowest, step.slowest[0] * (1 - stored))
+        for step in loader.steps
+        if step.slowest and step.images
+    ]
+    usual = (1 - stored) * statistics.median(seconds / items for seconds, items, _, _ in made) if made else 0.0
+    took = [cpu if stored else slowest[0] for _, _, slowest, cpu in made if slowest]
+    slow = [seconds - usual for seconds in took if seconds > _TIMES * usual]
     return slow[: max(1, round(len(slow) / max(1, len(loader.starts))))] if usual else []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -39,3 +41,17 @@ def stop_sampler(sampler: subprocess.Popen[bytes] | None) -> None:
     except subprocess.TimeoutExpired:
         sampler.kill()
         sampler.wait()
+
+
+def wait_for(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Until it has ended, or so many seconds are over; ``Popen.wait`` with a limit would look for it a hundred times a second."""
+    try:
+        file = os.pidfd_open(process.pid)
+    except (AttributeError, OSError):  # another system, or a kernel that has none
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        return
+    try:
+        select.select([file], [], [], seconds)
+    finally:
+        os.close(file)

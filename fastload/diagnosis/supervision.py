@@ -18,10 +18,11 @@ from fastload.diagnosis.group_witness import GroupWitness
 from fastload.diagnosis.interrupt_in_pause import mark
 from fastload.diagnosis.reporting import report_run
 from fastload.diagnosis.run_guard import RunGuard
-from fastload.diagnosis.session import FOLDER_VARIABLE, OVER, SETTINGS, start_sampler, stop_sampler
+from fastload.diagnosis.session import FOLDER_VARIABLE, OVER, SETTINGS, start_sampler, stop_sampler, wait_for
 from fastload.machine import processes_below
 
 _LOOK_EVERY_S = 0.05
+_LOOK_BESIDE_EVERY_S = 0.25  # while the script runs: each look takes a core from it
 _OTHER_RANKS_S = 15.0
 
 
@@ -67,8 +68,7 @@ def supervise(
             sampler = start_sampler(str(folder), process.pid)
             try:
                 while process.poll() is None:
-                    with contextlib.suppress(subprocess.TimeoutExpired):
-                        process.wait(_LOOK_EVERY_S)
+                    wait_for(process, _LOOK_BESIDE_EVERY_S)
                     if guard and not reported and (folder / OVER).exists():
                         stop_sampler(sampler)
                         sampler = None

@@ -18,7 +18,7 @@ from typing import Any
 
 from fastload.diagnosis.run_folder import lines_of
 from fastload.diagnosis.run_guard import RunGuard
-from fastload.diagnosis.session import FOLDER_VARIABLE, SETTINGS, start_sampler, stop_sampler
+from fastload.diagnosis.session import FOLDER_VARIABLE, SETTINGS, start_sampler, stop_sampler, wait_for
 
 _LOOK_EVERY_S = 0.1
 _LAST_LINES = 12  # of a script that failed
@@ -99,8 +99,7 @@ def tune(
         sampler = start_sampler(str(folder), process.pid)
         try:
             while process.poll() is None and time.monotonic() < until:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(_LOOK_EVERY_S)
+                wait_for(process, _LOOK_EVERY_S)
                 show(_doing(folder), time.monotonic() - began)
         except KeyboardInterrupt:
             interrupted = True

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
+import os
 
 
 def processes_below(process: int) -> list[int]:
     """Each before those that it has started. Empty where the kernel keeps no such lists."""
     found: list[int] = []
-    for task in Path(f"/proc/{process}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            for child in map(int, task.read_text().split()):
-                found += [child, *processes_below(child)]
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{process}/task"):
+            with contextlib.suppress(OSError), open(f"/proc/{process}/task/{task}/children", "rb") as children:
+                for child in map(int, children.read().split()):
+                    found += [child, *processes_below(child)]
     return found

@@ -142,3 +142,63 @@ def test_storage_that_the_loader_alone_did_not_wait_for_is_added_and_other_stora
     facts.loaders[0].experiments["sweep"]["rates"] = [[1, 8.0], [2, 16.0], [4, 32.0]]  # files that no cache keeps
     assert found(facts)["num_workers=4"].images_per_second == pytest.approx(32, rel=0.1)
     assert found(facts)["faster_storage"].rests_on == "the share of a batch that waits for storage"
+
+
+def test_without_slow_samples_the_batches_behind_them_are_not_late_either():
+    facts = made_up(wait=0.02, work=0.01, wall=0.02, steps=40)
+    mine, at = facts.loaders[0], 100.01
+    for k, (step, fetch) in enumerate(zip(mine.steps, mine.fetches, strict=True)):
+        # 0.4 s in one sample of each tenth batch: half of it is waited for, and the worker's next batch is late for the other half
+        step.at, step.wait = at, 0.22 if k % 10 in (3, 5) else 0.02
+        if k % 10 == 3:
+            fetch.wall, fetch.item_seconds, fetch.slowest = 0.42, 0.42, (0.4, "13", "/data/huge.jpg")
+        fetch.at = at + step.wait - fetch.wall
+        at += step.wait + step.work
+    step = found(facts)["without_slow_samples"].step_seconds
+    every = [0.02] * 40
+    assert step == pytest.approx((0.01 + loop_seconds(every, [0.01] * 40, 2, 4)) / 40, rel=0.1)
+    assert step < 0.03 - 4 * 0.2 / 40 + 8 * 0.2 / 40  # more than what was waited for the held batches themselves
+
+
+def test_files_in_memory_make_the_first_batch_and_the_first_epoch_as_fast_as_the_others():
+    sweep = {"unit": "workers", "rates": [[1, 100.0], [2, 200.0]]}
+    facts = made_up(
+        wait=0.01, work=0.01, wall=0.04, steps=20, epochs=4, stages={"item": [0.04, 0.03, 4]}, fetch={"cpu": 0.03},
+        loader={"storage_share": 0.9, "experiments": {"sweep": sweep}},
+    )  # fmt: skip
+    mine, at = facts.loaders[0], 100.0
+    for k, (step, fetch) in enumerate(zip(mine.steps, mine.fetches, strict=True)):
+        if k % 20 == 0:
+            mine.starts[k // 20] = (k // 20, at, 0.01)
+            at += 0.01
+        fetch.slowest_cpu = 0.008
+        if k < 20:  # a sample of each cold batch waits for most of its time, and that of the first one for longest
+            fetch.wall = fetch.item_seconds = 2.0 if k == 0 else 0.5
+            fetch.slowest = (fetch.wall - 0.04, "7", None)
+            fetch.stages = {"item": [fetch.wall, 0.03, 4]}
+            step.wait = fetch.wall / 2 if k else 2.0
+        step.at, fetch.at = at, max(mine.starts[k // 20][1], at + step.wait - fetch.wall)
+        at += step.wait + step.work
+    faster = found(facts)["faster_storage"]
+    assert faster.rests_on == "the loader alone, with files in memory, measured"
+    # A start is its call; 20 batches of 0.04 s each by two workers; the consumer's 0.01 s lie beside them but for the last.
+    expected = (0.01 + loop_seconds([0.04] * 20, [0.01] * 20, 2, 4)) / 20
+    assert faster.step_seconds == pytest.approx(expected, rel=0.03)
+
+
+def native(*, crowded, first_wait=0.1):
+    stats = {0: {"batches": 40, "stages": {"read": 6.0, "decode": 2.0}}}
+    sweep = {"unit": "threads", "rates": [[1, 80.0], [2, 160.0]]}
+    what, loader = {"threads": 2}, {"stats": stats, "crowded": crowded, "experiments": {"sweep": sweep}}
+    facts = made_up(wait=0.1, work=0.001, steps=40, start=0.0, what=what, loader=loader)
+    facts.loaders[0].fetches = []
+    facts.loaders[0].steps[0].wait = first_wait
+    return found(facts)
+
+
+def test_what_native_threads_wait_in_reads_is_storage_only_where_they_have_cores():
+    assert native(crowded=False)["faster_storage"].images_per_second == pytest.approx(160, rel=0.1)
+    assert "faster_storage" not in native(crowded=True)
+    # Of the first batch's second three quarters are reading: 0.25 s remain where it takes 1.1 s.
+    late = native(crowded=False, first_wait=1.1)["faster_storage"].step_seconds
+    assert late == pytest.approx(native(crowded=False)["faster_storage"].step_seconds + 0.25 / 40, rel=0.02)
