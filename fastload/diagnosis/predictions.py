@@ -137,7 +137,7 @@ def _made_in(model: Model, batch: float, fed_at: Callable[[float, int], float]) 
 
 
 def _slow_samples(model: Model) -> list[Prediction]:
-    """Without the samples that hold their batches. Those that follow are late, too: what was waited for the held ones is not all."""
+    """Without the samples that hold their batches. Those that follow are late, too: waiting for the held ones is not all."""
     if not model.shares.held_by or model.held <= 0:
         return []
     seconds, index, path = model.shares.held_by[0]

@@ -138,7 +138,9 @@ def _longer_than_others(loader: LoaderFacts, stored: float = 0.0) -> list[float]
 
     ``stored``: of a batch, the share that waits for storage and is not to count; of a sample made by Python, what no core worked.
     """
-    made = [(fetch.item_seconds, fetch.items, fetch.slowest, fetch.slowest_cpu) for fetch in loader.fetches if fetch.items]
+    made = [
+        (fetch.item_seconds, fetch.items, fetch.slowest, fetch.slowest_cpu) for fetch in loader.fetches if fetch.items
+    ]
     made += [
         (step.made, step.images, step.slowest, step.slowest[0] * (1 - stored))
         for step in loader.steps
