@@ -13,8 +13,10 @@ from typing import Any
 
 import torch
 
+from fastload.diagnosis.function_experiment import without_costliest
 from fastload.diagnosis.item_experiment import items_alone
 from fastload.diagnosis.loader_experiment import sweep
+from fastload.diagnosis.memory_experiment import from_memory
 from fastload.diagnosis.run_folder import Lines
 from fastload.diagnosis.sample_paths import files_of
 from fastload.diagnosis.storage_probe import probe
@@ -25,7 +27,7 @@ _LOOK_EVERY_S = 0.05
 _TIMES_OVER, _GRACE_S = 1.5, 10.0
 _FAILED = 3  # exit status of a trial
 # Shares of the time that all may take.
-_ITEMS, _STORAGE, _SWEEP = 0.15, 0.15, 0.6
+_ITEMS, _STORAGE, _SWEEP, _WITHOUT, _MEMORY = 0.15, 0.15, 0.5, 0.1, 0.1
 
 
 # Given its seconds, and whom to tell what was found so far; gives all that was found.
@@ -48,6 +50,8 @@ def experiment(folder: str, loader: Any, number: int, process: int, seconds: flo
         "storage": (_STORAGE, lambda limit, tell: probe(files, limit)),
         "items": (_ITEMS, lambda limit, tell: items_alone(loader, limit)),  # after which their files are in memory
         "sweep": (_SWEEP, lambda limit, tell: sweep(loader, limit, tell)),
+        "without": (_WITHOUT, lambda limit, tell: without_costliest(loader, limit)),
+        "memory": (_MEMORY, lambda limit, tell: from_memory(loader, folder, limit)),  # which changes its data set
     }
     for name, (share, work) in works.items():
         line = {"loader": number, "parent": process, "name": name}

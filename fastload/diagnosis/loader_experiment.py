@@ -50,7 +50,7 @@ def sweep(loader: Any, seconds: float, tell: Callable[[dict[str, Any]], None] = 
     now = loader.num_workers
     numbers = [1, cores, now, 2 * cores, 2, *(2**k for k in range(2, 7) if 2**k <= cores)]
     native_now = is_ours(loader) and _is_native(loader)
-    samples = _warmed(loader.dataset, _WARMING * seconds)
+    samples = warmed(loader.dataset, _WARMING * seconds)
     own = _native if native_now else _stock
     # (whether they are our threads, the rivals of the loader's own kind; how many)
     tries = [(False, n) for n in dict.fromkeys(numbers) if n > 0]
@@ -75,7 +75,16 @@ def sweep(loader: Any, seconds: float, tell: Callable[[dict[str, Any]], None] = 
     return found
 
 
-def _warmed(dataset: Any, seconds: float) -> list[int] | None:
+def rate_now(loader: Any, samples: Sequence[int], seconds: float) -> tuple[int, float]:
+    """The workers or threads that ``loader`` has (one in the place of none), and their images a second over these samples."""
+    if is_ours(loader) and _is_native(loader):
+        threads = max(1, loader._thread_count())
+        return threads, _rate(_native(loader, threads, samples), seconds)
+    workers = max(1, loader.num_workers)
+    return workers, _rate(_stock(loader, workers, samples), seconds)
+
+
+def warmed(dataset: Any, seconds: float) -> list[int] | None:
     """Samples whose files have been read, so that they are in memory, without the few that are much larger than the others, which
     are reckoned with one by one. None: samples are no files."""
     if isinstance(dataset, IterableDataset):

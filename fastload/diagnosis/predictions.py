@@ -9,7 +9,7 @@ from fastload.diagnosis.facts import Facts, LoaderFacts
 from fastload.diagnosis.fetch_costs import PYTHON, batch_seconds, costs_of
 from fastload.diagnosis.memory_predictions import memory_predictions
 from fastload.diagnosis.prefetch_predictions import prefetch_predictions
-from fastload.diagnosis.remedy_model import Model, Prediction
+from fastload.diagnosis.remedy_model import NOTHING, Model, Prediction
 from fastload.diagnosis.scalability import rate_at
 from fastload.diagnosis.shares import Shares
 
@@ -93,7 +93,7 @@ def _native(model: Model) -> list[Prediction]:
 def _storage(model: Model) -> list[Prediction]:
     """Files in memory: what is waited for is not. Where native threads wait for cores, so do those that read: nobody knows."""
     batch = batch_seconds(model.loader)
-    if model.stored < 0.05 or batch is None or (model.loader.is_native and model.loader.crowded):
+    if model.stored < NOTHING or batch is None or (model.loader.is_native and model.loader.crowded):
         return []
     line = "cp -r DATA /dev/shm/  # or a local disk, or more memory for the page cache"
     workers = model.loader.workers
@@ -102,6 +102,12 @@ def _storage(model: Model) -> list[Prediction]:
         of_threads = model.loader.is_native
         fast = model.from_memory(alone, 0 if of_threads else workers)
         rests_on = "the loader alone, with files in memory, measured"
+    elif (copies := model.loader.experiments.get("memory") or {}).get("workers") == max(1, workers):
+        if workers:
+            fast = model.from_memory(copies["rate"], 0 if model.loader.is_native else workers)
+        else:
+            fast = _made_in(model, model.images / copies["rate"], model.from_memory)
+        rests_on = "the loader alone, with copies of files in memory, measured"
     else:
         fast = _made_in(model, batch * (1 - model.stored), model.from_memory)
         rests_on = "the share of a batch that waits for storage"
@@ -122,8 +128,12 @@ def _python(model: Model) -> list[Prediction]:
     if costs.seconds.get(PYTHON, 0.0) <= 0 or batch is None or not costs.functions or model.loader.crowded:
         return []
     name = max(costs.functions, key=lambda each: costs.functions[each])
-    left = batch * max(0.0, 1 - costs.functions[name] / costs.total)
     line = f"# make {name} cheaper, or do it once beforehand"
+    alone = model.loader.experiments.get("without") or {}
+    if alone.get("function") == name and alone["workers"] == model.loader.workers and model.stored < NOTHING:
+        step = model.fed_at(alone["rate"], 0 if model.loader.is_native else model.loader.workers)
+        return [model.of("without_function", step, line, f"the loader alone without {name}, measured")]
+    left = batch * max(0.0, 1 - costs.functions[name] / costs.total)
     return [model.of("without_function", _made_in(model, left, model.fed_at), line, f"the share of {name} in a batch")]
 
 

@@ -11,7 +11,7 @@ from fastload.diagnosis.fetch_costs import STORAGE, batch_seconds, costs_of, wai
 from fastload.diagnosis.queue_simulation import loop_seconds
 from fastload.diagnosis.shares import COPY, EPOCH_START, MAIN_THREAD, QUEUE, Shares
 
-_NOTHING = 0.05  # of a batch: too little to reckon with
+NOTHING = 0.05  # of a batch: too little to reckon with
 _TIMES = 8.0  # an ordinary sample's seconds
 
 
@@ -103,7 +103,7 @@ class Model:
         """Seconds of a batch that its maker waits for storage, and did not where the loader was measured alone."""
         batch, now = batch_seconds(self.loader), max(1, self.loader.workers)
         known = [n for n in self.rates if n <= now]
-        if batch is None or self.stored < _NOTHING:
+        if batch is None or self.stored < NOTHING:
             return 0.0
         alone = max(known) * self.images / max(self.rates[max(known)], 1e-9) if known else 0.0
         return min(self.stored * batch, max(0.0, batch - alone))

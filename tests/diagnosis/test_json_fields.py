@@ -70,6 +70,8 @@ EXPERIMENTS = {
         "stages": {"read": 1.0},
         "sizes": {"encoded": 1.0, "decoded": 2.0, "room": 3.0},
     },
+    "without": {"function": "Blur", "workers": 2, "rate": 50.0},
+    "memory": {"workers": 2, "rate": 50.0, "files": 64},
     "copies": dict.fromkeys((f"{kind}_bytes_per_s" for kind in ("pinned", "pageable", "pinning")), 1.0),
 }
 

@@ -202,3 +202,29 @@ def test_what_native_threads_wait_in_reads_is_storage_only_where_they_have_cores
     # Of the first batch's second three quarters are reading: 0.25 s remain where it takes 1.1 s.
     late = native(crowded=False, first_wait=1.1)["faster_storage"].step_seconds
     assert late == pytest.approx(native(crowded=False)["faster_storage"].step_seconds + 0.25 / 40, rel=0.02)
+
+
+def test_files_that_no_cache_keeps_are_reckoned_with_from_their_copies_in_memory():
+    sweep = {"unit": "workers", "rates": [[1, 8.0], [2, 16.0]]}
+    experiments = {"sweep": sweep, "memory": {"workers": 2, "rate": 200.0, "files": 64}}
+    loader, stages = {"storage_share": 0.9, "experiments": experiments}, {"item": [0.5, 0.1, 4]}
+    facts = made_up(wait=0.24, work=0.01, steps=100, wall=0.5, stages=stages, loader=loader)
+    faster = found(facts)["faster_storage"]  # by its share of a batch it would be 80 a second
+    assert faster.images_per_second == pytest.approx(200, rel=0.05)
+    assert faster.rests_on == "the loader alone, with copies of files in memory, measured"
+    facts.loaders[0].what["num_workers"] = 0  # the consumer makes batches itself
+    experiments["memory"] = {"workers": 1, "rate": 100.0, "files": 64}
+    assert found(facts)["faster_storage"].step_seconds == pytest.approx(0.01 + 4 / 100, rel=0.05)
+
+
+def test_what_is_left_without_a_transform_is_what_was_measured_without_it():
+    stages = {"transform:Slow": [0.12, 0.0, 4], "item": [0.06, 0.06, 4]}  # a third remains, as the run has it
+    facts = made_up(wait=0.089, work=0.001, wall=0.18, stages=stages)
+    assert found(facts)["without_function"].images_per_second == pytest.approx(2 * 4 / 0.06, rel=0.05)
+    alone = {"function": "Slow", "workers": 2, "rate": 200.0}
+    facts.loaders[0].experiments["without"] = alone
+    slow = found(facts)["without_function"]
+    assert slow.images_per_second == pytest.approx(200, rel=0.05)
+    assert slow.rests_on == "the loader alone without Slow, measured"
+    alone["function"] = "Other"
+    assert "share of Slow" in found(facts)["without_function"].rests_on
