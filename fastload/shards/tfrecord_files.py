@@ -6,16 +6,13 @@ import contextlib
 import fnmatch
 import glob
 import os
-import re
 import zlib
 from collections.abc import Iterable
 
 from fastload.shards.shard_paths import is_url, shard_list
 from fastload.shards.tfrecord_records import begins_a_record, opened
-from fastload.shards.whole_sets import warn_of_missing
+from fastload.shards.whole_sets import NUMBERED, warn_of_missing
 
-# TensorFlow's names of shards: "train-00003-of-01024".
-_NUMBERED = re.compile(r"^(.*)-(\d{5,})-of-(\d{5,})(\.\w+)?$")
 _ENDINGS = (".tfrecord", ".tfrecords", ".tfrec")
 _PACKED = (".gz", ".gzip", ".zlib")
 
@@ -69,11 +66,11 @@ def is_tfrecord(path: str) -> bool:
 def _is_named_so(name: str) -> bool:
     for ending in _PACKED:
         name = name.removesuffix(ending)
-    numbered = _NUMBERED.match(name)
-    is_shard = numbered is not None and numbered[4] is None
+    numbered = NUMBERED.fullmatch(name)
+    is_shard = numbered is not None and not numbered["end"]  # as TensorFlow names them: "train-00003-of-01024"
     return not name.startswith(".") and (is_shard or name.endswith(_ENDINGS))
 
 
 def _order(path: str) -> tuple[str, int, str]:
-    numbered = _NUMBERED.match(path)
-    return (numbered[1], int(numbered[2]), path) if numbered else (path, 0, path)
+    numbered = NUMBERED.fullmatch(path)
+    return (numbered["name"], int(numbered["number"]), path) if numbered else (path, 0, path)

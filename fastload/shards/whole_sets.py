@@ -16,8 +16,9 @@ from fastload.reports import FastloadWarning, printable
 UNFINISHED = ".fastload-conversion"
 PLAN = "plan.json"
 REPORT = "fastload.json"
-# "train-00003-of-01024.tfrecord"; on the Hugging Face hub "train-00003-of-01024-1a2b3c.parquet", with another end for each shard.
-_NUMBERED = re.compile(
+# Of a numbered set: "train-00003-of-01024.tfrecord"; on the Hugging Face hub "train-00003-of-01024-1a2b3c.parquet", with
+# another end for each shard.
+NUMBERED = re.compile(
     r"(?P<name>.*?)-(?P<number>\d{5,18})-of-(?P<count>\d{5,18})(?P<end>(?:-[0-9a-f]+)?(?:\.\w+)*)", re.ASCII
 )
 _NAMED = 5  # of those that are missing
@@ -75,7 +76,7 @@ def warn_of_missing(found: Iterable[str], would_match: Callable[[str], bool] = l
     """
     sets: dict[tuple[str, int], tuple[set[int], re.Match[str]]] = {}
     for path in found:
-        if (one := _NUMBERED.fullmatch(path)) and int(one["number"]) < int(one["count"]):
+        if (one := NUMBERED.fullmatch(path)) and int(one["number"]) < int(one["count"]):
             sets.setdefault((one["name"], int(one["count"])), (set(), one))[0].add(int(one["number"]))
     for (name, count), (numbers, one) in sets.items():
         if len(numbers) == count:
