@@ -76,7 +76,7 @@ def test_a_line_a_loader_at_its_first_use(tmp_path):
         command, cwd=tmp_path, env=environment(RANK="1"), capture_output=True, text=True, timeout=LIMIT
     )
     assert done.returncode == 0, done.stderr
-    lines = done.stderr.splitlines()
+    lines = [line for line in done.stderr.splitlines() if line.startswith("fastload")]
     assert len(lines) == len(EXPECTED), done.stderr
     for line, (dataset, how) in zip(lines, EXPECTED, strict=True):
         assert re.match(r"fastload \(rank 1\): train\.py:\d+: ", line), line

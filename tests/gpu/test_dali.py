@@ -472,7 +472,7 @@ def test_a_program_ends_while_batches_are_under_way(root):
         from nvidia.dali import Pipeline
         class Pipes(set):
             def __iter__(self):
-                print(len(collected) < 20, [thread.name for thread in threading.enumerate() if thread.name.startswith("fastload")])
+                print(len(collected) < 100, [thread.name for thread in threading.enumerate() if thread.name.startswith("fastload")])
                 return super().__iter__()
         Pipeline._pipes = Pipes(Pipeline._pipes)
         print("end")
