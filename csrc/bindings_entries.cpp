@@ -65,6 +65,13 @@ std::shared_ptr<Store> store_of(const std::vector<RootParts>& roots, int every, 
   return made;
 }
 
+std::vector<io::Source> read_all(const py::list& sources, Pointees* pointees) {
+  std::vector<io::Source> read;
+  for (const engine::Sample& sample : read_sources(sources, std::vector<uint64_t>(sources.size()), pointees))
+    read.push_back(sample.source);
+  return read;
+}
+
 std::vector<std::pair<int, int>> spacings_of(const Store& store) {
   std::vector<std::pair<int, int>> found;
   for (const entries::Root& root : store.roots) {
@@ -99,13 +106,18 @@ void bind_entries(py::module_& module) {
           },
           py::arg("source"), "Whether there is a record of this version of what comes from afar.")
       .def(
+          "count_known",
+          [](const Store& store, const py::list& sources) {
+            Pointees pointees;
+            const std::vector<io::Source> read = read_all(sources, &pointees);
+            return unlocked([&] { return store.count_known(read); });
+          },
+          py::arg("sources"), "How many of these have a record, whether it holds or not.")
+      .def(
           "make",
           [](const Store& store, const py::list& sources, int threads) {
             Pointees pointees;
-            const std::vector<engine::Sample> samples =
-                read_sources(sources, std::vector<uint64_t>(sources.size()), &pointees);
-            std::vector<io::Source> read;
-            for (const engine::Sample& sample : samples) read.push_back(sample.source);
+            const std::vector<io::Source> read = read_all(sources, &pointees);
             const entries::Made made = unlocked([&] { return entries::make(store, read, threads); });
             return std::make_tuple(made.made, made.known, made.none, made.failed, made.bytes, made.replaced);
           },

@@ -694,6 +694,8 @@ class EntryStore:
         """
     def knows(self, source: Any) -> bool:
         """Whether there is a record of this version of what comes from afar."""
+    def count_known(self, sources: list[Any]) -> int:
+        """How many of these have a record, whether it holds or not."""
     def make(self, sources: list[Any], threads: int) -> tuple[int, int, int, int, int, int]:
         """Makes the records that are not there: (made, known, none to be had, failed, bytes read, replaced)."""
     @property

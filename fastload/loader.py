@@ -350,7 +350,7 @@ class DataLoader(torch.utils.data.DataLoader[_T_co]):
         also = further_lines(settings, mode) + self._on_device.describe(settings, mode, self.decode)
         far = remote_lines(mode.files)
         cache = cache_lines(self.cache, self.cache_bytes, mode, self.dataset, self._sample_cache)
-        given = (self.entries, mode.files, self.dataset, self._entry_points)
+        given = (self.entries, mode.files, mode.find, self.dataset, self._entry_points)
         entries = entry_lines(*given, self._record.statistics, self.cache)
         also += [f"  threads: {self._finder.why()}"] if self._finder is not None else []
         return "\n".join([mode.describe(settings), *also, *far, *entries, *cache])

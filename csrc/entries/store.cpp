@@ -1,5 +1,7 @@
 #include "entries/store.h"
 
+#include <algorithm>
+
 #include "cache/hash.h"
 
 namespace fastload::entries {
@@ -45,6 +47,17 @@ const Root& Store::root_of(const io::Source& source) const {
     if (!root.prefix.empty() && begins(path, root.prefix)) return root;
   }
   return roots.front();
+}
+
+size_t Store::count_known(const std::vector<io::Source>& sources) const {
+  Buffer bytes;
+  return static_cast<size_t>(std::count_if(sources.begin(), sources.end(), [&](const io::Source& source) {
+    if (!source.is_of_file() && source.place.empty()) return false;
+    const Root& root = root_of(source);
+    const cache::Key key = root.key_of(source);
+    ByteSpan record;
+    return key.is_one() && root.find(key, &bytes, &record);
+  }));
 }
 
 }  // namespace fastload::entries

@@ -32,6 +32,8 @@ struct Store {
   bool verifies = false;    // the content of a file is looked at, not only its size and times
 
   const Root& root_of(const io::Source& source) const;
+  // How many of these have a record; whether it holds, only who reads the source can tell.
+  size_t count_known(const std::vector<io::Source>& sources) const;
 };
 
 }  // namespace fastload::entries

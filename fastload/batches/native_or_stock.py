@@ -18,7 +18,7 @@ from fastload.batches.known_collates import Collate, collates_natively
 from fastload.batches.loader_settings import LoaderSettings
 from fastload.batches.worker_seeds import only_seeds
 from fastload.datasets import Located, locate
-from fastload.engine import FileDataset
+from fastload.engine import FileDataset, Find
 from fastload.reports import NotNative
 from fastload.transforms import (
     Look,
@@ -81,6 +81,11 @@ class Mode:
     def files(self) -> Sequence[FileDataset]:
         """The data sets that name files; none for stock."""
         return self.located.file_datasets if self.located is not None else ()
+
+    @property
+    def find(self) -> Find | None:
+        """Where a sample is: its data set that names files, and its index there; None for stock."""
+        return None if self.located is None else self.located.find
 
     @property
     def erases(self) -> bool:

@@ -11,11 +11,18 @@ from typing import Any
 
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
-from fastload.engine import FileDataset, file_dataset_of, is_of_timm, items_of_files, timm_files_of, why_items_differ
+from fastload.engine import (
+    FileDataset,
+    Find,
+    file_dataset_of,
+    is_of_timm,
+    items_of_files,
+    timm_files_of,
+    why_items_differ,
+)
 from fastload.reports import NotNative
 from fastload.transforms import reach
 
-Find = Callable[[int], tuple[FileDataset, int]]
 Look = tuple[
     Callable[[], tuple[Any, ...]], tuple[Any, ...]
 ]  # what a data set is made of, now and when it was looked at

@@ -9,6 +9,7 @@ from fastload.engine.cpu_share import share_of_cores, thread_count
 from fastload.engine.dataset_items import ItemLists, Items, asked_for, finished_tensor
 from fastload.engine.file_dataset import (
     FileDataset,
+    Find,
     file_dataset_of,
     gives_its_files,
     is_of_images,
@@ -62,6 +63,7 @@ __all__ = [
     "Engine",
     "FileDataset",
     "FileState",
+    "Find",
     "GeneratorStates",
     "ItemLists",
     "Items",

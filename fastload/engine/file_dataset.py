@@ -133,6 +133,10 @@ class FileDataset:
         return self.dataset.loader(path)
 
 
+# A sample's data set, and its index there.
+Find = Callable[[int], tuple[FileDataset, int]]
+
+
 def file_dataset_of(dataset: Any, *, frozen: bool = False) -> FileDataset:
     """The data set, if its files are opened as torchvision opens them; raises NotNative if not."""
     name = f"{type(dataset).__module__}.{type(dataset).__qualname__}"

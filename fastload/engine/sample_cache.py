@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import PIL
@@ -13,7 +12,7 @@ import PIL.ImageFile
 
 from fastload import _core
 from fastload.engine.cache_room import room_for_cache
-from fastload.engine.file_dataset import FileDataset
+from fastload.engine.file_dataset import Find
 from fastload.engine.sample_sources import ByteRange, Encoded, SampleSource, engine_form_of, file_of, name_of
 from fastload.engine.shared_caches import join_or_make
 
@@ -21,7 +20,6 @@ KINDS = ("encoded", "decoded")
 # Of a data set so many samples tell it from others, and so many tell how large they are.
 _TELLING = 64
 _WEIGHED = 16
-_Find = Callable[[int], tuple[FileDataset, int]]
 
 
 class _Named(Protocol):
@@ -54,7 +52,7 @@ class SampleCache:
         self.native = join_or_make(name, decoded=decoded, make=make)
 
     @classmethod
-    def of(cls, kind: str, cache_bytes: int | None, find: _Find, length: int) -> SampleCache:
+    def of(cls, kind: str, cache_bytes: int | None, find: Find, length: int) -> SampleCache:
         """That of a data set with ``length`` samples. Others of the same samples, by a look at some of them, share it."""
         told = [PIL.__version__, kind, cache_bytes, length, *(_told(find, index) for index in spread(length, _TELLING))]
         digest = hashlib.blake2b(repr(told).encode(errors="surrogatepass"), digest_size=12).hexdigest()
@@ -100,7 +98,7 @@ def spread(length: int, count: int) -> list[int]:
     return sorted({length * i // count for i in range(count)} | {length - 1}) if length > 0 else []
 
 
-def describe_cache(kind: str, cache_bytes: int | None, find: _Find, length: int, cache: SampleCache | None) -> str:
+def describe_cache(kind: str, cache_bytes: int | None, find: Find, length: int, cache: SampleCache | None) -> str:
     """A line for ``explain()``: what is kept, in how much memory, and how much of the data set fits."""
     room = cache.native.capacity if cache is not None else None
     if room is None:
@@ -120,7 +118,7 @@ def describe_cache(kind: str, cache_bytes: int | None, find: _Find, length: int,
     return f"{line}; {length:,} samples would take some {wanted / 1e9:.3g} GB (by {len(sizes)} of them): {fits}"
 
 
-def _is_in_memory(find: _Find) -> bool:
+def _is_in_memory(find: Find) -> bool:
     """Whether the first sample does."""
     try:
         files, within = find(0)
@@ -129,7 +127,7 @@ def _is_in_memory(find: _Find) -> bool:
         return False
 
 
-def _told(find: _Find, index: int) -> str | None:
+def _told(find: Find, index: int) -> str | None:
     try:
         files, within = find(index)
         source = files.sample(within)[0]
@@ -139,7 +137,7 @@ def _told(find: _Find, index: int) -> str | None:
     return name if name is None or isinstance(source, SampleSource) else os.path.abspath(name)
 
 
-def _weighed(kind: str, find: _Find, index: int) -> int:
+def _weighed(kind: str, find: Find, index: int) -> int:
     """Bytes that a sample would take; 0: unknown. Nothing is fetched from afar for it."""
     try:
         files, within = find(index)

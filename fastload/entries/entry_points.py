@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fastload import _core
-from fastload.engine import FileDataset
+from fastload.engine import ByteRange, FileDataset, Find, SampleSource, engine_form_of
 from fastload.entries.entry_files import EntryFolder, FileParts, parts_of
 from fastload.entries.entry_roots import EntryRoot, roots_of
 from fastload.reports import Statistics, printable
@@ -18,6 +18,8 @@ ENTRIES = ("auto", "verify", "off")
 # Of what is made while training: 1.4 % of the size of photos.
 EVERY = 16
 _TRIES = 3
+# So many samples are looked for; of more, so many from all over tell it.
+_COUNTED = 4096
 
 
 def check_entries(entries: Any) -> None:
@@ -120,6 +122,24 @@ class EntryPoints:
             return []
         return [found]
 
+    def known_of(self, find: Find, length: int) -> int:
+        """How many of so many samples have entry points: each as often as it is listed, and none that lies in a folder alone. It is
+        exact of up to 4,096.
+
+        Args:
+            find: a sample's data set, and its index there.
+        """
+        store = self.native
+        count = min(length, _COUNTED)
+        if store is None or count == 0:
+            return 0
+        forms = [_form_of(find, length * number // count) for number in range(count)]
+        return round(store.count_known(forms) * length / count)
+
+    def made_here(self) -> int:
+        """Of this process, since the epoch began: :meth:`known_of` counts samples that have them."""
+        return sum(log.records for log in self._logs if self._pid == os.getpid())
+
     def closed_places(self) -> list[str]:
         """The folders that nothing new can be written to, as far as can be told: by their rights, or since it was tried."""
         failed = {os.path.dirname(log.path) for log in self._logs if self._pid == os.getpid() and not log.is_open}
@@ -131,6 +151,17 @@ class EntryPoints:
         if self.is_file:
             return [self._path]
         return [os.fspath(folder.path) for folder in self._folders()]
+
+
+def _form_of(find: Find, index: int) -> Any:
+    """Of a sample: what tells its records, for which nothing is read or fetched; no bytes where it cannot be told."""
+    try:
+        files, within = find(index)
+        source, _ = files.sample(within)
+        is_afar = isinstance(source, SampleSource) and not isinstance(source, ByteRange)
+        return source.cached_form() if is_afar else engine_form_of(source)
+    except Exception:  # which is told where it is read
+        return b""
 
 
 def _can_be_written(folder: str) -> bool:
@@ -164,13 +195,14 @@ def entry_points_of(
 def entry_lines(
     entries: str | os.PathLike[str],
     datasets: Sequence[FileDataset],
+    find: Find | None,
     samples: Any,
     made: EntryPoints | None,
     statistics: Statistics,
     cache: str | None,
 ) -> list[str]:
-    """For ``explain()``, with the statistics of the epoch."""
-    if entries == "off" or not datasets:
+    """For ``explain()``, with the statistics of the epoch; ``find``: where each of the samples is."""
+    if entries == "off" or not datasets or find is None:
         return []
     points = entry_points_of(made, entries, datasets)
     if points is None:
@@ -180,8 +212,10 @@ def entry_lines(
         return []  # as long as there are none, and none are being made
     length = len(samples)
     since = statistics.entry_figures()["made"] if points is made else 0
-    known = min(points.records + since, length)
-    line = f"  entries: {known:,} of {length:,} samples have entry points"
+    by_others = max(0, since - points.made_here())  # in workers, whose logs are theirs until the next epoch
+    known = min(points.known_of(find, length) + by_others, length)
+    about = "about " if length > _COUNTED and 0 < known < length else ""
+    line = f"  entries: {about}{known:,} of {length:,} samples have entry points"
     line += f", {min(since, length):,} of them since this epoch began" if since else ""
     places = [printable(place) for place in points.places()]
     line += f", in {', '.join(places)}" if places and known else ""

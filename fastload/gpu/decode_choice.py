@@ -54,7 +54,7 @@ class DeviceResources:
         if decode is None or why_not(mode) or why_unavailable(decode, destination.device):
             return None
         if decode.how == "auto":
-            known = has_entries(settings)
+            known = has_entries(settings, mode)
             if self.rates is None or self._measured_with_entries != known:
                 if len(settings.dataset) == 0:
                     return None
@@ -64,7 +64,7 @@ class DeviceResources:
             decode = self.rates.best
             if decode is None:
                 return None
-        threads, with_dali = engine_threads(settings, decode), uses_dali(settings, decode)
+        threads, with_dali = engine_threads(settings, decode), uses_dali(settings, mode, decode)
         if self.decoding is None or not self.decoding.serves(decode, destination, threads, with_dali=with_dali):
             self.decoding = DecodeResources(decode, destination, threads, with_dali=with_dali, before=self.decoding)
         return self.decoding
@@ -81,7 +81,7 @@ class DeviceResources:
             return [f"  decode: {self.rates or 'to be chosen by a short measurement when the first epoch begins'}"]
         threads = engine_threads(settings, decode)
         others = f"of codes that {threads} threads read"
-        if uses_dali(settings, decode):
+        if uses_dali(settings, mode, decode):
             others = f"by its hardware (through DALI) and {others}"
         return [
             f"  decode: on the GPU, of codes that are entered where entry points are known, else {others}; else on the CPU"

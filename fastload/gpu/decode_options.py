@@ -77,15 +77,17 @@ def why_unavailable(decode: GpuDecode, device: torch.device | None) -> str:
     return "" if decode.backend == "cpu" else why_no_kernels()
 
 
-def uses_dali(settings: LoaderSettings, decode: GpuDecode) -> bool:
+def uses_dali(settings: LoaderSettings, mode: Mode, decode: GpuDecode) -> bool:
     """Whether batches may go to the hardware. Where most samples have entry points, what it takes away would be slower there."""
-    return decode.how == "dali" or (not why_missing() and not has_entries(settings))
+    return decode.how == "dali" or (not why_missing() and not has_entries(settings, mode))
 
 
-def has_entries(settings: LoaderSettings) -> bool:
+def has_entries(settings: LoaderSettings, mode: Mode) -> bool:
     """Whether the entry points of at least half of the samples are known."""
-    entries = settings.entries
-    return entries is not None and entries.native is not None and 2 * entries.records >= len(settings.dataset)
+    if settings.entries is None or mode.find is None:
+        return False
+    length = len(settings.dataset)
+    return 2 * settings.entries.known_of(mode.find, length) >= length
 
 
 def why_not(mode: Mode) -> str:

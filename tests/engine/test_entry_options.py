@@ -10,9 +10,14 @@ import pytest
 import torch
 import torchvision.transforms as v1
 from test_entry_points import EVAL, TRAIN, assert_as_torch, index, stacked, written
+from torch.utils.data import ConcatDataset, Subset
 from torchvision.datasets import ImageFolder
 
 import fastload
+from fastload.batches import choose
+from fastload.engine import file_dataset_of
+from fastload.entries import entry_points_of, make_entries
+from fastload.gpu.decode_options import has_entries
 
 CACHED = {"cache": "encoded", "cache_bytes": 1 << 24}
 WAYS = [{}, {"num_workers": 2}, {"num_workers": 2, "collate_fn": stacked}]
@@ -154,3 +159,55 @@ def test_explain_says_whose_process_makes_samples(photos):
     assert workers.startswith("native: images are read, decoded and transformed in torch's workers, because ")
     with pytest.warns(fastload.FastloadWarning, match="the batches are made in the main process, not native threads"):
         next(iter(loader_of(photos, tail)))
+
+
+def known_of(dataset):
+    """What ``explain()`` says, and whether a GPU is to enter most of the files, not the hardware decoder."""
+    loader = fastload.DataLoader(dataset, 3)
+    loader._entry_points = entry_points_of(None, "auto", choose(loader._settings()).files)
+    settings = loader._settings()
+    return line_of(loader).partition(" samples")[0].removeprefix("  entries: "), has_entries(settings, choose(settings))
+
+
+def test_samples_are_counted_and_not_their_files(photos):
+    """A file that is listed often has its entry points as often; those of a folder's other files are nobody's here."""
+    index(photos)
+    plain = ImageFolder(photos, EVAL)
+    assert known_of(ConcatDataset([plain] * 5)) == ("40 of 40", True)
+    listed = fastload.ImageFiles([path for path, _ in plain.samples] * 3, transform=EVAL)
+    make_entries(file_dataset_of(listed), 16)
+    assert known_of(listed) == ("24 of 24", True)
+    assert known_of(Subset(plain, [2, 2, 5])) == ("3 of 3", True)
+
+
+def test_entry_points_of_other_files_do_not_count(tmp_path):
+    own = written(tmp_path / "own")
+    index(own)
+    for number in range(4):
+        shutil.copy(own / "a" / f"{number}.jpg", own / "a" / f"new{number}.jpg")
+    plain = ImageFolder(own, EVAL)
+    assert known_of(plain) == ("8 of 12", True)
+    new = [row for row, (path, _) in enumerate(plain.samples) if "new" in path]
+    assert known_of(Subset(plain, new)) == ("0 of 4", False)
+    assert known_of(Subset(plain, [*new, 0])) == ("1 of 5", False)
+    assert known_of(ConcatDataset([Subset(plain, new), Subset(plain, new), plain])) == ("8 of 20", False)
+
+
+@pytest.mark.parametrize("options", WAYS, ids=["caller", "threads", "workers"])
+def test_what_was_made_since_of_files_that_are_listed_often(photos, options):
+    repeated = ConcatDataset([ImageFolder(photos, EVAL)] * 3)
+    loader = fastload.DataLoader(repeated, 3, **options)
+    list(loader)
+    if "collate_fn" not in options:  # where workers made them, it is known later whose they are
+        assert "24 of 24 samples have entry points" in line_of(loader)
+    list(loader)
+    assert "24 of 24 samples have entry points, in " in line_of(loader)
+
+
+def test_of_many_samples_some_tell_it(photos, monkeypatch):
+    monkeypatch.setattr("fastload.entries.entry_points._COUNTED", 16)
+    index(photos)
+    plain, nowhere = ImageFolder(photos, EVAL), fastload.ImageFiles([photos / "none.jpg"] * 32, transform=EVAL)
+    assert known_of(ConcatDataset([*[plain] * 4, nowhere])) == ("about 32 of 64", True)
+    assert known_of(ConcatDataset([*[plain] * 3, nowhere])) == ("about 24 of 56", False)
+    assert known_of(ConcatDataset([plain] * 4)) == ("32 of 32", True)

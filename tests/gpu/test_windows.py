@@ -17,6 +17,7 @@ from torchvision.datasets import ImageFolder
 import fastload
 from children import run_script
 from fastload import GpuDecode, _core
+from fastload.batches import choose
 from fastload.engine import file_dataset_of
 from fastload.entries import EntryFolder, make_entries, parts_of, roots_of
 from fastload.gpu import decode_choice, decode_options, device_copy, window_kernels
@@ -277,17 +278,20 @@ def test_memory_comes_back_of_batches_for_which_the_gpu_has_none(photos, monkeyp
     assert len(blocks) <= 2 * known
 
 
+def uses_dali(loader, how):
+    settings = loader._settings()
+    return decode_options.uses_dali(settings, choose(settings), GpuDecode(how, backend="cpu"))
+
+
 @pytest.mark.parametrize("missing", [True, False])
 def test_whoever_has_entry_points_needs_no_dali(photos, monkeypatch, missing):
     monkeypatch.setattr(decode_options, "why_missing", lambda: "no DALI" if missing else "")
-    settings = fastload.DataLoader(ImageFolder(photos, TRAIN), 4, **ON_CPU)._settings()
-    decode, dali = GpuDecode("gpu", backend="cpu"), GpuDecode("dali", backend="cpu")
-    assert decode_options.uses_dali(settings, decode) is not missing
+    assert uses_dali(fastload.DataLoader(ImageFolder(photos, TRAIN), 4, **ON_CPU), "gpu") is not missing
     index(photos)
     loader = fastload.DataLoader(ImageFolder(photos, TRAIN), 4, **ON_CPU)
     list(loader)
-    assert not decode_options.uses_dali(loader._settings(), decode) and loader._on_device.decoding.decoder is None
-    assert decode_options.uses_dali(loader._settings(), dali)
+    assert not uses_dali(loader, "gpu") and loader._on_device.decoding.decoder is None
+    assert uses_dali(loader, "dali")
 
 
 def test_dali_is_needed_by_who_asks_for_it():
