@@ -110,9 +110,9 @@ class Request:
         "attempts",
         "counts",
         "deadline",
+        "extra",
         "failures",
         "first",
-        "hedges",
         "is_over",
         "last",
         "length",
@@ -134,7 +134,7 @@ class Request:
         self.deadline = deadline
         self.attempts: list[Attempt] = []  # under way
         self.sent = 0
-        self.hedges = 0
+        self.extra = 0  # of these, sent at once
         self.failures = 0
         self.last = ""  # of them
         self.is_over = False

@@ -1,7 +1,7 @@
 """Reads of objects, all at once: who needs bytes asks early, and waits late.
 
 A read is one run of bytes of one object, or all of it. Reads that lie near each other go as one request; a request that is late is
-sent a second time, and the first answer counts; one that failed is sent again, later each time, until the time limit.
+sent a second time, and the first answer counts; one that failed is sent again, at once and then later each time, until the time limit.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class Transfers:
         self._under_way = 0
         self._timing: threading.Thread | None = None
         self._running: set[Request] = set()
-        self._hedges = 0  # of those
+        self._extra = 0  # sent for those at once, as they were late or had failed
         self._timer = threading.Condition(self._lock)
-        self._looks: list[tuple[float, int, Request, bool]] = []
+        self._looks: list[tuple[float, int, Request, Attempt | None]] = []
         self._number = itertools.count()
         self._is_over = False
         self._figures = dict.fromkeys(REMOTE, 0)
@@ -153,7 +153,7 @@ class Transfers:
             request.sent += 1
             self._under_way += 1
             self._count(request, "requests")
-            self._look_at(began + self._pace.hedge_after(request.bytes()), request)
+            self._look_at(began + self._pace.hedge_after(request.bytes()), request, attempt)
             return attempt
 
     def _next(self) -> Request | None:
@@ -271,10 +271,14 @@ class Transfers:
             if trouble.passes and request.failures < _MOST_FAILURES:
                 if request.attempts:
                     return  # another may still come
-                at = time.monotonic() + back_off(request.failures, trouble)
+                at_once = trouble.at_once and request.failures == 1 and self._may_be_extra(request)
+                at = time.monotonic() + (0.0 if at_once else back_off(request.failures, trouble))
                 if at < request.deadline:
                     self._count(request, "retries")
-                    self._look_at(at, request, again=True)
+                    if at_once:
+                        self._repeat(request)
+                    else:
+                        self._look_at(at, request, None)
                     return
             others = self._end(request) or []
         self._give_up(request, trouble.errno, str(trouble), others)
@@ -284,7 +288,7 @@ class Transfers:
         if request.is_over:
             return None
         request.is_over = True
-        self._hedges -= request.hedges
+        self._extra -= request.extra
         self._running.discard(request)
         return list(request.attempts)
 
@@ -307,9 +311,9 @@ class Transfers:
             self._timing = threading.Thread(target=self._look_after, name="fastload-remote-timer", daemon=True)
             self._timing.start()
 
-    def _look_at(self, at: float, request: Request, *, again: bool = False) -> None:
-        """With the lock: at that time the request is looked at, or sent again."""
-        heapq.heappush(self._looks, (at, next(self._number), request, again))
+    def _look_at(self, at: float, request: Request, attempt: Attempt | None) -> None:
+        """With the lock: at that time this attempt of it is looked at, or, where there is none, it is sent again."""
+        heapq.heappush(self._looks, (at, next(self._number), request, attempt))
         if self._looks[0][2] is request:
             self._timer.notify()
 
@@ -323,32 +327,39 @@ class Transfers:
                         heapq.heappop(self._looks)
                 if self._is_over:
                     return
-                _, _, request, again = heapq.heappop(self._looks)
+                _, _, request, attempt = heapq.heappop(self._looks)
                 if not request.is_over:
-                    self._look(request, again, late)
-                del request
+                    self._look(request, attempt, late)
+                del request, attempt
             for one, attempts in late:
                 why = f"no answer within {self.seconds:g} s" + (f"; the last: {one.last}" if one.last else "")
                 self._give_up(one, errno.ETIMEDOUT, why, attempts)
             del late
 
-    def _look(self, request: Request, again: bool, late: list[tuple[Request, list[Attempt]]]) -> None:
+    def _look(self, request: Request, attempt: Attempt | None, late: list[tuple[Request, list[Attempt]]]) -> None:
         now = time.monotonic()
         if now >= request.deadline:
             late.append((request, self._end(request) or []))
             return
-        if again:
+        if attempt is None:
             self._repeat(request)
             return
-        if not request.attempts:
-            return  # it is to be sent again anyway
-        if len(request.attempts) < _MOST_AT_A_TIME and self._hedges < self._pace.most_hedges():
+        if attempt not in request.attempts:
+            return  # it has failed: the others are looked at, or it will be sent again
+        is_newest = attempt is request.attempts[-1] and request not in self._again
+        if is_newest and len(request.attempts) < _MOST_AT_A_TIME and self._may_be_extra(request):
             self._count(request, "hedges")
-            self._hedges += 1
-            request.hedges += 1
-            self._repeat(request)  # which looks again
-        else:
-            self._look_at(min(request.deadline, now + self._pace.hedge_after(request.bytes())), request)
+            self._repeat(request)
+        self._look_at(min(request.deadline, now + self._pace.hedge_after(request.bytes())), request, attempt)
+
+    def _may_be_extra(self, request: Request) -> bool:
+        """With the lock: whether one more may be sent for it at once. Those are few, so a store that is slow, or fails, as a whole gets
+        little more to do."""
+        if self._extra >= self._pace.most_hedges():
+            return False
+        self._extra += 1
+        request.extra += 1
+        return True
 
     def _repeat(self, request: Request) -> None:
         self._again.append(request)

@@ -6,6 +6,7 @@ import errno
 
 # Asked too often, or somebody's fault that may pass.
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 509})
+_OF_ONE = frozenset({500, 502})  # of these: no word of a server that has too much to do
 
 
 class Trouble(Exception):
@@ -14,13 +15,23 @@ class Trouble(Exception):
     Attributes:
         passes: whether it may help to ask again.
         after: seconds to wait before that, as the server wants it; None where it did not say.
+        at_once: whether that may be without any pause, the first time.
         errno: of the OSError that it becomes in the end.
     """
 
-    def __init__(self, why: str, *, passes: bool = True, after: float | None = None, number: int = errno.EIO) -> None:
+    def __init__(
+        self,
+        why: str,
+        *,
+        passes: bool = True,
+        after: float | None = None,
+        at_once: bool = True,
+        number: int = errno.EIO,
+    ) -> None:
         super().__init__(why)
         self.passes = passes
         self.after = after
+        self.at_once = passes and at_once and after is None
         self.errno = number
 
 
@@ -39,7 +50,7 @@ def of_status(status: int, reason: str, retry_after: str | None) -> Trouble:
         after = max(0.0, float(retry_after)) if retry_after else None
     except ValueError:  # a date
         after = None
-    return Trouble(what, passes=status in _PASSING, after=after)
+    return Trouble(what, passes=status in _PASSING, after=after, at_once=status in _OF_ONE and retry_after is None)
 
 
 def changed() -> Trouble:
