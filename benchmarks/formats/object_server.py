@@ -1,7 +1,7 @@
 """An object store on 127.0.0.1 that can be told to fail: the S3 calls that reading needs (GET with Range and If-Match, HEAD,
 ListObjectsV2), from memory, path-style, unsigned; and the same objects by plain HTTP.
 
-``python object_server.py FOLDER [--latency SECONDS]`` serves ``FOLDER/bucket/key`` as ``/bucket/key`` and prints its port. What it
+``python object_server.py FOLDER [--latency SECONDS] [--spread SECONDS]`` serves ``FOLDER/bucket/key`` as ``/bucket/key`` and prints its port. What it
 does wrong is told by ``PUT /-/faults`` with a JSON list of rules; of those that fit a request the first counts:
 
     {"match": "text in the path", "kind": KIND, "share": 1.0, "times": 3, "seconds": 5, "at": 1000}
@@ -41,13 +41,13 @@ _STATUS = {
 class Objects:
     """What is served, and what is done wrong."""
 
-    def __init__(self, folder: Path, latency: float, etag: str | None = None) -> None:
-        self.latency = latency
+    def __init__(self, folder: Path, latency: float, etag: str | None = None, spread: float = 0.0) -> None:
+        self.latency, self.spread = latency, spread
         self.bodies = {f"/{p.relative_to(folder).as_posix()}": p.read_bytes() for p in folder.rglob("*") if p.is_file()}
         self.etags = {path: etag or f'"{hashlib.md5(body).hexdigest()}"' for path, body in self.bodies.items()}
         self.faults: list[dict[str, Any]] = []
         self.counts = {"requests": 0, "at_once": 0, "most_at_once": 0, "faults": 0, "connections": 0}
-        self.chance = random.Random(0)
+        self.chance, self.spreading = random.Random(0), random.Random(0)
 
     def fault_of(self, path: str) -> dict[str, Any] | None:
         for rule in self.faults:
@@ -61,6 +61,10 @@ class Objects:
                 self.counts["faults"] += 1
                 return rule
         return None
+
+    def wait(self) -> float:
+        """Seconds before an answer."""
+        return self.latency + (self.spreading.expovariate(1 / self.spread) if self.spread else 0.0)
 
     def listing(self, bucket: str, query: dict[str, list[str]]) -> bytes:
         """ListObjectsV2, without a delimiter or with "/"."""
@@ -137,7 +141,7 @@ class Connection(asyncio.Protocol):
             return
         self.objects.counts["requests"] += 1
         fault = self.objects.fault_of(unquote(path))
-        wait = self.objects.latency + (fault["seconds"] if fault and fault["kind"] == "hang" else 0)
+        wait = self.objects.wait() + (fault["seconds"] if fault and fault["kind"] == "hang" else 0)
         asyncio.get_running_loop().call_later(wait, self._answer, method, unquote(path), query, headers, fault)
 
     def _begun(self) -> None:
@@ -242,10 +246,11 @@ def main(arguments: Iterator[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--latency", type=float, default=0.0, help="seconds that each answer is held back")
+    parser.add_argument("--spread", type=float, default=0.0, help="seconds more, on average, exponentially distributed")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--etag", help="of all objects, whatever they hold")
     asked = parser.parse_args(list(arguments) if arguments else None)
-    asyncio.run(serve(Objects(asked.folder, asked.latency, asked.etag), asked.port))
+    asyncio.run(serve(Objects(asked.folder, asked.latency, asked.etag, asked.spread), asked.port))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,9 @@ without "entries" in their names with ``entries="off"``:
     litdata                 LitData's StreamingRawDataset of the same store with torchvision v2, where ``--litdata PYTHON`` has it
 
 Batches of all arms but LitData's are compared with torch's first, of two epochs, while nothing fails. Printed: images per second
-of the second epoch (the first opens files and connections), each round, and the medians' ratios. With ``--data`` a folder of
+of the second epoch (the first opens files and connections), each round, and the medians' ratios: by the clock; by the CPU time of the
+loader's process; and, where the store is on the loader's cores, by the clock less its share of the store's CPU time, as if the store
+were elsewhere. ``--spread`` has answers take longer by chance, as a store's do that is far away. With ``--data`` a folder of
 images; they are served under as many names as ``--images`` says.
 """
 
@@ -28,6 +30,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +66,9 @@ def images_in(data: Path, folder: Path, count: int) -> None:
         shutil.copyfile(found[number % len(found)], path)
 
 
-def serve(root: Path, latency: float, cores: set[int]) -> tuple[subprocess.Popen[str], str]:
+def serve(root: Path, latency: float, cores: set[int], spread: float = 0.0) -> tuple[subprocess.Popen[str], str]:
     server = subprocess.Popen(
-        [sys.executable, str(HERE / "object_server.py"), str(root), "--latency", str(latency)],
+        [sys.executable, str(HERE / "object_server.py"), str(root), "--latency", str(latency), "--spread", str(spread)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -105,6 +108,22 @@ def said_by(task: dict[str, Any], python: str, cores: set[int], environment: dic
     return dict(json.loads(ended.stdout.splitlines()[-1]))
 
 
+def median(figures: dict[str, list[dict[str, Any]]], of: Callable[[dict[str, Any]], float]) -> dict[str, float]:
+    return {arm: statistics.median(of(one) for one in rounds) for arm, rounds in figures.items()}
+
+
+def ratios_of_work(figures: dict[str, list[dict[str, Any]]], one: str, other: str, shared: int) -> dict[str, float]:
+    """But of LitData's, whose workers are processes. ``shared``: so many cores are the loader's and the store's."""
+    if "litdata" in (one, other):
+        return {}
+    cpu = median(figures, lambda said: said["cpu_ms_per_image"])
+    ratios = {f"{one} / {other}, by the loader's CPU": round(cpu[other] / cpu[one], 3)}
+    if shared:
+        alone = median(figures, lambda said: said["seconds"] - said["store_cpu_seconds"] / shared)
+        ratios[f"{one} / {other}, by the clock less the store's CPU"] = round(alone[other] / alone[one], 3)
+    return ratios
+
+
 def cores_of(text: str) -> set[int]:
     """Of "0,2-5"."""
     found: set[int] = set()
@@ -126,6 +145,7 @@ def main() -> None:
     parser.add_argument("--server-cores", type=cores_of)
     parser.add_argument("--arms", help="some of the above, with commas")
     parser.add_argument("--latency", type=float, default=0.02)
+    parser.add_argument("--spread", type=float, default=0.0, help="seconds more, on average, exponentially distributed")
     parser.add_argument("--litdata", help="a Python that has litdata, torch and torchvision")
     parser.add_argument("--out", type=Path, help="for the figures, as JSON")
     asked = parser.parse_args()
@@ -137,7 +157,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work, "store", "bucket", "train")
         images_in(asked.data, folder, asked.images)
-        server, url = serve(Path(work, "store"), asked.latency, others)
+        server, url = serve(Path(work, "store"), asked.latency, others, asked.spread)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
             "AWS_ENDPOINT_URL": url,
             "AWS_ACCESS_KEY_ID": "somebody",
@@ -162,12 +182,13 @@ def main() -> None:
                 for arm in arms:
                     tell(url, _FAULTS if arm == "disturbed" else [])
                     python = asked.litdata if arm == "litdata" else sys.executable
-                    figures[arm].append(said_by(task_of(arm, folder), python, mine, environment))
+                    task = {**task_of(arm, folder), "store": server.pid}
+                    figures[arm].append(said_by(task, python, mine, environment))
                     print(f"round {number + 1}, {arm}: {json.dumps(figures[arm][-1])}", flush=True)
         finally:
             server.kill()
             server.communicate()
-    rate = {arm: statistics.median(one["images_per_second"] for one in figures[arm]) for arm in arms}
+    rate = median(figures, lambda one: one["images_per_second"])
     spread = {arm: [round(one["images_per_second"]) for one in figures[arm]] for arm in arms}
     lost = {arm: max(one["lost"] for one in figures[arm]) for arm in arms}
     said = {
@@ -175,6 +196,7 @@ def main() -> None:
         "cores": len(mine),
         "store on cores of its own": not mine & others,
         "latency": asked.latency,
+        "spread": asked.spread,
         "images": asked.images,
         "images_per_second": {arm: round(one) for arm, one in rate.items()},
         "rounds": spread,
@@ -183,6 +205,7 @@ def main() -> None:
     for one, other in _RATIOS:
         if one in rate and other in rate:
             said[f"{one} / {other}"] = round(rate[one] / rate[other], 3)
+            said |= ratios_of_work(figures, one, other, shared=len(mine) if mine & others else 0)
     print(json.dumps(said, indent=2))
     if asked.out:
         asked.out.write_text(json.dumps(said, indent=2) + "\n")
