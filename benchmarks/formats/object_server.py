@@ -1,8 +1,8 @@
 """An object store on 127.0.0.1 that can be told to fail: the S3 calls that reading needs (GET with Range and If-Match, HEAD,
 ListObjectsV2), from memory, path-style, unsigned; and the same objects by plain HTTP.
 
-``python object_server.py FOLDER [--latency SECONDS] [--spread SECONDS]`` serves ``FOLDER/bucket/key`` as ``/bucket/key`` and prints its port. What it
-does wrong is told by ``PUT /-/faults`` with a JSON list of rules; of those that fit a request the first counts:
+``python object_server.py FOLDER [--latency SECONDS] [--spread SECONDS]`` serves ``FOLDER/bucket/key`` as ``/bucket/key`` and prints
+its port. What it does wrong is told by ``PUT /-/faults`` with a JSON list of rules; of those that fit a request the first counts:
 
     {"match": "text in the path", "kind": KIND, "share": 1.0, "times": 3, "seconds": 5, "at": 1000}
 

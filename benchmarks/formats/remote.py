@@ -12,10 +12,10 @@ without "entries" in their names with ``entries="off"``:
     litdata                 LitData's StreamingRawDataset of the same store with torchvision v2, where ``--litdata PYTHON`` has it
 
 Batches of all arms but LitData's are compared with torch's first, of two epochs, while nothing fails. Printed: images per second
-of the second epoch (the first opens files and connections), each round, and the medians' ratios: by the clock; by the CPU time of the
-loader's process; and, where the store is on the loader's cores, by the clock less its share of the store's CPU time, as if the store
-were elsewhere. ``--spread`` has answers take longer by chance, as a store's do that is far away. With ``--data`` a folder of
-images; they are served under as many names as ``--images`` says.
+of the second epoch (the first opens files and connections), each round, and the medians' ratios: by the clock; by the CPU time of
+the loader's process; and, where the store is on the loader's cores, by the clock less the store's CPU time, as if it were
+elsewhere. ``--spread`` has answers take longer by chance, as a store's do that is far away. With ``--data`` a folder of images;
+they are served under as many names as ``--images`` says.
 """
 
 from __future__ import annotations

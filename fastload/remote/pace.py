@@ -56,13 +56,13 @@ class Pace:
             self.at_once = int(min(self._most, max(_FEWEST_AT_ONCE, 2 * (len(self._ends) - 1) / span * usual)))
 
     def hedge_after(self, size: int) -> float:
-        """Seconds after which a request of so many bytes is late; where too few of such were seen, twice as long for each doubling of
-        the size as for the nearest smaller ones."""
+        """Seconds after which a request of so many bytes is late; where too few of such were seen, twice as long for each doubling
+        of the size as for the nearest smaller ones."""
         kind = _kind(size)
         for smaller in range(kind, -1, -1):
             recent = self._by_size.get(smaller)
             if recent is not None and recent.hedge_after is not None:
-                return recent.hedge_after * 2 ** (kind - smaller)
+                return recent.hedge_after * float(1 << kind - smaller)
         return _FIRST_HEDGE_SECONDS
 
     def most_hedges(self) -> int:

@@ -1,7 +1,8 @@
 """Reads of objects, all at once: who needs bytes asks early, and waits late.
 
 A read is one run of bytes of one object, or all of it. Reads that lie near each other go as one request; a request that is late is
-sent a second time, and the first answer counts; one that failed is sent again, at once and then later each time, until the time limit.
+sent a second time, and the first answer counts; one that failed is sent again, at once and then later each time, until the time
+limit.
 """
 
 from __future__ import annotations
@@ -353,8 +354,8 @@ class Transfers:
         self._look_at(min(request.deadline, now + self._pace.hedge_after(request.bytes())), request, attempt)
 
     def _may_be_extra(self, request: Request) -> bool:
-        """With the lock: whether one more may be sent for it at once. Those are few, so a store that is slow, or fails, as a whole gets
-        little more to do."""
+        """With the lock: whether one more may be sent for it at once. Those are few, so a store that is slow, or fails, as a whole
+        gets little more to do."""
         if self._extra >= self._pace.most_hedges():
             return False
         self._extra += 1

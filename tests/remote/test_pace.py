@@ -31,14 +31,12 @@ def clock(monkeypatch):
 
 
 def answered(clock, made, seconds, count, wanted=10**9):
-    """``count`` requests, as many under way as may be, but not more than are ``wanted``, that take ``seconds`` in turn; the most that
-    were under way of late."""
-    under_way, most = [], 0
+    """``count`` requests that take ``seconds`` in turn, as many at once as may be and are ``wanted``; how many at last."""
+    under_way = []
     for _ in range(count):
         while len(under_way) < min(made.at_once, wanted):
             took = next(seconds)
             heapq.heappush(under_way, (clock.now + took, took))
-        most = max(most, len(under_way))
         clock.now, took = heapq.heappop(under_way)
         made.note(SMALL, took)
     return len(under_way) + 1
