@@ -105,6 +105,13 @@ def cool(folder: Path) -> None:
             os.close(file)
 
 
+def warm(folder: Path) -> None:
+    """The files below it are in the page cache, as far as there is room."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.read_bytes()
+
+
 @contextlib.contextmanager
 def far_away(folder: Path, seconds: float) -> Iterator[Path]:
     """The same files where each answer takes so long, as over a network; a FUSE file system of a process of its own."""

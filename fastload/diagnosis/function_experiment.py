@@ -13,7 +13,7 @@ from typing import Any
 from torch.utils.data import IterableDataset
 
 from fastload.diagnosis.fetch_stages import ITEM, TRANSFORM
-from fastload.diagnosis.loader_experiment import rate_now, warmed
+from fastload.diagnosis.loader_experiment import on_native_threads, rate_now, warmed
 from fastload.diagnosis.stage_clock import StageClock, run
 from fastload.diagnosis.stage_hooks import StageHooks, layers, name_of
 
@@ -30,7 +30,9 @@ def without_costliest(loader: Any, seconds: float) -> dict[str, Any] | None:
         of an item, or it stands where it cannot be replaced.
     """
     dataset = loader.dataset
-    if isinstance(dataset, IterableDataset):
+    if isinstance(dataset, IterableDataset) or on_native_threads(
+        loader
+    ):  # whose transforms are no functions of Python's
         return None
     began = time.monotonic()
     chosen = random.Random(0).sample(range(len(dataset)), min(len(dataset), _ITEMS))

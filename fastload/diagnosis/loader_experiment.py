@@ -49,7 +49,7 @@ def sweep(loader: Any, seconds: float, tell: Callable[[dict[str, Any]], None] = 
     cores = allowed_cores()
     now = loader.num_workers
     numbers = [1, cores, now, 2 * cores, 2, *(2**k for k in range(2, 7) if 2**k <= cores)]
-    native_now = is_ours(loader) and _is_native(loader)
+    native_now = on_native_threads(loader)
     samples = warmed(loader.dataset, _WARMING * seconds)
     own = _native if native_now else _stock
     # (whether they are our threads, the rivals of the loader's own kind; how many)
@@ -77,7 +77,7 @@ def sweep(loader: Any, seconds: float, tell: Callable[[dict[str, Any]], None] = 
 
 def rate_now(loader: Any, samples: Sequence[int], seconds: float) -> tuple[int, float]:
     """The workers or threads that ``loader`` has (one in the place of none), and their images a second over these samples."""
-    if is_ours(loader) and _is_native(loader):
+    if on_native_threads(loader):
         threads = max(1, loader._thread_count())
         return threads, _rate(_native(loader, threads, samples), seconds)
     workers = max(1, loader.num_workers)
@@ -146,6 +146,11 @@ def _native(loader: Any, threads: int, samples: Sequence[int] | None) -> Any:
         worker_init_fn=loader.worker_init_fn,
     )
     return made if _is_native(made) else None
+
+
+def on_native_threads(loader: Any) -> bool:
+    """Whether it is one of ours, and they make its batches."""
+    return is_ours(loader) and _is_native(loader)
 
 
 def _is_native(loader: Any) -> bool:

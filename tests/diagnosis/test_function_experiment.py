@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 
+import PIL.Image
 import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset
-from torchvision.transforms import Compose, v2
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import Compose, RandomResizedCrop, ToTensor, v2
 
+import fastload
 from fastload.diagnosis.function_experiment import without_costliest
 
 ASLEEP_S = 0.05
@@ -65,3 +68,13 @@ def test_nothing_is_replaced_where_no_transform_is_costly_or_two_have_the_name()
     assert without_costliest(DataLoader(Itself(quick), batch_size=4), 0.5) is None
     assert without_costliest(DataLoader(Numbers(Compose([Asleep(), Asleep()])), batch_size=4), 0.5) is None
     assert without_costliest(DataLoader(list(range(16))), 0.5) is None
+
+
+def test_native_threads_run_no_transform_that_could_be_replaced(tmp_path):
+    (tmp_path / "a").mkdir()
+    for number in range(8):
+        PIL.Image.new("RGB", (64, 64)).save(tmp_path / "a" / f"{number}.jpg")
+    data = ImageFolder(tmp_path, Compose([RandomResizedCrop(48), ToTensor()]))
+    native = fastload.DataLoader(data, batch_size=4, num_workers=1)
+    fastload.require_native(native)
+    assert without_costliest(native, 0.5) is None
