@@ -1,8 +1,12 @@
+#include <pybind11/stl.h>
+
 #include <algorithm>
 #include <array>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "bindings.h"
 #include "index/path_table.h"
@@ -62,6 +66,23 @@ void bind_index(py::module_& module) {
             return table.target(i);
           },
           py::arg("i"))
+      .def(
+          "at",
+          [](const PathTable& table, const std::vector<int64_t>& indices) {
+            py::list paths(indices.size()), targets(indices.size());
+            std::string path;
+            for (size_t k = 0; k < indices.size(); ++k) {
+              const int64_t i = indices[k];
+              if (i < 0 || i >= table.size()) throw py::index_error("sample index out of range");
+              path.clear();
+              table.append_path(i, &path);
+              paths[k] = py::reinterpret_steal<py::str>(
+                  PyUnicode_DecodeFSDefaultAndSize(path.data(), static_cast<Py_ssize_t>(path.size())));
+              targets[k] = py::int_(table.target(i));
+            }
+            return py::make_tuple(std::move(paths), std::move(targets));
+          },
+          py::arg("indices"), "Paths and targets of many.")
       .def_property_readonly("memory_bytes", &PathTable::memory_bytes);
 }
 

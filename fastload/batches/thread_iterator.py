@@ -131,6 +131,7 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
             collate is not None and collate.gives_tuples and not self._pin_memory
         )  # of which torch makes lists
         self._mixing = collate.mixing if collate is not None else None
+        self._shape: tuple[int, torch.Tensor] | None = None  # of the newest batch
         self._mix: dict[str, Any] = {}
         if self._mixing is not None:
             self._mix = {"mix": self._mixing.of_size(self._size), "mix_stage": self._mixing.name}
@@ -178,21 +179,14 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
     def _send(self, indices: Sequence[Any], order: _core.DrawOrder | None) -> PendingBatch:
         with counted_in(self._record.statistics.remote):
             samples = BatchSamples(self._find, indices, self._length, self._cache, self._target_transforms)
-        height, width = self._size
-        images = torch.empty(
-            (len(samples.indices), self._target.channels, height, width),
-            dtype=self._dtype,
-            memory_format=torch.channels_last if self._channels_last else torch.contiguous_format,
-            device="cpu" if self._memory is None else "meta",
-            pin_memory=self._pin_memory,
-        )
+        images = self._room_for(len(samples.indices))
         leave = self._leave(len(samples.indices))
         batch = self._engine.submit(
             samples.sources,
-            [index % 2**64 for index in samples.indices],
+            samples.numbers,
             recipe=self._reading.recipe,
             target=self._target,
-            size=(height, width),
+            size=self._size,
             out=_in_memory_order(images) if self._memory is None else self._memory.native,
             order=order,
             seed=self._seed % 2**64,
@@ -206,6 +200,20 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
             **self._mix,
         )
         return PendingBatch(samples, images, batch, leave)
+
+    def _room_for(self, count: int) -> torch.Tensor:
+        """Memory for the images of a batch; or, where the engine takes it from what there is, its shape and no memory."""
+        if self._shape is not None and self._shape[0] == count:
+            return self._shape[1]
+        made = torch.empty(
+            (count, self._target.channels, *self._size),
+            dtype=self._dtype,
+            memory_format=torch.channels_last if self._channels_last else torch.contiguous_format,
+            device="cpu" if self._memory is None else "meta",
+            pin_memory=self._pin_memory,
+        )
+        self._shape = None if self._memory is None else (count, made)
+        return made
 
     def _leave(self, images: int) -> _core.Leave:
         """What the next batch, of so many, leaves to somebody else."""
@@ -350,7 +358,7 @@ class ThreadIterator(OfOneProcess, KeepsProgress, _BaseDataLoaderIter):
         slot, longest, seconds = job.batch.slowest
         if not longest:
             return
-        slowest = longest, job.samples.indices[slot], job.samples.paths[slot]
+        slowest = longest, job.samples.indices[slot], job.samples.path(slot)
         self._record.statistics.add_slowest(*slowest)
         self.newest_cost = seconds, slowest
 

@@ -99,7 +99,7 @@ class WholeBatches:
         self._engine = engine_of(self._engine, 1)
         batch = self._engine.submit(
             samples.sources,
-            [index % 2**64 for index in samples.indices],
+            samples.numbers,
             recipe=reading.recipe,
             target=self._target[1],
             size=reading.size,

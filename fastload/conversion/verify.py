@@ -21,6 +21,7 @@ from fastload.engine import (
     AtWork,
     BatchSamples,
     ByteRange,
+    Find,
     SampleSource,
     engine_of,
     file_dataset_of,
@@ -118,10 +119,10 @@ def verify_samples(
                 _note(found, told, dataset, samples, batch, reading)
                 tell(len(samples.indices))
             if start < count:
-                samples = _Looked(heard, lambda index: (files, index), range(start, min(start + _BATCH, count)), count)
+                samples = _Looked(heard, Find(files), range(start, min(start + _BATCH, count)), count)
                 batch = engine.submit(
                     samples.sources,
-                    samples.indices,
+                    samples.numbers,
                     recipe=reading.recipe,
                     target=form,
                     size=(_SIDE, _SIDE),

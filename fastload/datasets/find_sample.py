@@ -7,6 +7,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import is_
+from types import SimpleNamespace
 from typing import Any
 
 from torch.utils.data import ConcatDataset, Dataset, Subset
@@ -61,10 +62,8 @@ def locate(dataset: Dataset[Any], *, frozen: bool = False) -> Located:
     if type(dataset) is Subset:
         tree = _tree(lambda: (type(dataset), dataset.dataset, vars(dataset).get("__getitems__")))
         inner = locate(dataset.dataset, frozen=frozen)
-        if not frozen:
-            return Located(inner.file_datasets, lambda index: inner.find(dataset.indices[index]), inner.tree + tree)
-        indices = copy.copy(dataset.indices)
-        return Located(inner.file_datasets, lambda index: inner.find(indices[index]), inner.tree + tree)
+        subset = SimpleNamespace(indices=copy.copy(dataset.indices)) if frozen else dataset
+        return Located(inner.file_datasets, _FindOfSubset(subset, inner.find), inner.tree + tree)
     if type(dataset) is ConcatDataset:
         return _locate_concat(dataset, [locate(part, frozen=frozen) for part in dataset.datasets])
     if is_of_timm(dataset):
@@ -73,7 +72,7 @@ def locate(dataset: Dataset[Any], *, frozen: bool = False) -> Located:
         raise NotNative(why)
     else:
         files = file_dataset_of(dataset, frozen=frozen)
-    return Located([files], lambda index: (files, index), _tree(files.rests_on))
+    return Located([files], Find(files), _tree(files.rests_on))
 
 
 def _tree(now: Callable[[], tuple[Any, ...]]) -> list[Look]:
@@ -81,18 +80,38 @@ def _tree(now: Callable[[], tuple[Any, ...]]) -> list[Look]:
 
 
 def _locate_concat(dataset: ConcatDataset[Any], parts: list[Located]) -> Located:
-    ends = dataset.cumulative_sizes
-
-    def find(index: int) -> tuple[FileDataset, int]:
-        if index < 0:
-            if -index > len(dataset):
-                raise ValueError("absolute value of index should not exceed dataset length")
-            index += len(dataset)
-        part = bisect.bisect_right(ends, index)
-        return parts[part].find(index - (ends[part - 1] if part else 0))
-
     tree = _tree(
         lambda: (type(dataset), vars(dataset).get("__getitems__"), *dataset.datasets, *dataset.cumulative_sizes)
     )
     tree += [look for part in parts for look in part.tree]
+    find = _FindOfConcat(dataset, [part.find for part in parts])
     return Located([files for part in parts for files in part.file_datasets], find, tree)
+
+
+class _FindOfSubset(Find):
+    def __init__(self, subset: Any, inner: Find) -> None:
+        self._subset, self._inner = subset, inner
+
+    def __call__(self, index: Any) -> tuple[FileDataset, Any]:
+        return self._inner(self._subset.indices[index])
+
+    def each(self, indices: list[Any]) -> tuple[list[FileDataset], list[Any]]:
+        inner = self._subset.indices
+        return self._inner.each([inner[index] for index in indices])
+
+
+class _FindOfConcat(Find):
+    def __init__(self, dataset: ConcatDataset[Any], parts: list[Find]) -> None:
+        self._dataset, self._ends, self._parts = dataset, dataset.cumulative_sizes, parts
+
+    def __call__(self, index: Any) -> tuple[FileDataset, Any]:
+        if index < 0:
+            if -index > len(self._dataset):
+                raise ValueError("absolute value of index should not exceed dataset length")
+            index += len(self._dataset)
+        part = bisect.bisect_right(self._ends, index)
+        return self._parts[part](index - (self._ends[part - 1] if part else 0))
+
+    def each(self, indices: list[Any]) -> tuple[list[FileDataset], list[Any]]:
+        found = [self(index) for index in indices]
+        return [files for files, _ in found], [within for _, within in found]

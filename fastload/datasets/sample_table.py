@@ -54,6 +54,11 @@ class SampleTable(Sequence[tuple[str, int]]):
             _ = _LIST[index]  # raises what a list raises of what is no index
             raise
 
+    def samples_at(self, indices: list[Any]) -> tuple[list[Any], list[int]]:
+        """Paths and targets of many, counted from 0; raises where one is not there."""
+        paths, targets = self._table.at(indices)
+        return [self._path(i) for i in indices] if self._nameless else paths, targets
+
     def _path(self, i: int) -> Any:
         path = self._table.path(i)
         return path if path or not self._nameless else self._nameless.get(i, path)

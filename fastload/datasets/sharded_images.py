@@ -60,6 +60,13 @@ class IndexedSamples(Sequence[tuple[SampleSource | str, Any]]):
         row = self.row(i.__index__())
         return self.sample_index.source(row), self.sample_index.target(row)
 
+    def samples_at(self, indices: list[Any]) -> tuple[list[SampleSource | str], list[Any]]:
+        """Sources and targets of many, counted from 0; raises where one is not there."""
+        rows = [i.__index__() for i in indices]
+        if rows and not 0 <= min(rows) <= max(rows) < len(self):
+            raise IndexError("index out of range")
+        return self.sample_index.samples_at(rows if self._rows is None else self._rows[rows].tolist())
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self)} samples)"
 

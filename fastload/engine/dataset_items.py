@@ -22,7 +22,7 @@ from fastload import _core
 from fastload.engine.batch_memory import BatchMemory
 from fastload.engine.batch_samples import BatchSamples, pixel_limit
 from fastload.engine.cpu_share import share_of_cores
-from fastload.engine.file_dataset import FileDataset, file_dataset_of, items_of_files
+from fastload.engine.file_dataset import FileDataset, Find, file_dataset_of, items_of_files
 from fastload.engine.random_generators import drawing, from_torch, undone
 from fastload.engine.sample_cache import SampleCache, cache_name_of
 from fastload.engine.sample_places import places_here
@@ -250,7 +250,7 @@ class ItemLists:
     def _from_threads(self, files: FileDataset, indices: list[Any], reading: Reading, form: _core.Target) -> list[Any]:
         assert reading.size is not None
         self._memory.reclaim(remember=_LISTS_IN_USE)
-        samples = BatchSamples(lambda index: (files, index), indices, len(files.dataset))
+        samples = BatchSamples(Find(files), indices, len(files.dataset))
         if reading.recipe.draws:
             with drawing(reading.recipe) as drawn:
                 batch = self._made(samples, reading, form, drawn.native)
@@ -276,7 +276,7 @@ class ItemLists:
         assert reading.size is not None
         batch = self._engine().submit(
             samples.sources,
-            [index % 2**64 for index in samples.indices],
+            samples.numbers,
             recipe=reading.recipe,
             target=form,
             size=reading.size,

@@ -91,6 +91,15 @@ class FileDataset:
         path, target = self.samples[index]
         return path, target
 
+    def samples_at(self, indices: list[Any]) -> tuple[list[Any], list[Any]]:
+        """Paths and targets of many, in a fraction of the time; raises where one of them is not there."""
+        samples = self.samples
+        if _is_ours(samples) and hasattr(samples, "samples_at"):
+            paths, targets = samples.samples_at(indices)
+            return paths, targets
+        pairs = [samples[index] for index in indices]
+        return [path for path, _ in pairs], [target for _, target in pairs]
+
     @property
     def samples(self) -> Sequence[tuple[Any, Any]]:
         """All of them."""
@@ -105,7 +114,7 @@ class FileDataset:
     def has_plain_targets(self) -> bool:
         """Whether all targets are numbers or texts, or made anew each time."""
         samples = self.samples
-        if type(samples).__module__.partition(".")[0] == "fastload":
+        if _is_ours(samples):
             return True
         return isinstance(samples, list | tuple) and all(type(target) in _PLAIN_TARGETS for _, target in samples)
 
@@ -133,8 +142,27 @@ class FileDataset:
         return self.dataset.loader(path)
 
 
-# A sample's data set, and its index there.
-Find = Callable[[int], tuple[FileDataset, int]]
+def _is_ours(samples: Any) -> bool:
+    """Whether they are a sequence of this package's."""
+    return type(samples).__module__.partition(".")[0] == "fastload"
+
+
+class Find:
+    """The way from an index of a data set to the one that names the sample's file, and the sample's index there.
+
+    Args:
+        files: they are that one's.
+    """
+
+    def __init__(self, files: FileDataset) -> None:
+        self._files = files
+
+    def __call__(self, index: Any) -> tuple[FileDataset, Any]:
+        return self._files, index
+
+    def each(self, indices: list[Any]) -> tuple[list[FileDataset], list[Any]]:
+        """The same of many; raises where one of them is not there."""
+        return [self._files] * len(indices), indices
 
 
 def file_dataset_of(dataset: Any, *, frozen: bool = False) -> FileDataset:

@@ -100,17 +100,24 @@ class ByteRange(SampleSource):
     """A run of bytes of a file: a member of an archive, a record, a page's value.
 
     Args:
+        name: of the sample, or what gives it: few are ever asked for.
         state: of the file, whose bytes are an error when it is another; None: whatever it is.
     """
 
-    __slots__ = ("length", "offset", "path", "state")
+    __slots__ = ("_name", "length", "offset", "path", "state")
 
-    def __init__(self, path: str, offset: int, length: int, name: str, state: FileState | None = None) -> None:
+    def __init__(
+        self, path: str, offset: int, length: int, name: str | Callable[[], str], state: FileState | None = None
+    ) -> None:
         self.path = path
         self.offset = offset
         self.length = length
-        self.name = name
+        self._name = name
         self.state = state
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return self._name if isinstance(self._name, str) else self._name()
 
     def engine_form(self) -> Any:
         if self.state is None:
@@ -146,7 +153,13 @@ class CheckedRange(ByteRange):
     __slots__ = ("crc32c",)
 
     def __init__(
-        self, path: str, offset: int, length: int, name: str, crc32c: int, state: FileState | None = None
+        self,
+        path: str,
+        offset: int,
+        length: int,
+        name: str | Callable[[], str],
+        crc32c: int,
+        state: FileState | None = None,
     ) -> None:
         super().__init__(path, offset, length, name, state)
         self.crc32c = crc32c

@@ -132,7 +132,7 @@ class GpuDecodeIterator(DeviceIterator):
                 statistics.add_decoders(left, 0, 0, reasons)
                 for slot in job.left.culprits:
                     index = job.samples.indices[slot]
-                    statistics.refuse(index, job.samples.paths[slot], self._decoding.pipeline.refused[index])
+                    statistics.refuse(index, job.samples.path(slot), self._decoding.pipeline.refused[index])
             case _core.Leave.windows:
                 codes = job.batch.left_codes
                 statistics.add_decoders(0, codes, left - codes, reasons)

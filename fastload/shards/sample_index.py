@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,11 @@ class Shard:
         """Raises OSError."""
         found = os.stat(path)
         return cls(os.path.abspath(os.fspath(path)), found.st_size, str(found.st_mtime_ns), found.st_ino)
+
+    @cached_property
+    def is_far(self) -> bool:
+        """Whether the path is a URL."""
+        return is_remote(self.path)
 
     @cached_property
     def state(self) -> FileState | None:
@@ -163,12 +168,17 @@ class SampleIndex:
             beside = os.path.join(os.path.dirname(shard.path), self.name(row))
             return RemoteObject(beside) if is_remote(beside) else beside
         offset, length = int(self.columns.offset[row]), int(self.columns.length[row])
-        name = printable(f"{self._place(row, shard)}, sample {self.name(row)} at byte {offset}")
-        if is_remote(shard.path):
-            return RemoteRange(shard.path, offset, length, name, shard.size, shard.version)
+        name = partial(self._shown, row)
+        if shard.is_far:
+            return RemoteRange(shard.path, offset, length, name(), shard.size, shard.version)
         if self.columns.crc32c is not None:
             return CheckedRange(shard.path, offset, length, name, int(self.columns.crc32c[row]), shard.state)
         return ByteRange(shard.path, offset, length, name, shard.state)
+
+    def _shown(self, row: int) -> str:
+        """A sample's name, with where it lies."""
+        where, offset = self._place(row, self.shard(row)), int(self.columns.offset[row])
+        return printable(f"{where}, sample {self.name(row)} at byte {offset}")
 
     def _place(self, row: int, shard: Shard) -> str:
         """Of a file that was unpacked, whose name says nothing, also the shard that it was made from."""
@@ -186,6 +196,12 @@ class SampleIndex:
             return -1
         text = _text(columns.target_starts, columns.targets, row)
         return json.loads(text) if self.target_kind == "json" else text
+
+    def samples_at(self, rows: list[int]) -> tuple[list[SampleSource | str], list[Any]]:
+        """Sources and targets of many."""
+        column = self.columns.target
+        targets = [self.target(row) for row in rows] if column is None else column[rows].tolist()
+        return [self.source(row) for row in rows], targets
 
     def is_of(self, shards: Sequence[Shard]) -> bool:
         """Whether these files, wherever they lie now, are as they were, and what was unpacked is still there."""

@@ -106,7 +106,7 @@ def replacing(paths, data):
     load = BatchSamples.load
 
     def changed(self, slot, why):
-        path = self.paths[slot]
+        path = self.path(slot)
         if path in paths:
             with open(f"{path}.new", "wb") as new:
                 new.write(data)
