@@ -132,25 +132,25 @@ def test_indices_of_every_form(form, make, root):
         assert torch.equal(images, images_too) and torch.equal(targets, targets_too)
 
 
-def changed_but_for(target):
+def refuses_two(target):
     return 6 // (target - 2)
 
 
+BAD = {
+    "behind the end": (99, "IndexError", ours),
+    "behind the end of torchvision's": (99, "IndexError", plain),
+    "before the start": (-99, "ValueError", nested),
+    "text": ("three", "TypeError", ours),
+    "a fraction": (2.5, "TypeError", plain),
+    "above 64 bits": (2**70, "Error", ours),
+    "of a target that cannot be": (9, "ZeroDivisionError", lambda root: fastload.ImageFolder(root, STEPS, refuses_two)),
+}
+
+
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize(
-    ("bad", "of", "make"),
-    [
-        (99, "IndexError", ours),
-        (99, "IndexError", plain),
-        (-99, "ValueError", nested),
-        ("three", "TypeError", ours),
-        (2.5, "TypeError", plain),
-        (2**70, "Error", ours),
-        (9, "ZeroDivisionError", lambda root: fastload.ImageFolder(root, STEPS, changed_but_for)),
-    ],
-    ids=str,
-)
-def test_one_bad_index_is_one_bad_sample(bad, of, make, workers, root):
+@pytest.mark.parametrize("what", BAD)
+def test_one_bad_index_is_one_bad_sample(what, workers, root):
+    bad, of, make = BAD[what]
     dataset = make(root)
     loader = fastload.DataLoader(dataset, batch_sampler=[[0, bad, 13, 0]], num_workers=workers, on_error="skip")
     ((images, targets),) = loader
