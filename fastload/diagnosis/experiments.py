@@ -49,15 +49,19 @@ def experiment(folder: str, loader: Any, number: int, process: int, seconds: flo
     works: dict[str, tuple[float, _Work]] = {
         "storage": (_STORAGE, lambda limit, tell: probe(files, limit)),
         "items": (_ITEMS, lambda limit, tell: items_alone(loader, limit)),  # after which their files are in memory
-        "sweep": (_SWEEP, lambda limit, tell: sweep(loader, limit, tell)),
         "without": (_WITHOUT, lambda limit, tell: without_costliest(loader, limit)),
-        "memory": (_MEMORY, lambda limit, tell: from_memory(loader, folder, limit)),  # which changes its data set
+        "memory": (_MEMORY, lambda limit, tell: from_memory(loader, folder, limit)),
+        "sweep": (_SWEEP, lambda limit, tell: sweep(loader, limit, tell)),
     }
+    unused = 0.0  # which the last one has: the more time, the less noise
     for name, (share, work) in works.items():
+        began = time.monotonic()
+        limit = share * seconds + (unused if name == "sweep" else 0.0)
         line = {"loader": number, "parent": process, "name": name}
         for last in (False, True):  # one that fails is tried once more: a worker may have met another's end
-            if _forked_trial(folder, line, work, share * seconds, last):
+            if _forked_trial(folder, line, work, limit, last):
                 break
+        unused += max(0.0, limit - (time.monotonic() - began))
 
 
 def _forked_trial(folder: str, line: dict[str, Any], work: _Work, limit: float, tell_errors: bool) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import concurrent.futures
 import functools
 import multiprocessing.pool
+import operator
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -30,6 +31,8 @@ _DECODERS = {
     "turbojpeg": (),
     "torchcodec.decoders": ("decode_image", "decode_jpeg"),
 }
+
+_COMPOSES = 16  # known at a time: a data set may make a new one for each item
 
 
 def name_of(thing: Any) -> str:
@@ -165,11 +168,21 @@ def _method(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _step_by_step(original: Callable[..., Any]) -> Callable[..., Any]:
     """A Compose's own loop, over transforms whose calls are stages."""
+    known: dict[int, tuple[Any, list[Any], SimpleNamespace]] = {}  # Compose, its steps, and these as stages
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         if running() is None:
             return original(self, *args, **kwargs)
-        steps = [timed(TRANSFORM + name_of(step), step) for step in self.transforms]
-        return original(SimpleNamespace(transforms=steps), *args, **kwargs)
+        found = known.get(id(self))
+        if found is None or not _are_the_same([found[0], *found[1]], [self, *self.transforms]):
+            if len(known) >= _COMPOSES:
+                known.clear()
+            steps = [timed(TRANSFORM + name_of(step), step) for step in self.transforms]
+            found = known[id(self)] = self, list(self.transforms), SimpleNamespace(transforms=steps)
+        return original(found[2], *args, **kwargs)
 
     return call
+
+
+def _are_the_same(these: list[Any], those: list[Any]) -> bool:
+    return len(these) == len(those) and all(map(operator.is_, these, those))

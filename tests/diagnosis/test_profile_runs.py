@@ -233,3 +233,46 @@ def test_experiments_tell_files_from_memory(tmp_path):
     sweep = found["sweep"]
     assert "error" not in sweep, sweep
     assert sweep["rates"][0][0] == 1 and all(rate > 0 for _, rate in sweep["rates"])
+
+
+def test_the_sweep_has_the_time_that_others_do_not_need():
+    with fastload.profile(experiments=4.0) as p:
+        list(DataLoader(range(64), batch_size=4))
+    found = p.json()["loaders"][0]["experiments"]
+    assert "storage" not in found and "without" not in found and "memory" not in found  # no files, no transforms
+    assert found["sweep"]["seconds"] > 0.6 * 4.0  # half of it, and what was left
+
+
+class Stepped(Dataset):
+    def __init__(self, transform):
+        self.transform = transform
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        return self.transform(torch.tensor(index))
+
+
+def one_more(value):
+    time.sleep(0.01)  # long enough for each batch to be looked at
+    return value + 1
+
+
+def ten_more(value):
+    time.sleep(0.01)
+    return value + 10
+
+
+def test_steps_of_a_compose_are_those_that_it_has_now():
+    steps = T.Compose([one_more])
+    batches = DataLoader(Stepped(steps), batch_size=4)
+    with fastload.profile() as p:
+        before = torch.cat(list(batches))
+        steps.transforms.append(ten_more)
+        grown = torch.cat(list(batches))
+        steps.transforms[0] = ten_more
+        changed = torch.cat(list(batches))
+    assert before.tolist() == list(range(1, 9)) and grown.tolist() == list(range(11, 19))
+    assert changed.tolist() == list(range(20, 28))
+    assert {"one_more", "ten_more"} <= set(p.json()["loaders"][0]["functions"])
