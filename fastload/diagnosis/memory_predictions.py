@@ -23,11 +23,11 @@ def memory_predictions(model: Model) -> list[Prediction]:
     for kind, left_out in (("encoded", READING), ("decoded", DECODING)):
         if 0 < sizes.get(kind, 0) <= sizes.get("room", 0):
             line = f'{call}, cache="{kind}")  # {sizes[kind] / 1e9:.2f} GB of memory'
-            step = model.fed_at(rate_without(rate, stages, left_out))
+            step = model.fed_natively(rate_without(rate, stages, left_out), int(threads))
             found.append(model.of(f"cache_{kind}", step, line, "native threads alone, without these stages"))
     if model.facts.machine.most("gpu_count") or any(sample.get("gpus") for sample in model.facts.machine.samples):
         line = f'{call}, device="cuda", decode="auto")'
-        step = model.fed_at(rate_without(rate, stages, ("decode", "resample", "pack")))
+        step = model.fed_natively(rate_without(rate, stages, ("decode", "resample", "pack")), int(threads))
         rests_on = "what native threads alone do beside decoding; at most, as the GPU's decoder was not measured"
         found.append(model.of("gpu_decode", step, line, rests_on))
     return found

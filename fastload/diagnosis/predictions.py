@@ -57,7 +57,7 @@ def _workers(model: Model) -> list[Prediction]:
     for n, rate in rates.items():
         if n == now:
             continue
-        step = model.fed_at(model.from_storage(rate, n), 0 if of_threads else n)
+        step = model.fed_at(model.from_storage(rate, n), 0 if of_threads else n, threads=n)
         line = f"DataLoader(..., num_workers={n}{f', threads={n}' if of_threads else ''})"
         if model.loader.what.get("items_by") == "__iter__" and n > 1:
             line += "  # if the data set shares its samples among workers"
@@ -76,7 +76,7 @@ def _cores(model: Model) -> list[Prediction]:
     rate = 2 * cores * rates[1] / (1 + contention * (2 * cores - 1))
     of_threads = sweep.get("unit") == "threads"
     line = f"DataLoader(..., {'threads' if of_threads else 'num_workers'}={2 * cores})  # on {2 * cores} cores in place of {cores}"
-    step = model.fed_at(model.from_storage(rate, 2 * cores), 0 if of_threads else 2 * cores)
+    step = model.fed_at(model.from_storage(rate, 2 * cores), 0 if of_threads else 2 * cores, threads=2 * cores)
     return [model.of("more_cores", step, line, "the loader alone on one core and on all, measured")]
 
 
@@ -86,7 +86,7 @@ def _native(model: Model) -> list[Prediction]:
         return []
     n, rate = max(sweep["native"], key=lambda pair: pair[1])
     line = f"from fastload import DataLoader  # and num_workers={int(n)}"
-    step = model.fed_at(model.from_storage(rate, int(n)))
+    step = model.fed_natively(model.from_storage(rate, int(n)), int(n))
     return [model.of("native_threads", step, line, "native threads alone, measured")]
 
 

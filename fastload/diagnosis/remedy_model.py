@@ -12,6 +12,7 @@ from fastload.diagnosis.queue_simulation import loop_seconds
 from fastload.diagnosis.shares import COPY, EPOCH_START, MAIN_THREAD, QUEUE, Shares
 
 NOTHING = 0.05  # of a batch: too little to reckon with
+_MOSTLY = 0.5
 _TIMES = 8.0  # an ordinary sample's seconds
 
 
@@ -61,28 +62,45 @@ class Model:
         return Prediction(remedy, self.images / max(step, 1e-9), step, line, rests_on)
 
     def fed_at(
-        self, rate: float, workers: int = 0, *, slow: Sequence[float] | None = None, less_start: float = 0.0
+        self,
+        rate: float,
+        workers: int = 0,
+        *,
+        threads: int = 1,
+        slow: Sequence[float] | None = None,
+        less_start: float = 0.0,
     ) -> float:
         """Seconds of a step where the loader gives ``rate`` images a second while nobody computes.
 
         Args:
             workers: processes that make a batch each; 0: threads that make each batch together.
+            threads: so many; while a slow sample holds one, the others go on as far as they may.
             slow: by how many seconds some samples of an epoch take longer than others; None: as now.
             less_start: seconds of each epoch's start that are no more.
         """
         slow = self.slow if slow is None else slow
-        making = [max(1, workers) * self.images / max(rate, 1e-9)] * self.batches
+        makers = max(1, workers or (threads if slow else 1))
+        making = [makers * self.images / max(rate, 1e-9)] * self.batches
         for k, seconds in enumerate(slow):
             making[(k + 1) * self.batches // (len(slow) + 1)] += seconds
         working = [self.work + self.main] * self.batches
-        ahead = int(self.loader.what.get("prefetch_factor") or 2) * max(1, workers)
+        ahead = int(self.loader.what.get("prefetch_factor") or 2) * makers
         start = max(0.0, self._start(workers) - less_start)
-        return (start + loop_seconds(making, working, max(1, workers), ahead)) / self.batches
+        return (start + loop_seconds(making, working, makers, ahead)) / self.batches
+
+    def fed_natively(self, rate: float, threads: int) -> float:
+        """The same by native threads, in the place of workers or as now: they make slow samples faster, too, as the others."""
+        sweep = self.loader.experiments.get("sweep") or {}
+        faster = 1.0
+        if not self.loader.is_native and self.rates and sweep.get("native"):
+            (workers, by_workers), (fewest, natively) = min(self.rates.items()), min(map(tuple, sweep["native"]))
+            faster = max(1.0, natively / fewest * workers / max(by_workers, 1e-9))
+        return self.fed_at(rate, threads=threads, slow=[seconds / faster for seconds in self.slow])
 
     def from_memory(self, rate: float, workers: int = 0) -> float:
         """The same with files in memory: neither slow samples nor the first batch wait for storage."""
         slow = _longer_than_others(self.loader, self.stored)
-        return self.fed_at(rate, workers, slow=slow, less_start=self._stored_start())
+        return self.fed_at(rate, workers, threads=self.loader.workers, slow=slow, less_start=self._stored_start())
 
     def _stored_start(self) -> float:
         """Seconds of an epoch's start in which its first batch waited for storage, longer than an ordinary one does."""
@@ -110,13 +128,21 @@ class Model:
 
     def from_storage(self, rate: float, workers: int) -> float:
         """Images a second of so many workers or threads from where files are now, if it is ``rate`` where the loader is alone."""
-        if self.unseen <= 0:
+        if self.unseen > 0:
+            rate = workers / (workers / max(rate, 1e-9) + self.unseen / self.images)
+        elif not self._came_from_device():
             return rate
-        rate = workers / (workers / max(rate, 1e-9) + self.unseen / self.images)
         probe = self.loader.experiments.get("storage") or {}
         if probe.get("many_bytes_per_s") and probe.get("file_bytes"):
             rate = min(rate, probe["many_bytes_per_s"] / probe["file_bytes"])
         return rate
+
+    def _came_from_device(self) -> bool:
+        """Whether most bytes did, whatever else was waited for meanwhile."""
+        asked, read = (
+            sum(getattr(fetch, name) for fetch in self.loader.fetches) for name in ("asked_bytes", "read_bytes")
+        )
+        return read >= _MOSTLY * asked > 0
 
     def _start(self, workers: int) -> float:
         """Seconds of an epoch's start and end: each process is started in its turn."""

@@ -228,3 +228,28 @@ def test_what_is_left_without_a_transform_is_what_was_measured_without_it():
     assert slow.rests_on == "the loader alone without Slow, measured"
     alone["function"] = "Other"
     assert "share of Slow" in found(facts)["without_function"].rests_on
+
+
+def test_native_threads_make_slow_samples_faster_too_and_the_others_go_on_meanwhile():
+    sweep = {"unit": "workers", "rates": [[1, 100.0], [2, 200.0]], "native": [[1, 400.0], [2, 800.0]]}
+    facts = made_up(wait=0.02, work=0.001, wall=0.04, steps=40, loader={"experiments": {"sweep": sweep}})
+    for k in (10, 30):
+        facts.loaders[0].fetches[k].slowest = (0.81, "13", "/data/huge.jpg")
+    step = found(facts)["native_threads"].step_seconds
+    making = [2 * 4 / 800] * 40  # a batch by one of two threads
+    for k in (13, 26):
+        making[k] += 0.8 / 4  # four times as fast as a worker
+    assert step == pytest.approx(loop_seconds(making, [0.001] * 40, 2, 4) / 40, rel=0.01)  # no worker has to start
+    sweep["native"] = [[1, 50.0], [2, 200.0]]
+    assert "native_threads" not in found(facts)  # a thread that is slower than a worker makes no slow sample faster
+
+
+def test_files_that_came_from_a_device_come_no_faster_than_it_gives_them():
+    probe = {"many_bytes_per_s": 5e6, "file_bytes": 1e5}
+    sweep = {"unit": "workers", "rates": [[1, 100.0], [2, 200.0], [4, 400.0]], "native": [[1, 400.0], [2, 800.0]]}
+    for read, native, workers in ((1e5, 50, 50), (0.0, 800, 400)):
+        experiments = {"sweep": sweep, "storage": probe}
+        of_bytes = {"asked_bytes": 1e5, "read_bytes": read}
+        facts = made_up(wait=0.39, work=0.001, wall=0.78, fetch=of_bytes, loader={"experiments": experiments})
+        assert found(facts)["native_threads"].images_per_second == pytest.approx(native, rel=0.05)
+        assert found(facts)["num_workers=4"].images_per_second == pytest.approx(workers, rel=0.1)
