@@ -139,9 +139,8 @@ class Model:
 
     def _came_from_device(self) -> bool:
         """Whether most bytes did, whatever else was waited for meanwhile."""
-        asked, read = (
-            sum(getattr(fetch, name) for fetch in self.loader.fetches) for name in ("asked_bytes", "read_bytes")
-        )
+        asked = sum(fetch.asked_bytes for fetch in self.loader.fetches)
+        read = sum(fetch.read_bytes for fetch in self.loader.fetches)
         return read >= _MOSTLY * asked > 0
 
     def _start(self, workers: int) -> float:
