@@ -22,6 +22,7 @@ from fastload.engine import file_dataset_of
 from fastload.entries import EntryFolder, make_entries, parts_of, roots_of
 from fastload.gpu import decode_choice, decode_options, device_copy, window_kernels
 from images import jpeg_bytes, picture, write_folder
+from waiting import until
 
 NORMALIZE = v1.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 END = [v1.ToTensor(), NORMALIZE]
@@ -263,7 +264,6 @@ def test_memory_comes_back_of_batches_for_which_the_gpu_has_none(photos, monkeyp
     loader = fastload.DataLoader(ImageFolder(photos, TRAIN), 4, num_workers=workers, **options)
     list(loader)
     blocks = loader._on_device.destination.staging._blocks
-    known = len(blocks)
 
     def no_memory(*given, **options):
         raise torch.OutOfMemoryError("no memory")
@@ -274,8 +274,8 @@ def test_memory_comes_back_of_batches_for_which_the_gpu_has_none(photos, monkeyp
         for _ in range(5):
             with pytest.raises(torch.OutOfMemoryError):
                 next(iter(loader))
-    list(loader)
-    assert len(blocks) <= 2 * known
+    # Of an epoch's two batches, and half as much again that may wait; what did not come back would stay.
+    until(lambda: list(loader) and len(blocks) <= 3, "three blocks at most")
 
 
 def uses_dali(loader, how):
