@@ -69,11 +69,14 @@ void bind_index(py::module_& module) {
       .def(
           "at",
           [](const PathTable& table, const std::vector<int64_t>& indices) {
+            for (const int64_t i : indices) {
+              if (i < 0 || i >= table.size()) throw py::index_error("sample index out of range");
+            }
+            table.fetch(indices);
             py::list paths(indices.size()), targets(indices.size());
             std::string path;
             for (size_t k = 0; k < indices.size(); ++k) {
               const int64_t i = indices[k];
-              if (i < 0 || i >= table.size()) throw py::index_error("sample index out of range");
               path.clear();
               table.append_path(i, &path);
               paths[k] = py::reinterpret_steal<py::str>(

@@ -77,6 +77,16 @@ void PathTable::append_path(int64_t i, std::string* out) const {
   out->append(names_, name_starts_[row], name_starts_[row + 1] - name_starts_[row]);
 }
 
+void PathTable::fetch(const std::vector<int64_t>& rows) const {
+  for (const int64_t i : rows) {
+    const auto row = static_cast<size_t>(i);
+    __builtin_prefetch(&name_starts_[row]);
+    __builtin_prefetch(&folder_of_[row]);
+    __builtin_prefetch(&targets_[row]);
+  }
+  for (const int64_t i : rows) __builtin_prefetch(&names_[name_starts_[static_cast<size_t>(i)]]);
+}
+
 std::string PathTable::path(int64_t i) const {
   std::string out;
   append_path(i, &out);

@@ -28,6 +28,8 @@ class PathTable {
   std::string path(int64_t i) const;
   // Appends the characters of path i to `out`.
   void append_path(int64_t i, std::string* out) const;
+  // Has the rows on their way from memory, all at once, before they are asked for one after the other.
+  void fetch(const std::vector<int64_t>& rows) const;
   int64_t target(int64_t i) const { return targets_[static_cast<size_t>(i)]; }
   const std::vector<int64_t>& targets() const { return targets_; }
   // Bytes held by the table.
