@@ -562,7 +562,7 @@ def test_a_block_that_the_engine_writes_to_is_held(both, monkeypatch):
 
     monkeypatch.setattr(worker_batches, "engine_of", lambda *args: Engine())
     reading = read(v1.Compose([v1.Resize((4, 4)), v1.ToTensor()]))
-    samples = SimpleNamespace(sources=["a"], indices=[0], load=None)
+    samples = SimpleNamespace(sources=["a"], indices=[0], numbers=[0], load=None)
     with pytest.raises(TimeoutError):
         worker_batches.WholeBatches(None, None)._written(samples, reading, worker, None, (0, 0))
     gc.collect()
