@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing.util
 import os
 import signal
 import time
@@ -72,6 +73,7 @@ def _forked_trial(folder: str, line: dict[str, Any], work: _Work, limit: float, 
         failed = False
         try:
             os.setpgid(0, 0)
+            multiprocessing.util._run_after_forkers()  # type: ignore[attr-defined]  # as in its processes: what shares files begins anew
             Path(folder, f"trial-{os.getpid()}").touch()
             failed = not _try(Lines(folder, "experiment"), line, work, limit, tell_errors)
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from multiprocessing import resource_sharer
 
 import pytest
 import torch
@@ -276,3 +277,12 @@ def test_steps_of_a_compose_are_those_that_it_has_now():
     assert before.tolist() == list(range(1, 9)) and grown.tolist() == list(range(11, 19))
     assert changed.tolist() == list(range(20, 28))
     assert {"one_more", "ten_more"} <= set(p.json()["loaders"][0]["functions"])
+
+
+def test_experiments_of_a_process_that_has_sent_files_to_others():
+    """As with a tensor in a queue: the thread that hands them over is not in the experiments' process."""
+    held = resource_sharer.DupFd(0)
+    with fastload.profile(experiments=0.5) as p:
+        list(DataLoader(Items(16), batch_size=4))
+    os.close(held.detach())
+    assert "error" not in p.json()["loaders"][0]["experiments"]["sweep"]
