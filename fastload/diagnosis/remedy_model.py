@@ -39,7 +39,6 @@ class Model:
         self.images = statistics.mean(step.images for step in steps) or 1.0
         self.step = shares.total / len(steps)
         self.start = shares.seconds[EPOCH_START] / len(steps)
-        self.main = shares.seconds[MAIN_THREAD] / len(steps)
         self.work = statistics.mean(step.worked for step in steps)
         self.copy = shares.seconds[COPY] / len(steps)
         self.held = shares.seconds[QUEUE] / len(steps)
@@ -50,6 +49,8 @@ class Model:
         self.facts = facts
         self.stored = costs_of(loader).shares().get(STORAGE, 0.0)
         self.rates = {int(n): rate for n, rate in (loader.experiments.get("sweep") or {}).get("rates", [])}
+        sampler = statistics.mean(step.sampler for step in steps)
+        self.main = self._of_main_thread(shares.seconds[MAIN_THREAD] / len(steps), sampler)
         self.unseen = self._unseen_storage()
         self.slow = _longer_than_others(loader)
 
@@ -116,6 +117,15 @@ class Model:
                 stored = costs_of(loader, [first], from_storage).shares().get(STORAGE, self.stored)
                 waited += stored * max(0.0, first.wall - usual)
         return waited / epochs
+
+    def _of_main_thread(self, seconds: float, sampler: float) -> float:
+        """Of a step, in next(): no more than all of a batch took where the loader was alone. After a wait for storage a thread
+        finds the core's caches cold, and its code takes many times as long as where it waits no more."""
+        copies = self.loader.experiments.get("memory") or {}
+        fastest = max([*self.rates.values(), copies.get("rate") or 0.0], default=0.0)
+        if fastest <= 0:
+            return seconds
+        return min(seconds, sampler + self.images / fastest)
 
     def _unseen_storage(self) -> float:
         """Seconds of a batch that its maker waits for storage, and did not where the loader was measured alone."""

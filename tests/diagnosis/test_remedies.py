@@ -217,6 +217,23 @@ def test_files_that_no_cache_keeps_are_reckoned_with_from_their_copies_in_memory
     assert found(facts)["faster_storage"].step_seconds == pytest.approx(0.01 + 4 / 100, rel=0.05)
 
 
+def test_the_consumers_thread_needs_no_longer_than_the_loader_alone_did():
+    """After each wait for storage it needs 60 ms in next(), its caches cold; the loader alone gave a batch of four in 5 ms."""
+    experiments = {
+        "sweep": {"unit": "workers", "rates": [[1, 8.0], [2, 16.0]]},
+        "memory": {"workers": 2, "rate": 800.0},
+    }
+    loader, stages = {"storage_share": 0.9, "experiments": experiments}, {"item": [0.5, 0.01, 4]}
+
+    def step_of(**step):
+        facts = made_up(wait=0.24, work=0.01, steps=100, wall=0.5, stages=stages, loader=loader, step=step)
+        return found(facts)["faster_storage"].step_seconds
+
+    assert step_of(cpu=0.06) == pytest.approx(0.01 + 4 / 800, rel=0.05)
+    # A sampler is as slow wherever files lie.
+    assert step_of(cpu=0.06, sampler=0.06) == pytest.approx(0.01 + 0.06 + 4 / 800, rel=0.1)
+
+
 def test_what_is_left_without_a_transform_is_what_was_measured_without_it():
     stages = {"transform:Slow": [0.12, 0.0, 4], "item": [0.06, 0.06, 4]}  # a third remains, as the run has it
     facts = made_up(wait=0.089, work=0.001, wall=0.18, stages=stages)
