@@ -30,9 +30,7 @@ def without_costliest(loader: Any, seconds: float) -> dict[str, Any] | None:
         of an item, or it stands where it cannot be replaced.
     """
     dataset = loader.dataset
-    if isinstance(dataset, IterableDataset) or on_native_threads(
-        loader
-    ):  # whose transforms are no functions of Python's
+    if isinstance(dataset, IterableDataset) or on_native_threads(loader):  # these call no transform of Python's
         return None
     began = time.monotonic()
     chosen = random.Random(0).sample(range(len(dataset)), min(len(dataset), _ITEMS))
